@@ -1,0 +1,138 @@
+//! Pictures in, pictures out: a pure function of bytes, request and limits.
+//!
+//! Nothing here does I/O, knows an async runtime or keeps state that shows: the same bytes,
+//! request and [`ENGINE_VERSION`] give the same result in any thread of any role.
+//!
+//! A caller goes three steps, each of which can refuse: [`inspect`] reads the header,
+//! [`plan`] checks request and limits against it and estimates the memory, [`resize`] does the
+//! work.
+
+use crate::operation::{FieldError, Format, ResizeRequest};
+
+/// Changes whenever the same input could give other bytes.
+pub const ENGINE_VERSION: &str = "1";
+
+/// What one picture may cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Pixels of one side of a result.
+    pub max_side: u32,
+    /// Pixels of a source, all frames together.
+    pub max_source_pixels: u64,
+    /// Pixels of a result, all frames together.
+    pub max_result_pixels: u64,
+    /// Frames of an animation.
+    pub max_frames: u32,
+    /// Estimated bytes of memory while one picture is worked on.
+    pub max_memory_bytes: u64,
+    /// Bytes of an encoded result.
+    pub max_result_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_side: 20_000,
+            max_source_pixels: 100_000_000,
+            max_result_pixels: 50_000_000,
+            max_frames: 500,
+            max_memory_bytes: 1 << 30,
+            max_result_bytes: 64 << 20,
+        }
+    }
+}
+
+/// What the header of a picture tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceInfo {
+    pub format: Format,
+    /// As a viewer sees it: after the orientation was applied.
+    pub width: u32,
+    /// As a viewer sees it: after the orientation was applied.
+    pub height: u32,
+    /// The frames of an animation; 1 for a still picture.
+    pub frames: u32,
+}
+
+/// What will be made of a picture, before it is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    pub format: Format,
+    pub width: u32,
+    pub height: u32,
+    pub frames: u32,
+    /// An upper bound of the memory that [`resize`] takes beside the source's bytes.
+    pub memory_bytes: u64,
+}
+
+/// A result picture.
+#[derive(Clone, Debug)]
+pub struct Resized {
+    pub bytes: Vec<u8>,
+    pub format: Format,
+    pub width: u32,
+    pub height: u32,
+    pub frames: u32,
+}
+
+/// Why a picture can't be read or made. Every message is for the person who sent it.
+#[derive(Debug, thiserror::Error)]
+pub enum ImagingError {
+    /// The bytes begin like no picture format that is read here.
+    #[error("{0}")]
+    NotAPicture(String),
+    /// The header is cut short or contradicts itself.
+    #[error("the {format} header cannot be read: {reason}")]
+    Header { format: Format, reason: String },
+    /// The picture, or the result asked for, is larger than a limit.
+    #[error("{0}")]
+    TooLarge(String),
+    /// An option does not go with this picture or these limits.
+    #[error(transparent)]
+    Option(#[from] FieldError),
+    /// The header was good, the body is not.
+    #[error("the {format} picture cannot be decoded: {reason}")]
+    Body { format: Format, reason: String },
+    /// The result could not be written.
+    #[error("the {format} result cannot be encoded: {reason}")]
+    Encode { format: Format, reason: String },
+}
+
+/// Reads the header of a picture: what it is and how large, by its bytes alone.
+///
+/// # Errors
+///
+/// [`ImagingError::NotAPicture`] and [`ImagingError::Header`].
+pub fn inspect(bytes: &[u8]) -> Result<SourceInfo, ImagingError> {
+    let _ = bytes;
+    Err(ImagingError::NotAPicture("not written yet".to_owned()))
+}
+
+/// Says what [`resize`] would make of a picture, or why it would refuse.
+///
+/// # Errors
+///
+/// [`ImagingError::TooLarge`] and [`ImagingError::Option`].
+pub fn plan(
+    source: &SourceInfo,
+    request: &ResizeRequest,
+    limits: &Limits,
+) -> Result<Plan, ImagingError> {
+    let _ = (request, limits);
+    Err(ImagingError::TooLarge(format!("{source:?}")))
+}
+
+/// Decodes, resizes and encodes one picture.
+///
+/// # Errors
+///
+/// Every kind of [`ImagingError`].
+pub fn resize(
+    bytes: &[u8],
+    request: &ResizeRequest,
+    limits: &Limits,
+) -> Result<Resized, ImagingError> {
+    let source = inspect(bytes)?;
+    plan(&source, request, limits)?;
+    Err(ImagingError::NotAPicture("not written yet".to_owned()))
+}

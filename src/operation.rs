@@ -1,0 +1,344 @@
+//! The words of the domain: what is asked, by which ID, and what came of it.
+//!
+//! Everything here is plain data. A request has one text form, a list of `key = value` pairs
+//! ([`ResizeRequest::from_pairs`] and [`ResizeRequest::pairs`]); JSON bodies, query strings,
+//! multipart forms, command-line flags, event attributes and the table all go through it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+mod request;
+
+pub use request::{
+    Background, ColorPolicy, FieldError, Filter, Fit, MetadataPolicy, Position, Profile,
+    ResizeRequest,
+};
+
+/// Names one accepted request for ever: a UUID in its hyphenated lower-case text form.
+///
+/// New IDs are UUID version 7 (RFC 9562), so they sort by the time they were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OperationId(Uuid);
+
+impl OperationId {
+    /// A fresh ID.
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// The ID that an idempotency key stands for: the same key always gives the same ID
+    /// (UUID version 8 over the first 128 bits of the key's SHA-256).
+    pub fn from_idempotency_key(key: &str) -> Self {
+        let digest = Digest::of(key.as_bytes());
+        let mut head = [0; 16];
+        head.copy_from_slice(&digest.0[..16]);
+        Self(Uuid::new_v8(head))
+    }
+}
+
+impl fmt::Display for OperationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+/// The text is not an operation ID.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not an identifier: expected a UUID such as 01939a5e-6f0e-7d31-8d43-2f6c1f0f7b11")]
+pub struct MalformedId(String);
+
+impl FromStr for OperationId {
+    type Err = MalformedId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::parse_str(text)
+            .map(Self)
+            .map_err(|_| MalformedId(text.chars().take(80).collect()))
+    }
+}
+
+/// SHA-256 of a picture's bytes; written as 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::Digest as _;
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+/// The text is not a SHA-256 digest in hexadecimal.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a SHA-256 digest of 64 hexadecimal digits")]
+pub struct MalformedDigest(String);
+
+impl FromStr for Digest {
+    type Err = MalformedDigest;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let malformed = || MalformedDigest(text.chars().take(80).collect());
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(malformed());
+        }
+        let mut digest = [0; 32];
+        for (index, byte) in digest.iter_mut().enumerate() {
+            *byte =
+                u8::from_str_radix(&text[2 * index..2 * index + 2], 16).map_err(|_| malformed())?;
+        }
+        Ok(Self(digest))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A picture format that is read, and mostly also written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    Jpeg,
+    Png,
+    Webp,
+    Gif,
+    Avif,
+    Bmp,
+    Tiff,
+    Ico,
+    Jxl,
+}
+
+impl Format {
+    /// Every format, in the order in which messages list them.
+    pub const ALL: [Self; 9] = [
+        Self::Jpeg,
+        Self::Png,
+        Self::Webp,
+        Self::Gif,
+        Self::Avif,
+        Self::Bmp,
+        Self::Tiff,
+        Self::Ico,
+        Self::Jxl,
+    ];
+
+    /// The lower-case name used in options, answers and the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpeg",
+            Self::Png => "png",
+            Self::Webp => "webp",
+            Self::Gif => "gif",
+            Self::Avif => "avif",
+            Self::Bmp => "bmp",
+            Self::Tiff => "tiff",
+            Self::Ico => "ico",
+            Self::Jxl => "jxl",
+        }
+    }
+
+    /// The media type, as in a `Content-Type` header.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::Webp => "image/webp",
+            Self::Gif => "image/gif",
+            Self::Avif => "image/avif",
+            Self::Bmp => "image/bmp",
+            Self::Tiff => "image/tiff",
+            Self::Ico => "image/x-icon",
+            Self::Jxl => "image/jxl",
+        }
+    }
+
+    /// The usual file name extension, without the dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            _ => self.name(),
+        }
+    }
+
+    /// Whether results can be written in this format.
+    pub fn is_writable(self) -> bool {
+        matches!(
+            self,
+            Self::Jpeg | Self::Png | Self::Webp | Self::Gif | Self::Avif
+        )
+    }
+
+    /// The format with this name, or one of its usual other spellings (`jpg`, `tif`).
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "jpg" => Some(Self::Jpeg),
+            "tif" => Some(Self::Tiff),
+            _ => Self::ALL.into_iter().find(|format| format.name() == name),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for Format {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// What is known of a picture without its pixels. `width` and `height` are those a viewer sees:
+/// after the EXIF orientation was applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PictureFacts {
+    pub format: Format,
+    pub width: u32,
+    pub height: u32,
+    pub bytes: u64,
+    pub digest: Digest,
+}
+
+/// How far an operation has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Queued,
+    Processing,
+    Done,
+    Failed,
+}
+
+impl Status {
+    const ALL: [Self; 4] = [Self::Queued, Self::Processing, Self::Done, Self::Failed];
+
+    /// The name used in answers and the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Processing => "processing",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The status with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
+    /// Done or failed: nothing more will happen.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Failed)
+    }
+}
+
+/// The whole story of one operation: a row of the table, without the result's bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operation {
+    pub id: OperationId,
+    pub status: Status,
+    pub request: ResizeRequest,
+    pub source: PictureFacts,
+    /// Present once the status is [`Status::Done`].
+    pub result: Option<PictureFacts>,
+    /// Why it failed, in words for a person; present once the status is [`Status::Failed`].
+    pub failure: Option<String>,
+    /// How many times a worker has begun it.
+    pub attempts: u32,
+    /// The worker that began it last.
+    pub worker: Option<String>,
+    /// The engine version that made the result or the failure.
+    pub engine: Option<String>,
+    pub queued_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+}
+
+impl Operation {
+    /// An operation that was just accepted.
+    pub fn queued(
+        id: OperationId,
+        request: ResizeRequest,
+        source: PictureFacts,
+        queued_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            status: Status::Queued,
+            request,
+            source,
+            result: None,
+            failure: None,
+            attempts: 0,
+            worker: None,
+            engine: None,
+            queued_at,
+            started_at: None,
+            finished_at: None,
+        }
+    }
+
+    /// Whether `other` asks for the same thing of the same picture.
+    pub fn asks_the_same_as(&self, other: &Self) -> bool {
+        self.request == other.request && self.source.digest == other.source.digest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_survives_its_text_form() {
+        let id = OperationId::generate();
+        assert_eq!(id.to_string().parse::<OperationId>().unwrap(), id);
+        assert!("no-id".parse::<OperationId>().is_err());
+    }
+
+    #[test]
+    fn an_idempotency_key_always_means_the_same_id() {
+        let id = OperationId::from_idempotency_key("order-17");
+        assert_eq!(id, OperationId::from_idempotency_key("order-17"));
+        assert_ne!(id, OperationId::from_idempotency_key("order-18"));
+    }
+
+    #[test]
+    fn a_digest_survives_its_text_form() {
+        let digest = Digest::of(b"picture");
+        assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
+        assert!("12".parse::<Digest>().is_err());
+        assert!("é".repeat(32).parse::<Digest>().is_err());
+    }
+
+    #[test]
+    fn formats_are_found_by_their_names() {
+        for format in Format::ALL {
+            assert_eq!(Format::from_name(format.name()), Some(format));
+        }
+        assert_eq!(Format::from_name("jpg"), Some(Format::Jpeg));
+        assert_eq!(Format::from_name("heic"), None);
+    }
+}
