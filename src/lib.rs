@@ -4,8 +4,20 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | the words of the domain | [`operation`] |
-//! | the ports and the work itself | [`imaging`] |
+//! | commands; the only place that puts parts together | `cli` |
+//! | roles | [`api`], [`worker`] |
+//! | what roles share | [`engine`], [`settings`], [`lifecycle`], [`telemetry`] |
+//! | ports and their adapters | [`event_log`], [`picture_store`] |
+//! | the work itself: pure functions | [`imaging`] |
+//! | the words of the domain | [`operation`], [`event`] |
 
+pub mod engine;
+pub mod event;
+pub mod event_log;
 pub mod imaging;
+pub mod lifecycle;
 pub mod operation;
+pub mod picture_store;
+pub mod settings;
+mod sqlite;
+pub mod telemetry;

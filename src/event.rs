@@ -1,0 +1,340 @@
+//! The wire form of events: CloudEvents 1.0 in the binary mode of the Kafka protocol binding.
+//!
+//! An event's attributes travel as `ce_*` headers, its data as the record's value, its operation's
+//! ID as the record's key. The options of a request are extension attributes, named like the
+//! option without underscores (extension names have only lower-case letters and digits).
+//! Attributes that are not known here are ignored, as CloudEvents asks of a consumer.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::operation::{Format, OperationId, PictureFacts, ResizeRequest};
+
+const SPEC_VERSION: &str = "1.0";
+const SOURCE: &str = "/picresize";
+
+/// What a log stores: a key, headers and a value, all of them the wire form of one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub key: String,
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub value: Bytes,
+}
+
+/// Something that happened to an operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Unique among all events.
+    pub id: String,
+    pub time: Timestamp,
+    pub operation: OperationId,
+    pub body: EventBody,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EventBody {
+    /// A request was accepted; the picture rides along.
+    Requested {
+        request: ResizeRequest,
+        format: Format,
+        picture: Bytes,
+    },
+    /// A worker began.
+    Started(Started),
+    /// The result is in the table.
+    Completed(Completed),
+    /// There will be no result.
+    Failed(Failed),
+}
+
+/// The data of a `resize.started` event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    pub worker: String,
+    pub attempt: u32,
+}
+
+/// The data of a `resize.completed` event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completed {
+    pub source: PictureFacts,
+    pub result: PictureFacts,
+    pub worker: String,
+    pub engine: String,
+    /// Decoding, resampling and encoding together.
+    pub elapsed_milliseconds: u64,
+}
+
+/// The data of a `resize.failed` event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    pub reason: String,
+    /// Whether another attempt could end otherwise.
+    pub retryable: bool,
+    pub worker: String,
+    pub engine: String,
+}
+
+/// Why a record is not an event that can be understood.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    #[error("the record has no {0} header")]
+    Missing(&'static str),
+    #[error("the {header} header is {value:?}: {reason}")]
+    Header {
+        header: &'static str,
+        value: String,
+        reason: String,
+    },
+    #[error("the options cannot be read: {0}")]
+    Options(String),
+    #[error("the data cannot be read")]
+    Data(#[from] serde_json::Error),
+}
+
+impl EventBody {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Requested { .. } => "resize.requested",
+            Self::Started(_) => "resize.started",
+            Self::Completed(_) => "resize.completed",
+            Self::Failed(_) => "resize.failed",
+        }
+    }
+}
+
+impl Event {
+    /// An event of its own ID.
+    pub fn new(operation: OperationId, time: Timestamp, body: EventBody) -> Self {
+        Self {
+            id: Uuid::now_v7().to_string(),
+            time,
+            operation,
+            body,
+        }
+    }
+
+    /// The event as a log stores it.
+    pub fn to_record(&self) -> Record {
+        let mut headers = vec![
+            ("ce_specversion".to_owned(), SPEC_VERSION.into()),
+            ("ce_id".to_owned(), self.id.clone().into()),
+            ("ce_source".to_owned(), SOURCE.into()),
+            ("ce_type".to_owned(), self.body.kind().into()),
+            ("ce_time".to_owned(), self.time.to_string().into()),
+            ("ce_subject".to_owned(), self.operation.to_string().into()),
+        ];
+        let (content_type, value) = match &self.body {
+            EventBody::Requested {
+                request,
+                format,
+                picture,
+            } => {
+                for (key, value) in request.pairs() {
+                    headers.push((option_header(key), value.into()));
+                }
+                (format.content_type(), picture.clone())
+            }
+            EventBody::Started(data) => json(data),
+            EventBody::Completed(data) => json(data),
+            EventBody::Failed(data) => json(data),
+        };
+        headers.push(("content-type".to_owned(), content_type.into()));
+        Record {
+            key: self.operation.to_string(),
+            headers,
+            value,
+        }
+    }
+
+    /// Reads an event back from a log's record.
+    ///
+    /// # Errors
+    ///
+    /// What is missing or cannot be understood; such a record is a dead letter.
+    pub fn from_record(record: &Record) -> Result<Self, EventError> {
+        let version = required(record, "ce_specversion")?;
+        if version != SPEC_VERSION {
+            return Err(malformed(
+                "ce_specversion",
+                version,
+                "only 1.0 is understood",
+            ));
+        }
+        let subject = required(record, "ce_subject")?;
+        let time = required(record, "ce_time")?;
+        let body = match required(record, "ce_type")? {
+            "resize.requested" => requested(record)?,
+            "resize.started" => EventBody::Started(serde_json::from_slice(&record.value)?),
+            "resize.completed" => EventBody::Completed(serde_json::from_slice(&record.value)?),
+            "resize.failed" => EventBody::Failed(serde_json::from_slice(&record.value)?),
+            other => return Err(malformed("ce_type", other, "no such type is known")),
+        };
+        Ok(Self {
+            id: required(record, "ce_id")?.to_owned(),
+            time: time
+                .parse()
+                .map_err(|error: jiff::Error| malformed("ce_time", time, error))?,
+            operation: subject
+                .parse()
+                .map_err(|error| malformed("ce_subject", subject, error))?,
+            body,
+        })
+    }
+}
+
+fn requested(record: &Record) -> Result<EventBody, EventError> {
+    let content_type = required(record, "content-type")?;
+    let format = Format::ALL
+        .into_iter()
+        .find(|format| format.content_type() == content_type)
+        .ok_or_else(|| malformed("content-type", content_type, "not a picture format"))?;
+    let mut pairs = Vec::new();
+    for key in ResizeRequest::KEYS {
+        if let Some(value) = header(record, &option_header(key)) {
+            pairs.push((*key, value));
+        }
+    }
+    let request = ResizeRequest::from_pairs(pairs).map_err(|errors| {
+        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        EventError::Options(lines.join("; "))
+    })?;
+    Ok(EventBody::Requested {
+        request,
+        format,
+        picture: record.value.clone(),
+    })
+}
+
+fn option_header(key: &str) -> String {
+    format!("ce_{}", key.replace('_', ""))
+}
+
+fn json(data: &impl Serialize) -> (&'static str, Bytes) {
+    let text = serde_json::to_vec(data).expect("plain data always has a JSON form");
+    ("application/json", text.into())
+}
+
+fn header<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
+    let (_, value) = record.headers.iter().find(|(key, _)| key == name)?;
+    std::str::from_utf8(value).ok()
+}
+
+fn required<'a>(record: &'a Record, name: &'static str) -> Result<&'a str, EventError> {
+    header(record, name).ok_or(EventError::Missing(name))
+}
+
+fn malformed(header: &'static str, value: &str, reason: impl ToString) -> EventError {
+    EventError::Header {
+        header,
+        value: value.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::Digest;
+
+    fn event(body: EventBody) -> Event {
+        Event::new(
+            OperationId::generate(),
+            "2026-01-02T03:04:05.678Z".parse().unwrap(),
+            body,
+        )
+    }
+
+    fn requested_event() -> Event {
+        let request = ResizeRequest::from_pairs([("width", "320"), ("max_bytes", "9000")]).unwrap();
+        event(EventBody::Requested {
+            request,
+            format: Format::Png,
+            picture: Bytes::from_static(b"picture"),
+        })
+    }
+
+    #[test]
+    fn every_event_survives_its_wire_form() {
+        let facts = PictureFacts {
+            format: Format::Jpeg,
+            width: 3,
+            height: 2,
+            bytes: 7,
+            digest: Digest::of(b"picture"),
+        };
+        let bodies = [
+            requested_event().body,
+            EventBody::Started(Started {
+                worker: "w".into(),
+                attempt: 2,
+            }),
+            EventBody::Completed(Completed {
+                source: facts.clone(),
+                result: facts,
+                worker: "w".into(),
+                engine: "1".into(),
+                elapsed_milliseconds: 12,
+            }),
+            EventBody::Failed(Failed {
+                reason: "broken".into(),
+                retryable: false,
+                worker: "w".into(),
+                engine: "1".into(),
+            }),
+        ];
+        for body in bodies {
+            let event = event(body);
+            assert_eq!(Event::from_record(&event.to_record()).unwrap(), event);
+        }
+    }
+
+    #[test]
+    fn a_request_is_a_cloud_event_in_binary_mode() {
+        let event = requested_event();
+        let record = event.to_record();
+        assert_eq!(record.key, event.operation.to_string());
+        assert_eq!(&record.value[..], b"picture");
+        for (name, expected) in [
+            ("ce_specversion", "1.0"),
+            ("ce_type", "resize.requested"),
+            ("ce_time", "2026-01-02T03:04:05.678Z"),
+            ("ce_width", "320"),
+            ("ce_maxbytes", "9000"),
+            ("content-type", "image/png"),
+        ] {
+            assert_eq!(header(&record, name), Some(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_named() {
+        let mut record = requested_event().to_record();
+        record.headers.retain(|(name, _)| name != "ce_width");
+        assert!(
+            Event::from_record(&record)
+                .unwrap_err()
+                .to_string()
+                .contains("width")
+        );
+        record.headers.retain(|(name, _)| name != "ce_type");
+        assert!(
+            Event::from_record(&record)
+                .unwrap_err()
+                .to_string()
+                .contains("ce_type")
+        );
+        record
+            .headers
+            .push(("ce_type".into(), b"resize.imagined".into()));
+        assert!(
+            Event::from_record(&record)
+                .unwrap_err()
+                .to_string()
+                .contains("imagined")
+        );
+    }
+}

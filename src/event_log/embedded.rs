@@ -1,0 +1,240 @@
+//! The event log in a SQLite file of one process: one partition a topic.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, params};
+use tokio::sync::{OwnedMutexGuard, watch};
+
+use super::{Consumer, EventLog, LogError, Position, Received, Topic};
+use crate::event::Record;
+use crate::sqlite::{Database, DatabaseError};
+
+/// The only partition there is.
+const PARTITION: i32 = 0;
+
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE events (
+        id          INTEGER PRIMARY KEY,
+        topic       TEXT    NOT NULL,
+        position    INTEGER NOT NULL,
+        appended_at INTEGER NOT NULL, -- milliseconds since 1970
+        key         TEXT    NOT NULL,
+        headers     TEXT    NOT NULL, -- JSON: [[name, bytes], …]
+        value       BLOB    NOT NULL,
+        UNIQUE (topic, position)
+    ) STRICT;
+    CREATE TABLE positions (
+        consumer_group TEXT    NOT NULL,
+        topic          TEXT    NOT NULL,
+        next           INTEGER NOT NULL,
+        PRIMARY KEY (consumer_group, topic)
+    ) STRICT, WITHOUT ROWID;
+"];
+
+type Groups = HashMap<(Topic, String), Arc<tokio::sync::Mutex<()>>>;
+
+/// A log in a SQLite file.
+#[derive(Debug)]
+pub struct EmbeddedLog {
+    database: Arc<Database>,
+    /// Changes with every append, so that waiting consumers look again.
+    appended: watch::Sender<()>,
+    /// Who holds a group's lock owns its only partition.
+    groups: Mutex<Groups>,
+}
+
+impl EmbeddedLog {
+    /// Opens or creates the log. The caller sees to it that no other process has it open.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be opened, or a newer version wrote it.
+    pub fn open(path: &Path) -> Result<Self, LogError> {
+        Ok(Self {
+            database: Arc::new(Database::open(path, MIGRATIONS)?),
+            appended: watch::channel(()).0,
+            groups: Mutex::default(),
+        })
+    }
+}
+
+impl From<DatabaseError> for LogError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Unavailable(Box::new(error))
+    }
+}
+
+#[async_trait]
+impl EventLog for EmbeddedLog {
+    async fn append(&self, topic: Topic, record: Record) -> Result<Position, LogError> {
+        let headers =
+            serde_json::to_string(&record.headers).expect("headers always have a JSON form");
+        let now = Timestamp::now().as_millisecond();
+        let offset = self
+            .database
+            .write(move |connection| {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO events (topic, position, appended_at, key, headers, value)
+                         SELECT ?1, coalesce(max(position) + 1, 0), ?2, ?3, ?4, ?5
+                         FROM events WHERE topic = ?1
+                         RETURNING position",
+                    )?
+                    .query_row(
+                        params![topic.name(), now, record.key, headers, &record.value[..]],
+                        |row| row.get(0),
+                    )
+            })
+            .await?;
+        self.appended.send_replace(());
+        Ok(Position {
+            partition: PARTITION,
+            offset,
+        })
+    }
+
+    async fn subscribe(&self, topic: Topic, group: &str) -> Result<Box<dyn Consumer>, LogError> {
+        let turn = self
+            .groups
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry((topic, group.to_owned()))
+            .or_default()
+            .clone();
+        Ok(Box::new(EmbeddedConsumer {
+            database: Arc::clone(&self.database),
+            appended: self.appended.subscribe(),
+            topic,
+            group: group.to_owned(),
+            turn,
+            owned: None,
+        }))
+    }
+
+    async fn ping(&self) -> Result<(), LogError> {
+        self.database
+            .read(|connection| connection.query_row("SELECT 1", [], |_| Ok(())))
+            .await?;
+        Ok(())
+    }
+}
+
+/// A member of a group. The first of them gets every event; the others stand by until it is gone.
+#[derive(Debug)]
+struct EmbeddedConsumer {
+    database: Arc<Database>,
+    appended: watch::Receiver<()>,
+    topic: Topic,
+    group: String,
+    turn: Arc<tokio::sync::Mutex<()>>,
+    owned: Option<Ownership>,
+}
+
+/// The partition is this consumer's, and this is the offset it reads next.
+#[derive(Debug)]
+struct Ownership {
+    next: i64,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl EmbeddedConsumer {
+    /// Waits for the partition; returns the offset to read next.
+    async fn own(&mut self) -> Result<&mut Ownership, LogError> {
+        if self.owned.is_none() {
+            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let (topic, group) = (self.topic.name(), self.group.clone());
+            let committed = self
+                .database
+                .read(move |connection| {
+                    connection
+                        .prepare_cached(
+                            "SELECT next FROM positions WHERE consumer_group = ?1 AND topic = ?2",
+                        )?
+                        .query_row(params![group, topic], |row| row.get(0))
+                        .optional()
+                })
+                .await?;
+            self.owned = Some(Ownership {
+                next: committed.unwrap_or(0),
+                _turn: turn,
+            });
+        }
+        Ok(self.owned.as_mut().expect("was owned or has just been"))
+    }
+}
+
+#[async_trait]
+impl Consumer for EmbeddedConsumer {
+    async fn receive(&mut self) -> Result<Received, LogError> {
+        loop {
+            let next = self.own().await?.next;
+            // Before the look, so that an append during it is not missed.
+            self.appended.mark_unchanged();
+            let topic = self.topic.name();
+            let found = self
+                .database
+                .read(move |connection| read_event(connection, topic, next))
+                .await?;
+            if let Some((offset, record)) = found {
+                self.own().await?.next = offset + 1;
+                let position = Position {
+                    partition: PARTITION,
+                    offset,
+                };
+                return Ok(Received::Delivered(position, record));
+            }
+            if self.appended.changed().await.is_err() {
+                return Err(DatabaseError::Closed.into());
+            }
+        }
+    }
+
+    async fn commit(&mut self, next: Position) -> Result<(), LogError> {
+        let (topic, group) = (self.topic.name(), self.group.clone());
+        self.database
+            .write(move |connection| {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO positions (consumer_group, topic, next) VALUES (?1, ?2, ?3)
+                         ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
+                    )?
+                    .execute(params![group, topic, next.offset])
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+fn read_event(
+    connection: &rusqlite::Connection,
+    topic: &str,
+    from: i64,
+) -> rusqlite::Result<Option<(i64, Record)>> {
+    connection
+        .prepare_cached(
+            "SELECT position, key, headers, value FROM events
+             WHERE topic = ?1 AND position >= ?2 ORDER BY position LIMIT 1",
+        )?
+        .query_row(params![topic, from], |row| {
+            let headers: String = row.get(2)?;
+            let headers = serde_json::from_str(&headers).map_err(|error| {
+                rusqlite::Error::FromSqlConversionFailure(
+                    2,
+                    rusqlite::types::Type::Text,
+                    Box::new(error),
+                )
+            })?;
+            let value: Vec<u8> = row.get(3)?;
+            let record = Record {
+                key: row.get(1)?,
+                headers,
+                value: value.into(),
+            };
+            Ok((row.get(0)?, record))
+        })
+        .optional()
+}
