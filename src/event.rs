@@ -5,6 +5,8 @@
 //! option without underscores (extension names have only lower-case letters and digits).
 //! Attributes that are not known here are ignored, as CloudEvents asks of a consumer.
 
+use std::str::FromStr;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,9 @@ use crate::operation::{Format, OperationId, PictureFacts, ResizeRequest};
 
 const SPEC_VERSION: &str = "1.0";
 const SOURCE: &str = "/picresize";
+const SOURCE_WIDTH: &str = "ce_sourcewidth";
+const SOURCE_HEIGHT: &str = "ce_sourceheight";
+const SOURCE_DIGEST: &str = "ce_sourcedigest";
 
 /// What a log stores: a key, headers and a value, all of them the wire form of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +44,7 @@ pub enum EventBody {
     /// A request was accepted; the picture rides along.
     Requested {
         request: ResizeRequest,
-        format: Format,
+        source: PictureFacts,
         picture: Bytes,
     },
     /// A worker began.
@@ -130,13 +135,20 @@ impl Event {
         let (content_type, value) = match &self.body {
             EventBody::Requested {
                 request,
-                format,
+                source,
                 picture,
             } => {
                 for (key, value) in request.pairs() {
                     headers.push((option_header(key), value.into()));
                 }
-                (format.content_type(), picture.clone())
+                for (name, value) in [
+                    (SOURCE_WIDTH, source.width.to_string()),
+                    (SOURCE_HEIGHT, source.height.to_string()),
+                    (SOURCE_DIGEST, source.digest.to_string()),
+                ] {
+                    headers.push((name.to_owned(), value.into()));
+                }
+                (source.format.content_type(), picture.clone())
             }
             EventBody::Started(data) => json(data),
             EventBody::Completed(data) => json(data),
@@ -164,8 +176,6 @@ impl Event {
                 "only 1.0 is understood",
             ));
         }
-        let subject = required(record, "ce_subject")?;
-        let time = required(record, "ce_time")?;
         let body = match required(record, "ce_type")? {
             "resize.requested" => requested(record)?,
             "resize.started" => EventBody::Started(serde_json::from_slice(&record.value)?),
@@ -175,12 +185,8 @@ impl Event {
         };
         Ok(Self {
             id: required(record, "ce_id")?.to_owned(),
-            time: time
-                .parse()
-                .map_err(|error: jiff::Error| malformed("ce_time", time, error))?,
-            operation: subject
-                .parse()
-                .map_err(|error| malformed("ce_subject", subject, error))?,
+            time: parsed(record, "ce_time")?,
+            operation: parsed(record, "ce_subject")?,
             body,
         })
     }
@@ -202,9 +208,16 @@ fn requested(record: &Record) -> Result<EventBody, EventError> {
         let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
         EventError::Options(lines.join("; "))
     })?;
+    let source = PictureFacts {
+        format,
+        width: parsed(record, SOURCE_WIDTH)?,
+        height: parsed(record, SOURCE_HEIGHT)?,
+        bytes: record.value.len() as u64,
+        digest: parsed(record, SOURCE_DIGEST)?,
+    };
     Ok(EventBody::Requested {
         request,
-        format,
+        source,
         picture: record.value.clone(),
     })
 }
@@ -227,6 +240,16 @@ fn required<'a>(record: &'a Record, name: &'static str) -> Result<&'a str, Event
     header(record, name).ok_or(EventError::Missing(name))
 }
 
+fn parsed<T>(record: &Record, name: &'static str) -> Result<T, EventError>
+where
+    T: FromStr<Err: ToString>,
+{
+    let value = required(record, name)?;
+    value
+        .parse()
+        .map_err(|error: T::Err| malformed(name, value, error))
+}
+
 fn malformed(header: &'static str, value: &str, reason: impl ToString) -> EventError {
     EventError::Header {
         header,
@@ -240,6 +263,16 @@ mod tests {
     use super::*;
     use crate::operation::Digest;
 
+    fn facts() -> PictureFacts {
+        PictureFacts {
+            format: Format::Png,
+            width: 3,
+            height: 2,
+            bytes: 7,
+            digest: Digest::of(b"picture"),
+        }
+    }
+
     fn event(body: EventBody) -> Event {
         Event::new(
             OperationId::generate(),
@@ -252,20 +285,13 @@ mod tests {
         let request = ResizeRequest::from_pairs([("width", "320"), ("max_bytes", "9000")]).unwrap();
         event(EventBody::Requested {
             request,
-            format: Format::Png,
+            source: facts(),
             picture: Bytes::from_static(b"picture"),
         })
     }
 
     #[test]
     fn every_event_survives_its_wire_form() {
-        let facts = PictureFacts {
-            format: Format::Jpeg,
-            width: 3,
-            height: 2,
-            bytes: 7,
-            digest: Digest::of(b"picture"),
-        };
         let bodies = [
             requested_event().body,
             EventBody::Started(Started {
@@ -273,8 +299,8 @@ mod tests {
                 attempt: 2,
             }),
             EventBody::Completed(Completed {
-                source: facts.clone(),
-                result: facts,
+                source: facts(),
+                result: facts(),
                 worker: "w".into(),
                 engine: "1".into(),
                 elapsed_milliseconds: 12,
@@ -304,6 +330,7 @@ mod tests {
             ("ce_time", "2026-01-02T03:04:05.678Z"),
             ("ce_width", "320"),
             ("ce_maxbytes", "9000"),
+            ("ce_sourcewidth", "3"),
             ("content-type", "image/png"),
         ] {
             assert_eq!(header(&record, name), Some(expected), "{name}");

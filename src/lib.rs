@@ -4,13 +4,15 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | commands; the only place that puts parts together | `cli` |
+//! | commands; the only place that puts parts together | [`cli`] |
 //! | roles | [`api`], [`worker`] |
 //! | what roles share | [`engine`], [`settings`], [`lifecycle`], [`telemetry`] |
 //! | ports and their adapters | [`event_log`], [`picture_store`] |
 //! | the work itself: pure functions | [`imaging`] |
 //! | the words of the domain | [`operation`], [`event`] |
 
+pub mod api;
+pub mod cli;
 pub mod engine;
 pub mod event;
 pub mod event_log;
@@ -21,3 +23,4 @@ pub mod picture_store;
 pub mod settings;
 mod sqlite;
 pub mod telemetry;
+pub mod worker;

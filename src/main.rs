@@ -1,1 +1,10 @@
-fn main() {}
+//! Parses the command line, runs the command, and ends with its exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use picresize::cli::Cli;
+
+fn main() -> ExitCode {
+    Cli::parse().run()
+}

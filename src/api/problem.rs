@@ -1,0 +1,267 @@
+//! Every error that a client can see, and its status code: problem+json (RFC 9457).
+//!
+//! The policy: 400 when the request itself can't be read, 422 when it was read and a field or
+//! the picture is at fault, 4xx of their own where HTTP has one, 503 with `Retry-After` when the
+//! log or the table does not answer. What went wrong inside is logged, not shown.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::event_log::LogError;
+use crate::imaging::ImagingError;
+use crate::operation::{FieldError, MalformedId, OperationId};
+use crate::picture_store::StoreError;
+
+/// Seconds after which a client may try again while something is not available.
+const RETRY_SECONDS: u32 = 2;
+
+/// What kind of error it is; decides `type`, `title` and `status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    MissingBody,
+    UnreadableBody,
+    BodyTooLarge,
+    BodyTimeout,
+    UnsupportedContentType,
+    InvalidFields,
+    NotAPicture,
+    BrokenPicture,
+    PictureTooLarge,
+    KeyReused,
+    MalformedIdentifier,
+    UnknownOperation,
+    OperationFailed,
+    NotAcceptable,
+    NoSuchPath,
+    MethodNotAllowed,
+    Unavailable,
+    Internal,
+}
+
+impl Kind {
+    fn facts(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::MissingBody => (
+                StatusCode::BAD_REQUEST,
+                "missing-body",
+                "The request has no body",
+            ),
+            Self::UnreadableBody => (
+                StatusCode::BAD_REQUEST,
+                "unreadable-body",
+                "The body cannot be read",
+            ),
+            Self::BodyTooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body-too-large",
+                "The body is too large",
+            ),
+            Self::BodyTimeout => (
+                StatusCode::REQUEST_TIMEOUT,
+                "body-timeout",
+                "The body did not arrive in time",
+            ),
+            Self::UnsupportedContentType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-content-type",
+                "The content type is not supported",
+            ),
+            Self::InvalidFields => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid-fields",
+                "Some fields cannot be accepted",
+            ),
+            Self::NotAPicture => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "not-a-picture",
+                "The image is not a picture that can be read",
+            ),
+            Self::BrokenPicture => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "broken-picture",
+                "The picture is broken",
+            ),
+            Self::PictureTooLarge => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "picture-too-large",
+                "The picture is too large",
+            ),
+            Self::KeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "The idempotency key belongs to another request",
+            ),
+            Self::MalformedIdentifier => (
+                StatusCode::BAD_REQUEST,
+                "malformed-identifier",
+                "The identifier is malformed",
+            ),
+            Self::UnknownOperation => (
+                StatusCode::NOT_FOUND,
+                "unknown-operation",
+                "No such operation",
+            ),
+            Self::OperationFailed => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "operation-failed",
+                "The operation failed",
+            ),
+            Self::NotAcceptable => (
+                StatusCode::NOT_ACCEPTABLE,
+                "not-acceptable",
+                "The result has another type",
+            ),
+            Self::NoSuchPath => (StatusCode::NOT_FOUND, "no-such-path", "No such path"),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "The method is not allowed here",
+            ),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "The service is not available now",
+            ),
+            Self::Internal => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Something went wrong inside",
+            ),
+        }
+    }
+}
+
+/// An error as a client sees it.
+#[derive(Debug)]
+pub(super) struct Problem {
+    kind: Kind,
+    detail: String,
+    errors: Vec<FieldError>,
+}
+
+impl Problem {
+    pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// Names the fields at fault.
+    pub(super) fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    pub(super) fn fields(errors: Vec<FieldError>) -> Self {
+        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        Self::new(Kind::InvalidFields, lines.join("; ")).with_errors(errors)
+    }
+
+    pub(super) fn unknown(id: OperationId) -> Self {
+        Self::new(
+            Kind::UnknownOperation,
+            format!("there is no operation with the identifier {id}"),
+        )
+    }
+
+    /// Something that no client can help; `error` goes to the log alone.
+    pub(super) fn internal(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "a request ended with an internal error");
+        Self::new(Kind::Internal, "the error was logged; please try again")
+    }
+
+    fn unavailable(error: &dyn std::fmt::Display, detail: &str) -> Self {
+        tracing::warn!(%error, "a request ended with 503");
+        Self::new(Kind::Unavailable, detail)
+    }
+}
+
+impl From<LogError> for Problem {
+    fn from(error: LogError) -> Self {
+        match &error {
+            LogError::Unavailable(_) => Self::unavailable(
+                &error,
+                "the request could not be stored; nothing was accepted, please try again",
+            ),
+            LogError::TooLarge { .. } => Self::new(Kind::BodyTooLarge, error.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Unavailable(_) => Self::unavailable(
+                &error,
+                "the picture table does not answer, please try again",
+            ),
+            StoreError::Corrupt { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<MalformedId> for Problem {
+    fn from(error: MalformedId) -> Self {
+        Self::new(Kind::MalformedIdentifier, error.to_string())
+    }
+}
+
+impl From<ImagingError> for Problem {
+    fn from(error: ImagingError) -> Self {
+        let kind = match error {
+            ImagingError::Option(error) => return Self::fields(vec![error]),
+            ImagingError::NotAPicture(_) => Kind::NotAPicture,
+            ImagingError::TooLarge(_) => Kind::PictureTooLarge,
+            ImagingError::Header { .. } | ImagingError::Body { .. } => Kind::BrokenPicture,
+            ImagingError::Encode { .. } => return Self::internal(&error),
+        };
+        let detail = error.to_string();
+        Self::new(kind, detail.clone()).with_errors(vec![FieldError::new("image", detail)])
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct FieldBody<'a> {
+    field: &'a str,
+    message: &'a str,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, slug, title) = self.kind.facts();
+        let fields = self.errors.iter().map(|error| FieldBody {
+            field: &error.field,
+            message: &error.message,
+        });
+        let body = Body {
+            r#type: format!("urn:picresize:problem:{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            errors: fields.collect(),
+        };
+        let mut response = (status, axum::Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, RETRY_SECONDS.into());
+        }
+        response
+    }
+}

@@ -1,0 +1,73 @@
+//! The commands: each is its options and a `run`. The only place that puts the parts together.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::settings::{Settings, SettingsError};
+
+mod resize;
+mod serve;
+
+/// Resizes pictures: as a service, or right here.
+///
+/// Exit codes: 0 when all went well, 1 when something failed, 2 when the command line or a setting
+/// is wrong.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  picresize serve
+      Everything in one process, at http://127.0.0.1:8000, with its data in ./picresize-data
+  picresize resize photo.jpg small.webp --width 512
+      One picture, without a server";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Resize(resize::Resize),
+}
+
+/// Where the settings come from.
+#[derive(Debug, clap::Args)]
+struct ConfigFile {
+    /// The settings file; picresize.example.toml explains each setting [default: picresize.toml,
+    /// if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    fn load(&self) -> Result<Settings, SettingsError> {
+        Settings::load(self.config.as_deref())
+    }
+}
+
+impl Cli {
+    /// Runs the command to its end.
+    pub fn run(self) -> ExitCode {
+        let outcome = match self.command {
+            Command::Serve(command) => command.run(),
+            Command::Resize(command) => command.run(),
+        };
+        match outcome {
+            Ok(code) => code,
+            Err(error) => {
+                eprintln!("picresize: {error:#}");
+                let usage = error.is::<SettingsError>() || error.is::<Usage>();
+                ExitCode::from(if usage { 2 } else { 1 })
+            }
+        }
+    }
+}
+
+/// The command line asks for what can't be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);

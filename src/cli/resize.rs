@@ -1,0 +1,244 @@
+//! `picresize resize`: pictures without a server, by the same pipeline.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{ConfigFile, Usage};
+use crate::imaging;
+use crate::operation::{Format, ResizeRequest};
+
+/// Resize pictures right here, without a server
+///
+/// The same pipeline and the same options as the service. The result's format is that of OUT's
+/// extension, or --format; with --out-dir it is the source's own unless --format says otherwise.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  picresize resize photo.jpg small.jpg --width 320 --height 200
+  picresize resize photo.png photo.webp --width 512 --quality 75
+  picresize resize *.jpg --out-dir thumbnails --width 256 --height 256 --fit cover --position smart")]
+pub(super) struct Resize {
+    /// IN and OUT, or with --out-dir any number of pictures
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Folder for the results, which keep their names; created when missing
+    #[arg(long, value_name = "DIR")]
+    out_dir: Option<PathBuf>,
+    #[command(flatten)]
+    options: Options,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// The options of a request as flags. They stay text here: the request reads them.
+#[derive(Debug, clap::Args)]
+struct Options {
+    /// Pixels; a missing side follows from the aspect ratio
+    #[arg(long, allow_negative_numbers = true)]
+    width: Option<String>,
+    /// Pixels; a missing side follows from the aspect ratio
+    #[arg(long, allow_negative_numbers = true)]
+    height: Option<String>,
+    /// fill (stretch), cover, contain, inside or outside
+    #[arg(long)]
+    fit: Option<String>,
+    /// center, top, top-right, … or smart, for cover and contain
+    #[arg(long)]
+    position: Option<String>,
+    /// #rrggbb, #rrggbbaa, white, black or transparent
+    #[arg(long)]
+    background: Option<String>,
+    /// Whether smaller pictures are made larger: true or false
+    #[arg(long)]
+    enlarge: Option<String>,
+    /// same, jpeg, png, webp, gif or avif
+    #[arg(long)]
+    format: Option<String>,
+    /// 1 to 100
+    #[arg(long)]
+    quality: Option<String>,
+    /// The highest quality that gives at most so many bytes
+    #[arg(long, value_name = "BYTES")]
+    max_bytes: Option<String>,
+    /// lanczos3, catmullrom, mitchell, bilinear, box or nearest
+    #[arg(long)]
+    filter: Option<String>,
+    /// fast, or fine (linear light, no shrink-on-load)
+    #[arg(long)]
+    profile: Option<String>,
+    /// Progressive JPEG: true or false
+    #[arg(long)]
+    progressive: Option<String>,
+    /// Lossless WebP: true or false
+    #[arg(long)]
+    lossless: Option<String>,
+    /// PNG with at most so many colours, 2 to 256
+    #[arg(long, value_name = "COLOURS")]
+    palette: Option<String>,
+    /// Sharpening after shrinking, 0 to 100
+    #[arg(long)]
+    sharpen: Option<String>,
+    /// srgb (convert), or keep the profile
+    #[arg(long)]
+    color: Option<String>,
+    /// strip, copyright or keep
+    #[arg(long)]
+    metadata: Option<String>,
+}
+
+impl Options {
+    fn pairs(&self) -> Vec<(&'static str, &str)> {
+        // In the order of `ResizeRequest::KEYS`.
+        let values = [
+            &self.width,
+            &self.height,
+            &self.fit,
+            &self.position,
+            &self.background,
+            &self.enlarge,
+            &self.format,
+            &self.quality,
+            &self.max_bytes,
+            &self.filter,
+            &self.profile,
+            &self.progressive,
+            &self.lossless,
+            &self.palette,
+            &self.sharpen,
+            &self.color,
+            &self.metadata,
+        ];
+        let keys = ResizeRequest::KEYS.iter().zip(values);
+        keys.filter_map(|(key, value)| Some((*key, value.as_deref()?)))
+            .collect()
+    }
+}
+
+/// One picture to be made.
+struct Task {
+    from: PathBuf,
+    to: Target,
+}
+
+enum Target {
+    File(PathBuf),
+    /// The name follows from the source's name and the result's format.
+    Folder(PathBuf),
+}
+
+impl Resize {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let settings = self.config.load()?;
+        settings.check()?;
+        let (tasks, request) = self.plan()?;
+        if let Some(folder) = &self.out_dir {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        let failed = run_all(&tasks, &request, &settings.imaging_limits());
+        if failed > 0 && tasks.len() > 1 {
+            eprintln!("picresize: {failed} of {} pictures failed", tasks.len());
+        }
+        Ok(ExitCode::from(u8::from(failed > 0)))
+    }
+
+    /// What is to be made of what, and how.
+    fn plan(&self) -> Result<(Vec<Task>, ResizeRequest), Usage> {
+        let mut request = ResizeRequest::from_pairs(self.options.pairs()).map_err(|errors| {
+            let lines: Vec<_> = errors.iter().map(|error| format!("--{error}")).collect();
+            Usage(
+                lines
+                    .join("\n           ")
+                    .replace("--max_bytes", "--max-bytes"),
+            )
+        })?;
+        if let Some(folder) = &self.out_dir {
+            let tasks = self.files.iter().map(|from| Task {
+                from: from.clone(),
+                to: Target::Folder(folder.clone()),
+            });
+            return Ok((tasks.collect(), request));
+        }
+        let [from, to] = &self.files[..] else {
+            return Err(Usage(format!(
+                "{} files were given: give IN and OUT, or --out-dir for any number of pictures",
+                self.files.len()
+            )));
+        };
+        if self.options.format.is_none() {
+            request.format = Some(format_of(to)?);
+        }
+        let task = Task {
+            from: from.clone(),
+            to: Target::File(to.clone()),
+        };
+        Ok((vec![task], request))
+    }
+}
+
+/// The format that a file's extension stands for.
+fn format_of(path: &Path) -> Result<Format, Usage> {
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    Format::from_name(&extension.to_lowercase())
+        .filter(|format| format.is_writable())
+        .ok_or_else(|| {
+            Usage(format!(
+                "{}: {extension:?} is no format that is written; use .jpg, .png, .webp, .gif or .avif, or --format",
+                path.display()
+            ))
+        })
+}
+
+/// Resizes on every core; returns how many failed. Each failure is told as it happens.
+fn run_all(tasks: &[Task], request: &ResizeRequest, limits: &imaging::Limits) -> usize {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let failed = AtomicUsize::new(0);
+    let progress = progress(tasks.len());
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(tasks.len()) {
+            scope.spawn(|| {
+                while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(error) = run_one(task, request, limits) {
+                        failed.fetch_add(1, Ordering::Relaxed);
+                        progress
+                            .suspend(|| eprintln!("picresize: {}: {error:#}", task.from.display()));
+                    }
+                    progress.inc(1);
+                }
+            });
+        }
+    });
+    progress.finish_and_clear();
+    failed.into_inner()
+}
+
+fn run_one(task: &Task, request: &ResizeRequest, limits: &imaging::Limits) -> Result<()> {
+    let source = fs::read(&task.from).context("cannot be read")?;
+    let resized = imaging::resize(&source, request, limits)?;
+    let to = match &task.to {
+        Target::File(path) => path.clone(),
+        Target::Folder(folder) => {
+            let stem = task.from.file_stem().unwrap_or_default();
+            folder
+                .join(stem)
+                .with_added_extension(resized.format.extension())
+        }
+    };
+    fs::write(&to, resized.bytes).with_context(|| format!("cannot write {}", to.display()))
+}
+
+/// A bar when there are many pictures; it shows itself only on a terminal.
+fn progress(pictures: usize) -> ProgressBar {
+    if pictures < 2 {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} pictures, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(pictures as u64).with_style(style)
+}

@@ -1,0 +1,110 @@
+//! How far each partition is finished without a gap: what may be committed.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::event_log::Position;
+
+/// Events finish in any order; a position may be committed only when everything before it is
+/// finished.
+#[derive(Debug, Default)]
+pub(super) struct Watermark {
+    partitions: HashMap<i32, Partition>,
+}
+
+#[derive(Debug, Default)]
+struct Partition {
+    unfinished: BTreeSet<i64>,
+    /// Behind the last delivered event.
+    end: i64,
+    committed: Option<i64>,
+}
+
+impl Partition {
+    fn next(&self) -> i64 {
+        self.unfinished.first().copied().unwrap_or(self.end)
+    }
+}
+
+impl Watermark {
+    /// An event was delivered and is now being worked on.
+    pub(super) fn delivered(&mut self, position: Position) {
+        let partition = self.partitions.entry(position.partition).or_default();
+        partition.unfinished.insert(position.offset);
+        partition.end = partition.end.max(position.offset + 1);
+    }
+
+    /// An event is finished. Returns the position to commit, if that moves anything.
+    pub(super) fn finished(&mut self, position: Position) -> Option<Position> {
+        let partition = self.partitions.get_mut(&position.partition)?;
+        if !partition.unfinished.remove(&position.offset) {
+            return None;
+        }
+        let next = partition.next();
+        let moved = match partition.committed {
+            Some(committed) => next > committed,
+            None => next > position.offset || partition.unfinished.is_empty(),
+        };
+        if !moved {
+            return None;
+        }
+        partition.committed = Some(next);
+        Some(Position {
+            partition: position.partition,
+            offset: next,
+        })
+    }
+
+    /// The partition belongs to somebody else; what is still worked on is theirs to commit.
+    pub(super) fn revoked(&mut self, partition: i32) {
+        self.partitions.remove(&partition);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(partition: i32, offset: i64) -> Position {
+        Position { partition, offset }
+    }
+
+    fn delivered(positions: impl IntoIterator<Item = Position>) -> Watermark {
+        let mut watermark = Watermark::default();
+        for position in positions {
+            watermark.delivered(position);
+        }
+        watermark
+    }
+
+    #[test]
+    fn nothing_behind_a_gap_is_committed() {
+        let mut watermark = delivered([at(0, 5), at(0, 6), at(0, 7)]);
+        assert_eq!(watermark.finished(at(0, 6)), None);
+        assert_eq!(watermark.finished(at(0, 5)), Some(at(0, 7)));
+        assert_eq!(watermark.finished(at(0, 7)), Some(at(0, 8)));
+    }
+
+    #[test]
+    fn offsets_may_jump() {
+        let mut watermark = delivered([at(0, 5), at(0, 9)]);
+        assert_eq!(watermark.finished(at(0, 5)), Some(at(0, 9)));
+        assert_eq!(watermark.finished(at(0, 9)), Some(at(0, 10)));
+    }
+
+    #[test]
+    fn partitions_do_not_wait_for_each_other() {
+        let mut watermark = delivered([at(0, 0), at(1, 0)]);
+        assert_eq!(watermark.finished(at(1, 0)), Some(at(1, 1)));
+        assert_eq!(watermark.finished(at(0, 0)), Some(at(0, 1)));
+    }
+
+    #[test]
+    fn a_revoked_partition_is_not_committed() {
+        let mut watermark = delivered([at(0, 3), at(1, 3)]);
+        watermark.revoked(0);
+        assert_eq!(watermark.finished(at(0, 3)), None);
+        assert_eq!(watermark.finished(at(1, 3)), Some(at(1, 4)));
+        watermark.delivered(at(0, 3));
+        assert_eq!(watermark.finished(at(0, 3)), Some(at(0, 4)));
+    }
+}
