@@ -158,7 +158,7 @@ function draw() {
 function factsText() {
   if (!picture) return "JPEG, PNG, WebP, GIF, AVIF, TIFF and more";
   const bytes = bytesText(picture.file.size);
-  return known() ? `${pixelsText(picture)} pixels, ${bytes}` : bytes;
+  return known() ? `${pixelsText(picture)}, ${bytes}` : bytes;
 }
 
 function drawFrame() {
@@ -171,8 +171,10 @@ function drawFrame() {
   preview.alt = picture ? `Preview of ${picture.file.name}` : "";
   $("no-preview").hidden = !picture || known();
   $("no-preview").textContent = "This browser can’t show the file. The service may still read it.";
-  $("dim-width").textContent = shown?.width ?? width ?? "";
-  $("dim-height").textContent = shown?.height ?? height ?? "";
+  for (const [side, number] of [["width", shown?.width ?? width], ["height", shown?.height ?? height]]) {
+    $(`dim-${side}`).textContent = number ?? "";
+    $(`dim-${side}`).parentElement.hidden = !number;
+  }
   $("forecast").textContent = size ? `Makes ${pixelsText(size)} pixels${format() ? ` as ${formatName(format())}` : ""}` : "";
 }
 
@@ -223,7 +225,7 @@ function errorOf(name) {
 function setError(name, message) {
   const place = errorOf(name);
   if (!place) return false;
-  const label = { width: "Width: ", height: "Height: " }[name] ?? "";
+  const label = message === NO_NUMBER ? "" : { width: "Width: ", height: "Height: " }[name] ?? "";
   const words = label + message;
   place.textContent = words[0].toUpperCase() + words.slice(1);
   place.hidden = false;

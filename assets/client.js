@@ -81,7 +81,7 @@ async function call(path, init) {
     status: response.status,
     title: answer?.title ?? `The service answered ${response.status}`,
     detail: answer?.detail ?? "The answer could not be read.",
-    errors: answer?.errors,
+    errors: answer?.errors ?? [],
     retryAfterMs: retryAfterMs(response),
   });
 }

@@ -17,15 +17,15 @@ export function formatName(format) {
   return NAMES[format] ?? format?.toUpperCase() ?? "";
 }
 
-/** `412 kB`: at most three digits that matter. */
+/** `412 kB`, with a space that does not break: at most three digits that matter. */
 export function bytesText(bytes) {
-  if (bytes < 1000) return `${bytes} ${bytes === 1 ? "byte" : "bytes"}`;
+  if (bytes < 1000) return `${bytes}\u00a0${bytes === 1 ? "byte" : "bytes"}`;
   const [value, unit] = bytes < 999_500 ? [bytes / 1e3, "kB"] : [bytes / 1e6, "MB"];
-  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
+  return `${value < 9.95 ? Number(value.toFixed(1)) : Math.round(value)}\u00a0${unit}`;
 }
 
 export function pixelsText({ width, height }) {
-  return `${width} × ${height}`;
+  return `${width}\u00a0×\u00a0${height}`;
 }
 
 /** How much less, or more, the result weighs: `96% smaller`. */

@@ -29,6 +29,8 @@ $("recent-clear").addEventListener("click", () => {
   drawRecent();
   $("send").focus();
 });
+// Who changes the request doesn't want the old one repeated.
+$("bench").addEventListener("input", clearAlert);
 addEventListener("popstate", () => route());
 route();
 

@@ -42,9 +42,10 @@ export function startResult() {
 export function showWaiting(id, original) {
   if (resultUrl) URL.revokeObjectURL(resultUrl);
   resultUrl = null;
-  for (const part of ["views", "beside", "compare", "measures", "download", "resume", "story"]) $(part).hidden = true;
+  for (const part of ["absent", "views", "beside", "compare", "measures", "download", "resume", "story"]) $(part).hidden = true;
   for (const part of ["waiting", "progress", "link-field", "identifier-line"]) $(part).hidden = false;
   $("adjust").hidden = !original;
+  emphasise(false);
   const size = original?.width ? original : { width: 3, height: 2 };
   $("ghost").classList.add("ghost");
   $("ghost").style.setProperty("--ratio", size.width / size.height);
@@ -69,11 +70,13 @@ export function showTrouble(problem, pauseMs) {
 
 /** Shows the end that is no result: `headline` and why; `again` offers another look. */
 export function showEnd(headline, reason, { again = false } = {}) {
-  say(headline, reason);
+  say(headline, capital(reason));
   $("progress").hidden = true;
   $("ghost").classList.remove("ghost");
   $("waiting").hidden = $("ghost-picture").hidden;
+  $("absent").hidden = !$("waiting").hidden;
   $("resume").hidden = !again;
+  emphasise(!again);
   $("link-field").hidden = !again;
   $("identifier-line").hidden = $("identifier").textContent === "";
 }
@@ -149,6 +152,12 @@ export function showStory({ requested = {}, steps = [], attempts, worker, engine
 function say(headline, subline) {
   $("headline").textContent = headline;
   $("subline").textContent = subline;
+}
+
+/** Makes the way to a new picture the main one, where there is no result to take. */
+function emphasise(fresh) {
+  $("fresh").classList.toggle("primary", fresh);
+  $("fresh").classList.toggle("quiet", !fresh);
 }
 
 function drawProgress(status) {
