@@ -1,0 +1,243 @@
+// The form: takes a picture, shows what will become of it, and reads what is asked for.
+
+import { LOSSY, bytesText, foresee, formatName, formatOf, otherSide, pixelsText, readSide } from "./measure.js";
+
+const $ = (id) => document.getElementById(id);
+const form = $("bench");
+const input = $("picture");
+const preview = $("preview");
+const sides = { width: $("width"), height: $("height") };
+
+/** How the browser draws what each fit will do. */
+const OBJECT_FIT = { fill: "fill", cover: "cover", contain: "contain", inside: "fill", outside: "fill" };
+const FIT_SAYS = {
+  fill: "Exactly this size, stretched where needed.",
+  cover: "Exactly this size, the overhang cut off.",
+  contain: "Exactly this size, the rest left empty.",
+  inside: "As large as fits within this size.",
+  outside: "As small as covers this size.",
+};
+const NO_NUMBER = "give a width, a height, or both";
+
+/** `{ file, url, width, height }`; sizes are absent while unknown to this browser. */
+let picture = null;
+/** The side typed last: with the lock on, the other follows it. */
+let leading = "width";
+let qualityChosen = false;
+
+/** The picture on the mat, `null` while there is none. */
+export const chosenPicture = () => picture;
+
+/** Wires the form. `onSend` gets the picture and the options once they are plausible. */
+export function startBench(onSend) {
+  input.addEventListener("change", () => input.files[0] && choose(input.files[0]));
+  for (const [side, field] of Object.entries(sides)) {
+    field.addEventListener("input", () => {
+      leading = side;
+      clearError(side);
+      follow();
+    });
+  }
+  $("lock").addEventListener("click", () => {
+    $("lock").setAttribute("aria-pressed", String(!locked()));
+    follow();
+  });
+  $("scales").addEventListener("click", ({ target }) => {
+    const percent = Number(target.dataset.percent);
+    if (!percent) return;
+    leading = "width";
+    for (const side of ["width", "height"]) {
+      sides[side].value = Math.max(1, Math.round((picture[side] * percent) / 100));
+      clearError(side);
+    }
+    draw();
+  });
+  $("options").addEventListener("input", ({ target }) => {
+    if (target.id === "quality") qualityChosen = true;
+    clearError(target.name);
+    draw();
+  });
+  $("quality-reset").addEventListener("click", () => {
+    qualityChosen = false;
+    draw();
+    $("quality").focus();
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const options = check();
+    if (options) onSend(picture, options);
+  });
+  draw();
+}
+
+/** Puts a picture on the mat. */
+export async function choose(file) {
+  if (picture) URL.revokeObjectURL(picture.url);
+  const mine = { file, url: URL.createObjectURL(file) };
+  picture = mine;
+  input.value = "";
+  clearError("image");
+  $("picture-name").textContent = file.name;
+  $("picture-name").title = file.name;
+  preview.src = mine.url;
+  try {
+    await preview.decode();
+    Object.assign(mine, { width: preview.naturalWidth, height: preview.naturalHeight });
+  } catch {
+    // Not for this browser's eyes; the service may know the format all the same.
+  }
+  if (picture === mine) follow();
+}
+
+/** Takes the picture off and empties the sizes. */
+export function clearBench() {
+  if (picture) URL.revokeObjectURL(picture.url);
+  picture = null;
+  for (const side of ["width", "height"]) sides[side].value = "";
+  ["image", "width", "height", "fit", "format", "quality"].forEach(clearError);
+  draw();
+}
+
+/**
+ * Shows each error at its field and moves the focus to the first. Answers those that belong to
+ * no field here.
+ */
+export function showErrors(errors) {
+  const foreign = errors.filter(({ field, message }) => !setError(field, message));
+  const first = ["image", "width", "height", "fit", "format", "quality"]
+    .map((name) => holderOf(name))
+    .find((holder) => holder?.getAttribute("aria-invalid") === "true");
+  if (first?.closest("details")) first.closest("details").open = true;
+  first?.focus();
+  return foreign;
+}
+
+const locked = () => $("lock").getAttribute("aria-pressed") === "true";
+const fit = () => form.elements.fit.value;
+const known = () => Boolean(picture?.width);
+
+/** The format that will come out, `""` while that is for the service to say. */
+function format() {
+  const asked = $("format").value;
+  if (asked !== "same") return asked;
+  const own = formatOf(picture?.file.type);
+  return [...$("format").options].some(({ value }) => value === own) ? own : "";
+}
+
+/** With the lock on, fills the side that was not typed. */
+function follow() {
+  if (locked() && known()) {
+    const { width, height } = sides;
+    if (sides[leading].value.trim() === "" && document.activeElement !== sides[leading]) {
+      leading = leading === "width" ? "height" : "width";
+    }
+    const other = leading === "width" ? height : width;
+    const { value } = readSide(sides[leading].value);
+    if (value) other.value = otherSide(picture, leading, value);
+    else if (value === null) other.value = "";
+    if (value !== undefined) clearError(other.id);
+  }
+  draw();
+}
+
+/** Brings everything in line with the picture and the fields. */
+function draw() {
+  $("empty").hidden = picture !== null;
+  $("filled").hidden = picture === null;
+  $("again").hidden = picture === null;
+  $("scales").hidden = !known();
+  if (!picture) {
+    $("picture-name").textContent = "No picture yet";
+    $("picture-name").removeAttribute("title");
+  }
+  $("picture-facts").textContent = factsText();
+  drawFrame();
+  drawOptions();
+}
+
+function factsText() {
+  if (!picture) return "JPEG, PNG, WebP, GIF, AVIF, TIFF and more";
+  const bytes = bytesText(picture.file.size);
+  return known() ? `${pixelsText(picture)}, ${bytes}` : bytes;
+}
+
+function drawFrame() {
+  const [width, height] = [readSide(sides.width.value).value, readSide(sides.height.value).value];
+  const size = known() ? foresee(picture, { width, height, fit: fit() }) : null;
+  const shown = size ?? (known() ? picture : null);
+  $("frame").style.setProperty("--ratio", shown ? shown.width / shown.height : 1.5);
+  preview.hidden = !known();
+  preview.style.objectFit = OBJECT_FIT[fit()];
+  preview.alt = picture ? `Preview of ${picture.file.name}` : "";
+  $("no-preview").hidden = !picture || known();
+  $("no-preview").textContent = "This browser can’t show the file. The service may still read it.";
+  for (const [side, number] of [["width", shown?.width ?? width], ["height", shown?.height ?? height]]) {
+    $(`dim-${side}`).textContent = number ?? "";
+    $(`dim-${side}`).parentElement.hidden = !number;
+  }
+  $("forecast").textContent = size ? `Makes ${pixelsText(size)} pixels${format() ? ` as ${formatName(format())}` : ""}` : "";
+}
+
+function drawOptions() {
+  const asked = $("format").value;
+  $("fit-says").textContent = FIT_SAYS[fit()];
+  $("quality-field").hidden = !LOSSY.has(format());
+  $("quality-reset").hidden = !qualityChosen;
+  $("quality-says").textContent = qualityChosen ? $("quality").value : "automatic";
+  $("quality").setAttribute("aria-valuetext", $("quality-says").textContent);
+  $("options-now").textContent = [
+    fit(),
+    asked === "same" ? "same format" : formatName(asked),
+    ...(qualityChosen && LOSSY.has(format()) ? [`quality ${$("quality").value}`] : []),
+  ].join(", ");
+}
+
+/** The options as the API wants them, or `null` after showing what is wrong. */
+function check() {
+  const errors = picture ? [] : [{ field: "image", message: "choose a picture first" }];
+  const options = {};
+  for (const [side, field] of Object.entries(sides)) {
+    clearError(side);
+    const { value, error } = readSide(field.value);
+    if (error) errors.push({ field: side, message: error });
+    else if (value !== null) options[side] = value;
+  }
+  if (Object.values(sides).every((field) => field.value.trim() === "")) errors.push({ field: "width", message: NO_NUMBER });
+  if (errors.length > 0) {
+    showErrors(errors);
+    return null;
+  }
+  if (fit() !== "fill") options.fit = fit();
+  if ($("format").value !== "same") options.format = $("format").value;
+  if (qualityChosen && LOSSY.has(format())) options.quality = Number($("quality").value);
+  return options;
+}
+
+/** The element that has the focus for a field of the API. */
+function holderOf(name) {
+  return name === "image" ? input : name === "fit" ? form.querySelector("[name=fit]:checked") : $(name);
+}
+
+function errorOf(name) {
+  return name && $(`${name === "image" ? "picture" : name}-error`);
+}
+
+function setError(name, message) {
+  const place = errorOf(name);
+  if (!place) return false;
+  const label = message === NO_NUMBER ? "" : { width: "Width: ", height: "Height: " }[name] ?? "";
+  const words = label + message;
+  place.textContent = words[0].toUpperCase() + words.slice(1);
+  place.hidden = false;
+  holderOf(name).setAttribute("aria-invalid", "true");
+  return true;
+}
+
+function clearError(name) {
+  const place = errorOf(name);
+  if (!place) return;
+  place.hidden = true;
+  place.textContent = "";
+  if (name === "fit") form.querySelectorAll("[name=fit]").forEach((radio) => radio.removeAttribute("aria-invalid"));
+  else holderOf(name).removeAttribute("aria-invalid");
+}
