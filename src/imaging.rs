@@ -9,6 +9,20 @@
 
 use crate::operation::{FieldError, Format, ResizeRequest};
 
+mod codec;
+mod compose;
+mod estimate;
+mod geometry;
+mod metadata;
+mod orientation;
+mod pipeline;
+mod plan;
+mod raster;
+mod resample;
+mod sniff;
+
+use codec::Header;
+
 /// Changes whenever the same input could give other bytes.
 pub const ENGINE_VERSION: &str = "1";
 
@@ -52,6 +66,28 @@ pub struct SourceInfo {
     pub height: u32,
     /// The frames of an animation; 1 for a still picture.
     pub frames: u32,
+    /// Bytes of one decoded pixel.
+    pub pixel_bytes: u32,
+    /// Whether the decoder can shrink while it decodes.
+    pub shrinks: bool,
+    /// Bytes the decoder holds beside the decoded picture.
+    pub decoder_bytes: u64,
+}
+
+impl SourceInfo {
+    fn of(format: Format, header: &Header) -> Self {
+        let orientation = header.metadata.orientation();
+        let (width, height) = orientation.turn_size((header.width, header.height));
+        Self {
+            format,
+            width,
+            height,
+            frames: header.frames,
+            pixel_bytes: header.layout.channels() as u32 * u32::from(header.bits / 8),
+            shrinks: header.shrinks,
+            decoder_bytes: header.decoder_bytes,
+        }
+    }
 }
 
 /// What will be made of a picture, before it is made.
@@ -104,8 +140,8 @@ pub enum ImagingError {
 ///
 /// [`ImagingError::NotAPicture`] and [`ImagingError::Header`].
 pub fn inspect(bytes: &[u8]) -> Result<SourceInfo, ImagingError> {
-    let _ = bytes;
-    Err(ImagingError::NotAPicture("not written yet".to_owned()))
+    let format = sniff::sniff(bytes)?;
+    Ok(SourceInfo::of(format, &codec::header(format, bytes)?))
 }
 
 /// Says what [`resize`] would make of a picture, or why it would refuse.
@@ -118,8 +154,7 @@ pub fn plan(
     request: &ResizeRequest,
     limits: &Limits,
 ) -> Result<Plan, ImagingError> {
-    let _ = (request, limits);
-    Err(ImagingError::TooLarge(format!("{source:?}")))
+    plan::plan(source, request, limits).map(|(plan, _)| plan)
 }
 
 /// Decodes, resizes and encodes one picture.
@@ -132,7 +167,17 @@ pub fn resize(
     request: &ResizeRequest,
     limits: &Limits,
 ) -> Result<Resized, ImagingError> {
-    let source = inspect(bytes)?;
-    plan(&source, request, limits)?;
-    Err(ImagingError::NotAPicture("not written yet".to_owned()))
+    let format = sniff::sniff(bytes)?;
+    let header = codec::header(format, bytes)?;
+    let source = SourceInfo::of(format, &header);
+    let (plan, geometry) = plan::plan(&source, request, limits)?;
+    let resized = pipeline::run(bytes, format, &header, request, &plan, &geometry)?;
+    let size = resized.bytes.len() as u64;
+    if size > limits.max_result_bytes {
+        return Err(ImagingError::TooLarge(format!(
+            "the result has {size} bytes: the most is {}",
+            limits.max_result_bytes
+        )));
+    }
+    Ok(resized)
 }

@@ -1,0 +1,61 @@
+//! WebP by libwebp.
+
+use crate::imaging::metadata::Metadata;
+use crate::imaging::raster::{Layout, Raster, Samples, sample_count};
+
+use super::{EncodeOptions, Header};
+
+mod chunks;
+mod ffi;
+
+/// Reads the chunks before the picture data, and counts the frames.
+pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
+    let chunks = chunks::read(bytes)?;
+    let features = ffi::features(bytes)?;
+    Ok(Header {
+        width: features.width,
+        height: features.height,
+        frames: chunks.frames.max(1),
+        layout: if features.has_alpha {
+            Layout::Rgba
+        } else {
+            Layout::Rgb
+        },
+        bits: 8,
+        shrinks: false,
+        decoder_bytes: 0,
+        metadata: Metadata {
+            exif: chunks.exif,
+            xmp: chunks.xmp,
+            icc: chunks.icc,
+        },
+    })
+}
+
+/// Decodes to Rgb or Rgba of 8 bits.
+pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
+    let (width, height, layout) = (header.width, header.height, header.layout);
+    let mut pixels = vec![0; sample_count(width, height, layout.channels())];
+    ffi::decode_into(bytes, layout, width, &mut pixels)?;
+    Ok(Raster::from_u8(width, height, layout, pixels))
+}
+
+/// Encodes Rgb or Rgba of 8 bits.
+pub(super) fn encode(raster: &Raster, options: &EncodeOptions<'_>) -> Result<Vec<u8>, String> {
+    let Samples::U8(pixels) = &raster.samples else {
+        return Err("WebP holds 8 bits a sample".to_owned());
+    };
+    let bytes = ffi::encode(
+        pixels,
+        raster.layout,
+        (raster.width, raster.height),
+        options.quality,
+        options.lossless,
+    )?;
+    Ok(chunks::with_metadata(
+        bytes,
+        (raster.width, raster.height),
+        raster.layout.has_alpha(),
+        options.metadata,
+    ))
+}

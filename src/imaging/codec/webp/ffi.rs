@@ -1,0 +1,157 @@
+//! The calls into libwebp. Everything unsafe about WebP is in this file: libwebp has a C
+//! interface and no safe wrapper that offers lossy encoding, metadata and animation.
+#![allow(unsafe_code)]
+
+use libwebp_sys::{
+    VP8StatusCode, WEBP_CSP_MODE, WebPBitstreamFeatures, WebPConfig, WebPDecode, WebPDecoderConfig,
+    WebPEncode, WebPEncodingError, WebPGetFeatures, WebPMemoryWrite, WebPMemoryWriter,
+    WebPMemoryWriterClear, WebPMemoryWriterInit, WebPPicture, WebPPictureFree,
+    WebPPictureImportRGB, WebPPictureImportRGBA, WebPRGBABuffer,
+};
+
+use crate::imaging::raster::Layout;
+
+/// Size and kind of a picture.
+pub(super) struct Features {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) has_alpha: bool,
+}
+
+/// Reads the picture's own header.
+pub(super) fn features(bytes: &[u8]) -> Result<Features, String> {
+    // SAFETY: the struct is plain integers, for which zero is a value.
+    let mut features: WebPBitstreamFeatures = unsafe { std::mem::zeroed() };
+    // SAFETY: pointer and length are those of one slice, `features` outlives the call.
+    let status = unsafe { WebPGetFeatures(bytes.as_ptr(), bytes.len(), &raw mut features) };
+    check(status)?;
+    Ok(Features {
+        width: features.width as u32,
+        height: features.height as u32,
+        has_alpha: features.has_alpha != 0,
+    })
+}
+
+/// Decodes a still picture of `width` pixels a row into `pixels`, without padding.
+pub(super) fn decode_into(
+    bytes: &[u8],
+    layout: Layout,
+    width: u32,
+    pixels: &mut [u8],
+) -> Result<(), String> {
+    let mut config =
+        WebPDecoderConfig::new().map_err(|()| "the libwebp version is wrong".to_owned())?;
+    config.output.colorspace = if layout.has_alpha() {
+        WEBP_CSP_MODE::MODE_RGBA
+    } else {
+        WEBP_CSP_MODE::MODE_RGB
+    };
+    config.output.is_external_memory = 1;
+    config.output.u.RGBA = WebPRGBABuffer {
+        rgba: pixels.as_mut_ptr(),
+        stride: (width as usize * layout.channels()) as i32,
+        size: pixels.len(),
+    };
+    // SAFETY: pointer and length are those of one slice; the output buffer is `pixels`, whose
+    // length libwebp checks against stride and height before it writes, and it outlives the call.
+    check(unsafe { WebPDecode(bytes.as_ptr(), bytes.len(), &raw mut config) })
+}
+
+fn check(status: VP8StatusCode) -> Result<(), String> {
+    match status {
+        VP8StatusCode::VP8_STATUS_OK => Ok(()),
+        VP8StatusCode::VP8_STATUS_NOT_ENOUGH_DATA | VP8StatusCode::VP8_STATUS_SUSPENDED => {
+            Err("it is cut short".to_owned())
+        }
+        VP8StatusCode::VP8_STATUS_BITSTREAM_ERROR => Err("its data is damaged".to_owned()),
+        VP8StatusCode::VP8_STATUS_OUT_OF_MEMORY => Err("there is not enough memory".to_owned()),
+        other => Err(format!("libwebp says {other:?}")),
+    }
+}
+
+/// Encodes interleaved Rgb or Rgba samples of a picture of `(width, height)`.
+pub(super) fn encode(
+    pixels: &[u8],
+    layout: Layout,
+    (width, height): (u32, u32),
+    quality: u8,
+    lossless: bool,
+) -> Result<Vec<u8>, String> {
+    assert_eq!(
+        pixels.len(),
+        width as usize * height as usize * layout.channels(),
+        "the samples fill the picture"
+    );
+    let wrong_version = |()| "the libwebp version is wrong".to_owned();
+    let mut config = WebPConfig::new().map_err(wrong_version)?;
+    config.quality = f32::from(quality);
+    config.lossless = i32::from(lossless);
+    let mut picture = Picture(WebPPicture::new().map_err(wrong_version)?);
+    picture.0.width = width as i32;
+    picture.0.height = height as i32;
+    picture.0.use_argb = config.lossless;
+    let stride = (width as usize * layout.channels()) as i32;
+    // SAFETY: width, height and stride describe `pixels`, by the assertion above; libwebp copies.
+    let imported = unsafe {
+        match layout {
+            Layout::Rgba => WebPPictureImportRGBA(&raw mut picture.0, pixels.as_ptr(), stride),
+            Layout::Rgb => WebPPictureImportRGB(&raw mut picture.0, pixels.as_ptr(), stride),
+            other => return Err(format!("{other:?} pixels do not fit into WebP")),
+        }
+    };
+    if imported == 0 {
+        return Err(explain(picture.0.error_code));
+    }
+    let mut writer = Writer::new();
+    picture.0.writer = Some(WebPMemoryWrite);
+    picture.0.custom_ptr = (&raw mut writer.0).cast();
+    // SAFETY: config and picture were initialised by libwebp, the writer outlives the call and is
+    // of the type that `WebPMemoryWrite` expects.
+    if unsafe { WebPEncode(&raw const config, &raw mut picture.0) } == 0 {
+        return Err(explain(picture.0.error_code));
+    }
+    Ok(writer.bytes().to_vec())
+}
+
+fn explain(error: WebPEncodingError) -> String {
+    format!("libwebp says {error:?}")
+}
+
+/// A picture whose planes libwebp owns.
+struct Picture(WebPPicture);
+
+impl Drop for Picture {
+    fn drop(&mut self) {
+        // SAFETY: the picture was initialised by `WebPPicture::new`.
+        unsafe { WebPPictureFree(&raw mut self.0) };
+    }
+}
+
+/// A growing buffer that libwebp owns.
+struct Writer(WebPMemoryWriter);
+
+impl Writer {
+    fn new() -> Self {
+        let mut writer = std::mem::MaybeUninit::uninit();
+        // SAFETY: `WebPMemoryWriterInit` sets every field.
+        unsafe {
+            WebPMemoryWriterInit(writer.as_mut_ptr());
+            Self(writer.assume_init())
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        if self.0.mem.is_null() {
+            return &[];
+        }
+        // SAFETY: libwebp has written `size` bytes at `mem`, which live as long as the writer.
+        unsafe { std::slice::from_raw_parts(self.0.mem, self.0.size) }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // SAFETY: the writer was initialised, and its memory is freed once.
+        unsafe { WebPMemoryWriterClear(&raw mut self.0) };
+    }
+}
