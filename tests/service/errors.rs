@@ -260,7 +260,7 @@ fn cases() -> Vec<Case> {
                 &Value::Null,
                 413,
                 "body-too-large",
-                &["198876"],
+                &["198872"],
                 &[],
             )
         },
