@@ -4,12 +4,14 @@
 //! The sources are read as tokens, so that comments and strings don't count while code inside
 //! macros does.
 
+mod source;
+mod tokens;
+
 use std::collections::HashSet;
-use std::fmt;
-use std::fs;
-use std::iter::Peekable;
 use std::path::Path;
-use std::str::Chars;
+use std::{fmt, fs, io};
+
+use source::{Source, What};
 
 /// What each module of the crate may use of the others. `main` and `lib` are the two roots.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -126,7 +128,8 @@ const IMAGING: &[&str] = &["src/imaging.rs", "src/imaging/"];
 fn the_sources_keep_the_dependency_rule() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = Vec::new();
-    collect(root, "src", &mut sources);
+    collect(root, "src", &mut sources).expect("the sources can be read");
+    sources.sort();
     assert!(sources.iter().any(|(name, _)| name == "src/lib.rs"));
 
     let broken = check(&sources);
@@ -140,21 +143,17 @@ fn the_sources_keep_the_dependency_rule() {
 }
 
 /// Reads every Rust source below `folder`, named with slashes and relative to `root`.
-fn collect(root: &Path, folder: &str, sources: &mut Vec<(String, String)>) {
-    let mut entries: Vec<_> = fs::read_dir(root.join(folder))
-        .unwrap()
-        .map(|entry| entry.unwrap())
-        .collect();
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let name = format!("{folder}/{}", entry.file_name().into_string().unwrap());
-        if entry.file_type().unwrap().is_dir() {
-            collect(root, &name, sources);
+fn collect(root: &Path, folder: &str, sources: &mut Vec<(String, String)>) -> io::Result<()> {
+    for entry in fs::read_dir(root.join(folder))? {
+        let entry = entry?;
+        let name = format!("{folder}/{}", entry.file_name().display());
+        if entry.file_type()?.is_dir() {
+            collect(root, &name, sources)?;
         } else if Path::new(&name).extension().is_some_and(|ext| ext == "rs") {
-            let text = fs::read_to_string(entry.path()).unwrap();
-            sources.push((name, text));
+            sources.push((name, fs::read_to_string(entry.path())?));
         }
     }
+    Ok(())
 }
 
 /// One place where a rule is broken.
@@ -175,7 +174,7 @@ impl fmt::Display for Violation {
 fn check(sources: &[(String, String)]) -> Vec<Violation> {
     let read: Vec<Source> = sources
         .iter()
-        .map(|(name, text)| read(name, text))
+        .map(|(name, text)| source::read(name, text))
         .collect();
     let test_modules: HashSet<&[String]> = read
         .iter()
@@ -277,442 +276,6 @@ fn starts_with(path: &[String], prefix: &str) -> bool {
     prefix
         .split("::")
         .all(|segment| path.next().is_some_and(|s| s == segment))
-}
-
-/// One source file and what it says that a rule is about.
-struct Source {
-    file: String,
-    /// The module the file is; empty for the two roots.
-    module: Vec<String>,
-    mentions: Vec<Mention>,
-    /// Modules that the file declares for tests, in files of their own.
-    test_modules: Vec<Vec<String>>,
-}
-
-impl Source {
-    /// The module directly under the root that the file belongs to.
-    fn top(&self) -> &str {
-        match self.module.first() {
-            Some(top) => top,
-            None if self.file == "src/main.rs" => "main",
-            None => "lib",
-        }
-    }
-}
-
-struct Mention {
-    what: What,
-    line: usize,
-    in_test: bool,
-}
-
-enum What {
-    /// A module directly under the crate's root.
-    Module(String),
-    /// The crate's root, as a whole or with a glob.
-    Root,
-    /// A path that begins outside of the crate.
-    Crate(Vec<String>),
-    /// `unsafe`, `unsafe_code`, `async` or `await`.
-    Word(String),
-    PathAttribute,
-}
-
-/// Reads a source by its file name, relative to the package and with slashes.
-fn read(file: &str, text: &str) -> Source {
-    let module = match file {
-        "src/lib.rs" | "src/main.rs" => Vec::new(),
-        _ => file
-            .trim_start_matches("src/")
-            .trim_end_matches(".rs")
-            .split('/')
-            .filter(|part| *part != "mod")
-            .map(ToOwned::to_owned)
-            .collect(),
-    };
-    let mut source = Source {
-        file: file.to_owned(),
-        module: module.clone(),
-        mentions: Vec::new(),
-        test_modules: Vec::new(),
-    };
-    let scope = Scope {
-        module,
-        in_test: false,
-    };
-    source.walk(&tokens_of(text), &scope);
-    source
-}
-
-/// Where in a file a token stands.
-struct Scope {
-    module: Vec<String>,
-    in_test: bool,
-}
-
-impl Source {
-    fn walk(&mut self, tokens: &[Token], scope: &Scope) {
-        // Whether the attributes just before hold `#[cfg(test)]`.
-        let mut for_tests = false;
-        let mut at = 0;
-        while let Some(token) = tokens.get(at) {
-            match &token.kind {
-                Kind::Mark('#') => {
-                    let inner = usize::from(is_mark(tokens.get(at + 1), '!'));
-                    if let Some(Kind::Group('[', attribute)) = kind(tokens, at + 1 + inner) {
-                        for_tests |= inner == 0 && is_cfg_test(attribute);
-                        if is_word(attribute.first(), "path") {
-                            self.mention(What::PathAttribute, token.line, scope);
-                        }
-                        self.walk(attribute, scope);
-                        at += 2 + inner;
-                        continue;
-                    }
-                }
-                Kind::Group(open, inside) => {
-                    self.walk(inside, scope);
-                    // `pub(crate)` may stand between an attribute and its item.
-                    for_tests &= *open == '(';
-                }
-                Kind::Mark(mark) => for_tests &= *mark != ';',
-                Kind::Colons => {}
-                Kind::Word(word) => {
-                    match word.as_str() {
-                        "mod" => {
-                            at = self.walk_module(tokens, at, scope, for_tests);
-                            for_tests = false;
-                            continue;
-                        }
-                        "use" => {
-                            at = self.walk_path(tokens, at + 1, &[], true, scope);
-                            continue;
-                        }
-                        "crate" if at > 0 && is_word(tokens.get(at - 1), "extern") => {
-                            at = self.walk_path(tokens, at + 1, &[], true, scope);
-                            continue;
-                        }
-                        "unsafe" | "unsafe_code" | "async" | "await" => {
-                            self.mention(What::Word(word.clone()), token.line, scope);
-                        }
-                        // The tail of `Generic::<T>::name`, which says nothing about modules.
-                        _ if at > 1
-                            && is_mark(tokens.get(at - 2), '>')
-                            && is_colons(tokens, at - 1) => {}
-                        _ => {
-                            at = self.walk_path(tokens, at, &[], false, scope);
-                            continue;
-                        }
-                    }
-                }
-            }
-            at += 1;
-        }
-    }
-
-    /// Reads `mod name { … }` or `mod name;` and returns where to go on.
-    fn walk_module(
-        &mut self,
-        tokens: &[Token],
-        at: usize,
-        scope: &Scope,
-        for_tests: bool,
-    ) -> usize {
-        let Some(Kind::Word(name)) = kind(tokens, at + 1) else {
-            return at + 1;
-        };
-        let mut module = scope.module.clone();
-        module.push(name.clone());
-        match kind(tokens, at + 2) {
-            Some(Kind::Group(_, body)) => {
-                let scope = Scope {
-                    module,
-                    in_test: scope.in_test || for_tests,
-                };
-                self.walk(body, &scope);
-            }
-            _ if for_tests => self.test_modules.push(module),
-            _ => {}
-        }
-        at + 3
-    }
-
-    /// Reads a path, or a tree of paths in a `use`, and returns where to go on.
-    fn walk_path(
-        &mut self,
-        tokens: &[Token],
-        mut at: usize,
-        prefix: &[String],
-        in_use: bool,
-        scope: &Scope,
-    ) -> usize {
-        let mut path = prefix.to_vec();
-        if is_colons(tokens, at) {
-            at += 1;
-        }
-        while let Some(token) = tokens.get(at) {
-            match &token.kind {
-                Kind::Word(segment) => path.push(segment.clone()),
-                Kind::Mark('*') if in_use => path.push("*".to_owned()),
-                Kind::Group('{', branches) if in_use => {
-                    for branch in branches.split(|token| is_mark(Some(token), ',')) {
-                        self.walk_path(branch, 0, &path, true, scope);
-                    }
-                    return at + 1;
-                }
-                _ => return at,
-            }
-            at += 1;
-            if !is_colons(tokens, at) {
-                // A word alone is a path only in a `use`.
-                if in_use || path.len() > 1 {
-                    self.mention_path(&path, token.line, scope);
-                }
-                return at;
-            }
-            at += 1;
-            if !in_use && !matches!(kind(tokens, at), Some(Kind::Word(_))) {
-                // `path::<T>`, and in a macro's pattern `path::$name`.
-                self.mention_path(&path, token.line, scope);
-                return at;
-            }
-        }
-        at
-    }
-
-    fn mention_path(&mut self, path: &[String], line: usize, scope: &Scope) {
-        let mut module = match path[0].as_str() {
-            "crate" => Vec::new(),
-            // The binary sees the library under the package's name.
-            "picresize" if self.module.is_empty() => Vec::new(),
-            "self" | "super" => scope.module.clone(),
-            "Self" => return,
-            _ => {
-                self.mention(What::Crate(path.to_vec()), line, scope);
-                return;
-            }
-        };
-        let mut rest = path;
-        if rest[0] != "super" {
-            rest = &rest[1..];
-        }
-        while let Some((first, after)) = rest.split_first() {
-            match first.as_str() {
-                "super" => drop(module.pop()),
-                "self" => {}
-                _ => break,
-            }
-            rest = after;
-        }
-        module.extend_from_slice(rest);
-        let what = match module.into_iter().next() {
-            Some(top) if top != "*" => What::Module(top),
-            _ if self.module.is_empty() => return,
-            _ => What::Root,
-        };
-        self.mention(what, line, scope);
-    }
-
-    fn mention(&mut self, what: What, line: usize, scope: &Scope) {
-        self.mentions.push(Mention {
-            what,
-            line,
-            in_test: scope.in_test,
-        });
-    }
-}
-
-fn kind(tokens: &[Token], at: usize) -> Option<&Kind> {
-    tokens.get(at).map(|token| &token.kind)
-}
-
-fn is_mark(token: Option<&Token>, mark: char) -> bool {
-    matches!(token.map(|token| &token.kind), Some(Kind::Mark(found)) if *found == mark)
-}
-
-fn is_word(token: Option<&Token>, word: &str) -> bool {
-    matches!(token.map(|token| &token.kind), Some(Kind::Word(found)) if found == word)
-}
-
-fn is_colons(tokens: &[Token], at: usize) -> bool {
-    matches!(kind(tokens, at), Some(Kind::Colons))
-}
-
-fn is_cfg_test(attribute: &[Token]) -> bool {
-    is_word(attribute.first(), "cfg")
-        && matches!(kind(attribute, 1), Some(Kind::Group('(', of)) if of.len() == 1 && is_word(of.first(), "test"))
-}
-
-/// A word or sign of Rust code, or what stands between brackets.
-struct Token {
-    kind: Kind,
-    /// Counted from 1.
-    line: usize,
-}
-
-enum Kind {
-    /// A name or a keyword.
-    Word(String),
-    Colons,
-    Mark(char),
-    /// The opening bracket, and what follows up to the closing one.
-    Group(char, Vec<Token>),
-}
-
-/// The tokens of Rust code, without comments, strings, numbers and lifetimes.
-fn tokens_of(text: &str) -> Vec<Token> {
-    Lexer {
-        rest: text.chars().peekable(),
-        line: 1,
-    }
-    .until_closed()
-}
-
-struct Lexer<'a> {
-    rest: Peekable<Chars<'a>>,
-    line: usize,
-}
-
-impl Lexer<'_> {
-    fn until_closed(&mut self) -> Vec<Token> {
-        let mut tokens = Vec::new();
-        while let Some(c) = self.next() {
-            let line = self.line;
-            let kind = match c {
-                ')' | ']' | '}' => return tokens,
-                '(' | '[' | '{' => Kind::Group(c, self.until_closed()),
-                '/' if self.takes('/') => {
-                    while self.rest.peek().is_some_and(|c| *c != '\n') {
-                        self.next();
-                    }
-                    continue;
-                }
-                '/' if self.takes('*') => {
-                    self.skip_comment();
-                    continue;
-                }
-                '"' => {
-                    self.skip_string();
-                    continue;
-                }
-                '\'' => {
-                    self.skip_character_or_lifetime();
-                    continue;
-                }
-                ':' if self.takes(':') => Kind::Colons,
-                _ if c.is_alphabetic() || c == '_' => match self.word(c) {
-                    Some(word) => Kind::Word(word),
-                    None => continue,
-                },
-                _ if c.is_ascii_digit() => {
-                    self.rest_of_word();
-                    continue;
-                }
-                _ if c.is_whitespace() => continue,
-                _ => Kind::Mark(c),
-            };
-            tokens.push(Token { kind, line });
-        }
-        tokens
-    }
-
-    fn next(&mut self) -> Option<char> {
-        let c = self.rest.next();
-        self.line += usize::from(c == Some('\n'));
-        c
-    }
-
-    fn takes(&mut self, wanted: char) -> bool {
-        let there = self.rest.peek() == Some(&wanted);
-        if there {
-            self.next();
-        }
-        there
-    }
-
-    /// Comments of this kind nest.
-    fn skip_comment(&mut self) {
-        let mut depth = 1;
-        while depth > 0
-            && let Some(c) = self.next()
-        {
-            match c {
-                '/' if self.takes('*') => depth += 1,
-                '*' if self.takes('/') => depth -= 1,
-                _ => {}
-            }
-        }
-    }
-
-    fn skip_string(&mut self) {
-        while let Some(c) = self.next() {
-            match c {
-                '\\' => drop(self.next()),
-                '"' => return,
-                _ => {}
-            }
-        }
-    }
-
-    /// `'a'`, `'\n'` or `'a`, which has no end.
-    fn skip_character_or_lifetime(&mut self) {
-        if self.takes('\\') {
-            self.next();
-            while self.next().is_some_and(|c| c != '\'') {}
-            return;
-        }
-        let first = self.next();
-        if !self.takes('\'') && first.is_some_and(|c| c.is_alphanumeric() || c == '_') {
-            self.rest_of_word();
-        }
-    }
-
-    /// The word that begins with `first`; none if it was the prefix of a string.
-    fn word(&mut self, first: char) -> Option<String> {
-        let mut word = String::from(first);
-        word.push_str(&self.rest_of_word());
-        match (word.as_str(), self.rest.peek()) {
-            ("b" | "c", Some('"')) => {
-                self.next();
-                self.skip_string();
-                None
-            }
-            ("b", Some('\'')) => {
-                self.next();
-                self.skip_character_or_lifetime();
-                None
-            }
-            ("r" | "br" | "cr", Some('"' | '#')) => self.raw_string_or_name(),
-            _ => Some(word),
-        }
-    }
-
-    fn rest_of_word(&mut self) -> String {
-        let mut word = String::new();
-        while let Some(c) = self.rest.peek().copied()
-            && (c.is_alphanumeric() || c == '_')
-        {
-            word.push(c);
-            self.next();
-        }
-        word
-    }
-
-    /// What follows the `r` of `r"…"`, `r#"…"#` or `r#name`.
-    fn raw_string_or_name(&mut self) -> Option<String> {
-        let mut hashes = 0;
-        while self.takes('#') {
-            hashes += 1;
-        }
-        if !self.takes('"') {
-            return Some(self.rest_of_word());
-        }
-        while let Some(c) = self.next() {
-            if c == '"' && (0..hashes).all(|_| self.takes('#')) {
-                break;
-            }
-        }
-        None
-    }
 }
 
 mod checker {
