@@ -19,13 +19,14 @@ pub(crate) enum Kind {
     Group(char, Vec<Token>),
 }
 
-/// The tokens of Rust code, without comments, strings, numbers and lifetimes.
+/// The tokens of Rust code, without comments, strings, numbers and lifetimes. Panics where brackets
+/// don't pair up: then something was misread, and names might be missed.
 pub(crate) fn tokens_of(text: &str) -> Vec<Token> {
     Lexer {
         rest: text.chars().peekable(),
         line: 1,
     }
-    .until_closed()
+    .until(None)
 }
 
 pub(crate) fn kind(tokens: &[Token], at: usize) -> Option<&Kind> {
@@ -50,13 +51,23 @@ struct Lexer<'a> {
 }
 
 impl Lexer<'_> {
-    fn until_closed(&mut self) -> Vec<Token> {
+    /// The tokens up to a closing bracket, or to the end of the text.
+    fn until(&mut self, close: Option<char>) -> Vec<Token> {
         let mut tokens = Vec::new();
-        while let Some(c) = self.next() {
+        loop {
+            let next = self.next();
             let line = self.line;
+            if next == close {
+                return tokens;
+            }
+            let Some(c) = next else {
+                panic!("line {line}: a bracket is still open");
+            };
             let kind = match c {
-                ')' | ']' | '}' => return tokens,
-                '(' | '[' | '{' => Kind::Group(c, self.until_closed()),
+                ')' | ']' | '}' => panic!("line {line}: `{c}` closes nothing"),
+                '(' => Kind::Group(c, self.until(Some(')'))),
+                '[' => Kind::Group(c, self.until(Some(']'))),
+                '{' => Kind::Group(c, self.until(Some('}'))),
                 '/' if self.takes('/') => {
                     while self.rest.peek().is_some_and(|c| *c != '\n') {
                         self.next();
@@ -89,7 +100,6 @@ impl Lexer<'_> {
             };
             tokens.push(Token { kind, line });
         }
-        tokens
     }
 
     fn next(&mut self) -> Option<char> {
