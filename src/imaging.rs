@@ -9,16 +9,22 @@
 
 use crate::operation::{FieldError, Format, ResizeRequest};
 
+mod animation;
 mod codec;
+mod color;
 mod compose;
 mod estimate;
 mod geometry;
+mod linear;
 mod metadata;
 mod orientation;
 mod pipeline;
 mod plan;
+mod quantize;
 mod raster;
 mod resample;
+mod sharpen;
+mod smart;
 mod sniff;
 
 use codec::Header;
@@ -76,8 +82,7 @@ pub struct SourceInfo {
 
 impl SourceInfo {
     fn of(format: Format, header: &Header) -> Self {
-        let orientation = header.metadata.orientation();
-        let (width, height) = orientation.turn_size((header.width, header.height));
+        let (width, height) = header.orientation.turn_size((header.width, header.height));
         Self {
             format,
             width,
@@ -171,7 +176,7 @@ pub fn resize(
     let header = codec::header(format, bytes)?;
     let source = SourceInfo::of(format, &header);
     let (plan, geometry) = plan::plan(&source, request, limits)?;
-    let resized = pipeline::run(bytes, format, &header, request, &plan, &geometry)?;
+    let resized = pipeline::run(bytes, format, &header, request, &plan, geometry)?;
     let size = resized.bytes.len() as u64;
     if size > limits.max_result_bytes {
         return Err(ImagingError::TooLarge(format!(

@@ -6,11 +6,16 @@
 use crate::operation::Format;
 
 use super::ImagingError;
+use super::animation::{FrameSink, Frames};
 use super::metadata::Metadata;
+use super::orientation::Orientation;
 use super::raster::{Layout, Raster};
 
+mod avif;
 mod gif;
+mod image_rs;
 mod jpeg;
+mod jxl;
 mod png;
 mod webp;
 
@@ -31,6 +36,7 @@ pub(crate) struct Header {
     pub(crate) shrinks: bool,
     /// Bytes the decoder holds beside the decoded picture, however much it shrinks.
     pub(crate) decoder_bytes: u64,
+    pub(crate) orientation: Orientation,
     pub(crate) metadata: Metadata,
 }
 
@@ -54,7 +60,9 @@ pub(crate) fn header(format: Format, bytes: &[u8]) -> Result<Header, ImagingErro
         Format::Png => png::header(bytes),
         Format::Webp => webp::header(bytes),
         Format::Gif => gif::header(bytes),
-        _ => Err("not written yet".to_owned()),
+        Format::Bmp | Format::Tiff | Format::Ico => image_rs::header(format, bytes),
+        Format::Avif => avif::header(bytes),
+        Format::Jxl => jxl::header(bytes),
     };
     let header = header.map_err(|reason| ImagingError::Header { format, reason })?;
     if header.width == 0 || header.height == 0 {
@@ -82,7 +90,9 @@ pub(crate) fn decode(
         Format::Png => png::decode(bytes, header),
         Format::Webp => webp::decode(bytes, header),
         Format::Gif => gif::decode(bytes, header),
-        _ => Err("not written yet".to_owned()),
+        Format::Bmp | Format::Tiff | Format::Ico => image_rs::decode(format, bytes, header),
+        Format::Avif => avif::decode(bytes, header),
+        Format::Jxl => jxl::decode(bytes, header),
     }
     .map_err(|reason| ImagingError::Body { format, reason })
 }
@@ -98,9 +108,44 @@ pub(crate) fn encode(
         Format::Png => png::encode(raster, options),
         Format::Webp => webp::encode(raster, options),
         Format::Gif => gif::encode(raster, options),
-        _ => Err("not written yet".to_owned()),
+        Format::Avif => avif::encode(raster, options),
+        other => Err(format!("{other} is read, but not written")),
     }
     .map_err(|reason| ImagingError::Encode { format, reason })
+}
+
+/// Whether a format can be written as an animation.
+pub(crate) fn writes_animations(format: Format) -> bool {
+    matches!(format, Format::Gif | Format::Webp)
+}
+
+/// The frames of an animated picture, one after the other.
+pub(crate) fn frames<'a>(
+    format: Format,
+    bytes: &'a [u8],
+    header: &Header,
+) -> Result<Box<dyn Frames + 'a>, ImagingError> {
+    match format {
+        Format::Gif => gif::GifFrames::new(bytes, header).map(|frames| Box::new(frames) as _),
+        Format::Png => png::PngFrames::new(bytes, header).map(|frames| Box::new(frames) as _),
+        Format::Webp => webp::WebpFrames::new(bytes, header).map(|frames| Box::new(frames) as _),
+        other => Err(format!("{other} animations are not read")),
+    }
+    .map_err(|reason| ImagingError::Body { format, reason })
+}
+
+/// Begins an animation that plays `plays` times, 0 meaning for ever.
+pub(crate) fn frame_sink(
+    format: Format,
+    size: (u32, u32),
+    plays: u32,
+    options: &EncodeOptions<'_>,
+) -> Result<Box<dyn FrameSink>, String> {
+    match format {
+        Format::Gif => gif::GifSink::new(size, plays, options).map(|sink| Box::new(sink) as _),
+        Format::Webp => webp::WebpSink::new(size, plays, options).map(|sink| Box::new(sink) as _),
+        other => Err(format!("{other} animations are not written")),
+    }
 }
 
 /// The largest side a format can hold, in pixels.

@@ -1,19 +1,27 @@
 //! From bytes to bytes: the order of the steps.
 //!
-//! Decode (shrunk where the codec can) → resample the part in view → turn upright → lay on the
-//! canvas → encode. The picture is cut and resampled in its stored orientation, so that only the
-//! small result has to be turned.
+//! Decode (shrunk where the codec can) → choose the part in view → resample → turn upright →
+//! sharpen → lay on the canvas → encode. The picture is cut and resampled in its stored
+//! orientation, so that only the small result has to be turned.
+//!
+//! Colour is converted to sRGB after resampling with the profile `fast`, on the few pixels of the
+//! result. With `fine` it is converted before, since linear light is reached from sRGB.
 
-use crate::operation::{Filter, Format, Profile, ResizeRequest};
+use std::rc::Rc;
 
+use crate::operation::{
+    ColorPolicy, FieldError, Filter, Fit, Format, Position, Profile, ResizeRequest,
+};
+
+use super::animation::Frame;
 use super::codec::{self, EncodeOptions, Header};
-use super::compose;
+use super::color::{self, to_srgb};
 use super::geometry::{Geometry, Rect};
-use super::metadata::Metadata;
-use super::orientation::Orientation;
-use super::raster::Raster;
+use super::raster::{Layout, Raster};
 use super::resample::resample;
+use super::sharpen::sharpen;
 use super::{ImagingError, Plan, Resized};
+use super::{compose, linear, smart};
 
 /// Source pixels that remain for each pixel of the result after shrink-on-load. The decoder's
 /// own shrinking is a box filter; so much is left for the real one.
@@ -40,25 +48,9 @@ pub(crate) fn run(
     header: &Header,
     request: &ResizeRequest,
     plan: &Plan,
-    geometry: &Geometry,
+    geometry: Geometry,
 ) -> Result<Resized, ImagingError> {
-    let orientation = header.metadata.orientation();
-    let shrink = shrink_on_load(header.shrinks, geometry, request);
-    let decoded = codec::decode(source, bytes, header, shrink)?;
-    let view = View {
-        orientation,
-        geometry,
-        stored: (header.width, header.height),
-    };
-    let raster = view
-        .render(&decoded, request)
-        .map_err(|reason| ImagingError::Encode {
-            format: plan.format,
-            reason,
-        })?;
-    drop(decoded);
-    let raster = compose::finish(raster, plan.format, geometry, request);
-    let metadata = Metadata::default();
+    let metadata = header.metadata.kept(request);
     let options = EncodeOptions {
         quality: request.quality.unwrap_or(DEFAULT_QUALITY),
         progressive: request.progressive == Some(true),
@@ -66,39 +58,217 @@ pub(crate) fn run(
         palette: request.palette,
         metadata: &metadata,
     };
-    let bytes = codec::encode(plan.format, &raster, &options)?;
+    let view = View::new(header, request, plan.format, geometry);
+    let bytes = if plan.frames > 1 {
+        let animate = |options: &EncodeOptions<'_>| animation(bytes, source, &view, options);
+        match request.max_bytes {
+            None => animate(&options)?,
+            Some(most) => within_bytes(most, plan.format, &options, request, animate)?,
+        }
+    } else {
+        let shrink = shrink_on_load(header.shrinks, &geometry, request);
+        let decoded = codec::decode(source, bytes, header, shrink)?;
+        let in_work = |reason| ImagingError::Encode {
+            format: plan.format,
+            reason,
+        };
+        let raster = view.finish(decoded).map_err(in_work)?;
+        let encode = |options: &EncodeOptions<'_>| codec::encode(plan.format, &raster, options);
+        match request.max_bytes {
+            None => encode(&options)?,
+            Some(most) => within_bytes(most, plan.format, &options, request, encode)?,
+        }
+    };
     Ok(Resized {
         bytes,
         format: plan.format,
-        width: raster.width,
-        height: raster.height,
-        frames: 1,
+        width: plan.width,
+        height: plan.height,
+        frames: plan.frames,
     })
 }
 
-/// How a stored picture becomes the scaled part in view.
-struct View<'a> {
-    orientation: Orientation,
-    geometry: &'a Geometry,
-    /// Full size of the stored picture.
-    stored: (u32, u32),
+/// Resizes frame after frame, so that never more than a few are in memory.
+fn animation(
+    bytes: &[u8],
+    source: Format,
+    view: &View<'_>,
+    options: &EncodeOptions<'_>,
+) -> Result<Vec<u8>, ImagingError> {
+    let format = view.format;
+    let broken = |reason| ImagingError::Body {
+        format: source,
+        reason,
+    };
+    let in_work = |reason| ImagingError::Encode { format, reason };
+    let mut frames = codec::frames(source, bytes, view.header)?;
+    let mut view = view.clone();
+    let mut sink = None;
+    while let Some(frame) = frames.next_frame().map_err(broken)? {
+        let sink = match &mut sink {
+            Some(sink) => sink,
+            none => {
+                view.choose_part(&frame.raster).map_err(in_work)?;
+                let size = view.geometry.canvas;
+                let begun = codec::frame_sink(format, size, frames.plays(), options);
+                none.insert(begun.map_err(in_work)?)
+            }
+        };
+        let raster = view.render(frame.raster).map_err(in_work)?;
+        let frame = Frame {
+            raster: raster.into_rgba8(),
+            delay_ms: frame.delay_ms,
+        };
+        sink.add(frame).map_err(in_work)?;
+    }
+    let sink = sink.ok_or_else(|| broken("it has no frame".to_owned()))?;
+    sink.finish().map_err(in_work)
 }
 
-impl View<'_> {
-    fn render(&self, decoded: &Raster, request: &ResizeRequest) -> Result<Raster, String> {
-        let viewed = self.orientation.turn_size(self.stored);
-        let part = self.orientation.stored_rect(self.geometry.crop, viewed);
+/// Finds the highest quality whose result has at most `most` bytes, by bisection: size grows with
+/// quality, or nearly so. A quality that was asked for is the highest tried.
+fn within_bytes(
+    most: u64,
+    format: Format,
+    options: &EncodeOptions<'_>,
+    request: &ResizeRequest,
+    encode: impl Fn(&EncodeOptions<'_>) -> Result<Vec<u8>, ImagingError>,
+) -> Result<Vec<u8>, ImagingError> {
+    let encode = |quality| {
+        encode(&EncodeOptions {
+            quality,
+            ..options.clone()
+        })
+    };
+    let fits = |bytes: &Vec<u8>| bytes.len() as u64 <= most;
+    let too_many = |bytes: &Vec<u8>, why: &str| {
+        let message = format!(
+            "{most} is too small: the {format} result has {} bytes{why}",
+            bytes.len()
+        );
+        ImagingError::from(FieldError::new("max_bytes", message))
+    };
+    let highest = request.quality.unwrap_or(100);
+    let best = encode(highest)?;
+    if fits(&best) {
+        return Ok(best);
+    }
+    if options.lossless || !matches!(format, Format::Jpeg | Format::Webp | Format::Avif) {
+        return Err(too_many(&best, ", and it has no quality to lower"));
+    }
+    let mut found = encode(1)?;
+    if !fits(&found) {
+        return Err(too_many(&found, " even at quality 1"));
+    }
+    let (mut low, mut high) = (1, highest);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        let bytes = encode(middle)?;
+        if fits(&bytes) {
+            (low, found) = (middle, bytes);
+        } else {
+            high = middle;
+        }
+    }
+    Ok(found)
+}
+
+/// How a stored picture, or each frame of an animation, becomes the result's pixels.
+#[derive(Clone)]
+struct View<'a> {
+    header: &'a Header,
+    request: &'a ResizeRequest,
+    format: Format,
+    geometry: Geometry,
+    profile: Option<Rc<color::Profile>>,
+}
+
+impl<'a> View<'a> {
+    fn new(
+        header: &'a Header,
+        request: &'a ResizeRequest,
+        format: Format,
+        geometry: Geometry,
+    ) -> Self {
+        let profile = match request.color {
+            ColorPolicy::Keep if header.layout != Layout::Cmyk => None,
+            _ => color::Profile::read(header.metadata.icc.as_deref(), header.layout).map(Rc::new),
+        };
+        Self {
+            header,
+            request,
+            format,
+            geometry,
+            profile,
+        }
+    }
+
+    /// Everything between decoding and encoding.
+    fn finish(mut self, decoded: Raster) -> Result<Raster, String> {
+        self.choose_part(&decoded)?;
+        self.render(decoded)
+    }
+
+    /// Moves the part in view to where the picture is interesting, when that was asked for.
+    fn choose_part(&mut self, decoded: &Raster) -> Result<(), String> {
+        if self.request.position != Position::Smart || self.request.fit != Fit::Cover {
+            return Ok(());
+        }
+        let whole = Rect {
+            x: 0.0,
+            y: 0.0,
+            width: f64::from(decoded.width),
+            height: f64::from(decoded.height),
+        };
+        let side = |pixels: u32| pixels.min(smart::COPY_SIDE);
+        let size = (side(decoded.width), side(decoded.height));
+        let copy = resample(decoded, whole, size, Filter::Bilinear)?;
+        let copy = self.header.orientation.apply(copy.into_rgba8());
+        let viewed = self.viewed_size();
+        let share_x = self.geometry.crop.width / f64::from(viewed.0);
+        let share_y = self.geometry.crop.height / f64::from(viewed.1);
+        let (along_x, along_y) = smart::place(&copy, share_x, share_y);
+        self.geometry.move_crop(viewed, along_x, along_y);
+        Ok(())
+    }
+
+    /// Resamples, turns, sharpens and lays out one decoded picture.
+    fn render(&self, decoded: Raster) -> Result<Raster, String> {
+        let scaled = match self.request.profile {
+            Profile::Fast => to_srgb(self.scale(&decoded)?, self.profile.as_deref())?,
+            Profile::Fine => {
+                let light = linear::to_light(to_srgb(decoded, self.profile.as_deref())?);
+                linear::from_light(self.scale(&light)?)
+            }
+        };
+        let upright = self.header.orientation.apply(scaled);
+        let sharp = sharpen(upright, self.request.sharpen.unwrap_or(0));
+        Ok(compose::finish(
+            sharp,
+            self.format,
+            &self.geometry,
+            self.request,
+        ))
+    }
+
+    fn viewed_size(&self) -> (u32, u32) {
+        let stored = (self.header.width, self.header.height);
+        self.header.orientation.turn_size(stored)
+    }
+
+    fn scale(&self, decoded: &Raster) -> Result<Raster, String> {
+        let orientation = self.header.orientation;
+        let part = orientation.stored_rect(self.geometry.crop, self.viewed_size());
         // The decoded picture may be smaller than the stored one.
-        let scale_x = f64::from(decoded.width) / f64::from(self.stored.0);
-        let scale_y = f64::from(decoded.height) / f64::from(self.stored.1);
+        let scale_x = f64::from(decoded.width) / f64::from(self.header.width);
+        let scale_y = f64::from(decoded.height) / f64::from(self.header.height);
         let part = Rect {
             x: part.x * scale_x,
             y: part.y * scale_y,
             width: part.width * scale_x,
             height: part.height * scale_y,
         };
-        let size = self.orientation.turn_size(self.geometry.scaled);
-        let scaled = resample(decoded, part, size, request.filter)?;
-        Ok(self.orientation.apply(scaled))
+        let size = orientation.turn_size(self.geometry.scaled);
+        resample(decoded, part, size, self.request.filter)
     }
 }

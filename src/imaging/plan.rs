@@ -1,6 +1,6 @@
 //! What will be made of a picture, checked against limits before it is decoded.
 
-use crate::operation::{FieldError, Format, ResizeRequest};
+use crate::operation::{ColorPolicy, FieldError, Format, ResizeRequest};
 
 use super::geometry::Geometry;
 use super::{ImagingError, Limits, Plan, SourceInfo, codec, estimate, pipeline};
@@ -24,11 +24,16 @@ pub(crate) fn plan(
             return Err(FieldError::new(field, message).into());
         }
     }
-    let frames = 1;
+    let frames = if codec::writes_animations(format) {
+        source.frames
+    } else {
+        1
+    };
     let pixels = u64::from(width) * u64::from(height) * u64::from(frames);
     if pixels > limits.max_result_pixels {
         return Err(ImagingError::TooLarge(format!(
-            "the result would have {pixels} pixels ({width} × {height}): the most is {}",
+            "the result would have {pixels} pixels ({width} × {height}{}): the most is {}",
+            in_frames(frames),
             limits.max_result_pixels
         )));
     }
@@ -58,19 +63,24 @@ fn check_source(source: &SourceInfo, limits: &Limits) -> Result<(), ImagingError
             limits.max_frames
         )));
     }
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels.saturating_mul(u64::from(frames)) > limits.max_source_pixels {
-        let frames = if frames > 1 {
-            format!(" in each of {frames} frames")
-        } else {
-            String::new()
-        };
+    let pixels = (u64::from(width) * u64::from(height)).saturating_mul(u64::from(frames));
+    if pixels > limits.max_source_pixels {
         return Err(ImagingError::TooLarge(format!(
-            "the picture has {pixels} pixels ({width} × {height}){frames}: the most is {}",
+            "the picture has {pixels} pixels ({width} × {height}{}): the most is {}",
+            in_frames(frames),
             limits.max_source_pixels
         )));
     }
     Ok(())
+}
+
+/// The third factor of an animation's pixels.
+fn in_frames(frames: u32) -> String {
+    if frames > 1 {
+        format!(" × {frames} frames")
+    } else {
+        String::new()
+    }
 }
 
 /// The format asked for, or the source's own. What can only be read becomes PNG.
@@ -102,6 +112,12 @@ fn check_options(format: Format, request: &ResizeRequest) -> Result<(), FieldErr
     }
     if request.palette.is_some() && !matches!(format, Format::Png | Format::Gif) {
         return refuse("palette", "png and gif");
+    }
+    if request.color == ColorPolicy::Keep && matches!(format, Format::Gif | Format::Avif) {
+        return Err(FieldError::new(
+            "color",
+            format!("keep does not go with {format}, which is written without a profile"),
+        ));
     }
     Ok(())
 }

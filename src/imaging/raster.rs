@@ -114,36 +114,57 @@ impl Raster {
         }
     }
 
-    /// The picture as [`Layout::Rgba`] of 8-bit samples.
+    /// The picture as [`Layout::Rgba`], in its own depth. Ink is taken for plain ink.
+    pub(crate) fn into_rgba(self) -> Self {
+        if self.layout == Layout::Rgba {
+            return self;
+        }
+        if self.layout == Layout::Cmyk {
+            return self.into_rgba8();
+        }
+        let layout = self.layout;
+        let samples = match self.samples {
+            Samples::U8(values) => Samples::U8(spread(&values, layout, 255)),
+            Samples::U16(values) => Samples::U16(spread(&values, layout, 65_535)),
+            Samples::F32(values) => Samples::F32(spread(&values, layout, 1.0)),
+        };
+        Self {
+            layout: Layout::Rgba,
+            samples,
+            ..self
+        }
+    }
+
+    /// The picture as [`Layout::Rgba`] of 8-bit samples. Ink is taken for plain ink.
     pub(crate) fn into_rgba8(self) -> Self {
         let raster = self.into_u8();
-        let pixels = raster.bytes();
-        let rgba: Vec<u8> = match raster.layout {
-            Layout::Rgba => return raster,
-            Layout::Rgb => pixels
-                .as_chunks::<3>()
-                .0
+        if raster.layout != Layout::Cmyk {
+            return raster.into_rgba();
+        }
+        let pixels = raster.bytes().as_chunks::<4>().0.iter();
+        let rgba = pixels.flat_map(|&ink| {
+            let [r, g, b] = plain_cmyk_to_rgb(ink);
+            [r, g, b, 255]
+        });
+        Self::from_u8(raster.width, raster.height, Layout::Rgba, rgba.collect())
+    }
+}
+
+/// Gray, GrayAlpha or Rgb samples as Rgba samples.
+fn spread<T: Copy>(values: &[T], layout: Layout, full: T) -> Vec<T> {
+    match layout {
+        Layout::Gray => values.iter().flat_map(|&y| [y, y, y, full]).collect(),
+        Layout::GrayAlpha => {
+            let (pixels, _) = values.as_chunks::<2>();
+            pixels.iter().flat_map(|&[y, a]| [y, y, y, a]).collect()
+        }
+        _ => {
+            let (pixels, _) = values.as_chunks::<3>();
+            pixels
                 .iter()
-                .flat_map(|&[r, g, b]| [r, g, b, 255])
-                .collect(),
-            Layout::Gray => pixels.iter().flat_map(|&y| [y, y, y, 255]).collect(),
-            Layout::GrayAlpha => pixels
-                .as_chunks::<2>()
-                .0
-                .iter()
-                .flat_map(|&[y, a]| [y, y, y, a])
-                .collect(),
-            Layout::Cmyk => pixels
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .flat_map(|&cmyk| {
-                    let [r, g, b] = plain_cmyk_to_rgb(cmyk);
-                    [r, g, b, 255]
-                })
-                .collect(),
-        };
-        Self::from_u8(raster.width, raster.height, Layout::Rgba, rgba)
+                .flat_map(|&[r, g, b]| [r, g, b, full])
+                .collect()
+        }
     }
 }
 

@@ -34,6 +34,12 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
             markers.bits
         ));
     }
+    let coefficients = markers.coefficients();
+    let metadata = Metadata {
+        exif: markers.exif,
+        xmp: markers.xmp,
+        icc: markers.icc,
+    };
     Ok(Header {
         width: markers.width,
         height: markers.height,
@@ -41,12 +47,9 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
         layout,
         bits: 8,
         shrinks: !markers.lossless,
-        decoder_bytes: estimate::jpeg_decoder(&markers.coefficients()),
-        metadata: Metadata {
-            exif: markers.exif,
-            xmp: markers.xmp,
-            icc: markers.icc,
-        },
+        decoder_bytes: estimate::jpeg_decoder(&coefficients),
+        orientation: metadata.orientation(),
+        metadata,
     })
 }
 
@@ -80,6 +83,12 @@ pub(super) fn decode(bytes: &[u8], header: &Header, shrink: u32) -> Result<Raste
         let reason = error.to_string();
         if !is_harmless(&reason) {
             return Err(reason);
+        }
+    }
+    // Adobe's programs store the light that passes instead of the ink.
+    if header.layout == Layout::Cmyk && markers::read(bytes)?.adobe {
+        for sample in &mut pixels {
+            *sample = 255 - *sample;
         }
     }
     Ok(Raster::from_u8(width, height, header.layout, pixels))

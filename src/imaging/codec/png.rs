@@ -1,58 +1,85 @@
-//! PNG by the `png` crate.
+//! PNG and APNG by the `png` crate.
 
 use std::io::Cursor;
 
-use png::{BitDepth, ColorType, Compression, Decoder, Encoder, Limits, Transformations};
+use png::{BitDepth, BlendOp, ColorType, Decoder, DisposeOp, Limits, Reader, Transformations};
 
+use crate::imaging::animation::{After, Canvas, Frame, Frames, Patch, Place};
+use crate::imaging::estimate;
 use crate::imaging::metadata::Metadata;
-use crate::imaging::raster::{Layout, Raster, Samples, sample_count};
+use crate::imaging::raster::{Layout, Raster, sample_count};
 
-use super::{EncodeOptions, Header};
+use super::Header;
 
-/// Reads all chunks before the picture data.
+mod encode;
+
+pub(super) use encode::encode;
+
+type Source<'a> = Cursor<&'a [u8]>;
+
+/// Reads all chunks before the picture data. Chunks of gamma and chromaticities without a profile
+/// are passed over, as other resizers do.
 pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
-    let reader = decoder(bytes).read_info().map_err(|e| e.to_string())?;
+    let reader = open(bytes, Transformations::EXPAND)?;
     let (color, depth) = reader.output_color_type();
+    let layout = layout(color)?;
+    let bits = if depth == BitDepth::Sixteen { 16 } else { 8 };
     let info = reader.info();
+    let xmp = info
+        .utf8_text
+        .iter()
+        .find(|text| text.keyword == "XML:com.adobe.xmp")
+        .and_then(|text| text.get_text().ok());
+    let metadata = Metadata {
+        exif: info.exif_metadata.as_ref().map(|exif| exif.to_vec()),
+        xmp: xmp.map(String::into_bytes),
+        icc: info.icc_profile.as_ref().map(|icc| icc.to_vec()),
+    };
+    let frames = info
+        .animation_control
+        .map_or(1, |control| control.num_frames.max(1));
     Ok(Header {
         width: info.width,
         height: info.height,
-        frames: 1,
-        layout: layout(color)?,
-        bits: if depth == BitDepth::Sixteen { 16 } else { 8 },
+        frames,
+        layout,
+        bits,
         shrinks: false,
-        decoder_bytes: 0,
-        metadata: Metadata {
-            exif: info.exif_metadata.as_ref().map(|exif| exif.to_vec()),
-            xmp: None,
-            icc: info.icc_profile.as_ref().map(|icc| icc.to_vec()),
-        },
+        decoder_bytes: estimate::png_decoder(info.width, info.height, layout, bits, frames),
+        orientation: metadata.orientation(),
+        metadata,
     })
 }
 
-/// Decodes to any layout but Cmyk, in 8 or 16 bits. Palettes and fewer bits are expanded.
+/// Decodes the default picture to any layout but Cmyk, in 8 or 16 bits. Palettes and fewer bits
+/// are expanded.
 pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
-    let mut reader = decoder(bytes).read_info().map_err(|e| e.to_string())?;
+    let mut reader = open(bytes, Transformations::EXPAND)?;
     let (width, height, layout) = (header.width, header.height, header.layout);
     let count = sample_count(width, height, layout.channels());
-    let mut pixels = vec![0; count * usize::from(header.bits / 8)];
-    reader.next_frame(&mut pixels).map_err(|e| e.to_string())?;
     if header.bits == 8 {
-        return Ok(Raster::from_u8(width, height, layout, pixels));
+        let mut samples = vec![0; count];
+        reader.next_frame(&mut samples).map_err(|e| e.to_string())?;
+        return Ok(Raster::from_u8(width, height, layout, samples));
     }
-    let (pairs, _) = pixels.as_chunks::<2>();
-    let samples = pairs.iter().map(|pair| u16::from_be_bytes(*pair)).collect();
+    let mut samples = vec![0_u16; count];
+    reader
+        .next_frame(bytemuck::cast_slice_mut(&mut samples))
+        .map_err(|e| e.to_string())?;
+    for sample in &mut samples {
+        *sample = u16::from_be(*sample);
+    }
     Ok(Raster::from_u16(width, height, layout, samples))
 }
 
-fn decoder(bytes: &[u8]) -> Decoder<Cursor<&[u8]>> {
-    // Memory is bounded by the estimate before anything is decoded; this bounds metadata.
+fn open(bytes: &[u8], transformations: Transformations) -> Result<Reader<Source<'_>>, String> {
+    // Memory is bounded by the estimate before anything is decoded.
     let limits = Limits {
         bytes: isize::MAX as usize,
     };
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), limits);
-    decoder.set_transformations(Transformations::EXPAND);
-    decoder
+    decoder.set_transformations(transformations);
+    decoder.read_info().map_err(|error| error.to_string())
 }
 
 fn layout(color: ColorType) -> Result<Layout, String> {
@@ -65,35 +92,75 @@ fn layout(color: ColorType) -> Result<Layout, String> {
     }
 }
 
-/// Encodes any layout but Cmyk, in 8 or 16 bits.
-pub(super) fn encode(raster: &Raster, options: &EncodeOptions<'_>) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    let mut encoder = Encoder::new(&mut bytes, raster.width, raster.height);
-    encoder.set_color(match raster.layout {
-        Layout::Gray => ColorType::Grayscale,
-        Layout::GrayAlpha => ColorType::GrayscaleAlpha,
-        Layout::Rgb => ColorType::Rgb,
-        Layout::Rgba => ColorType::Rgba,
-        Layout::Cmyk => return Err("Cmyk pixels do not fit into PNG".to_owned()),
-    });
-    encoder.set_compression(Compression::Balanced);
-    let _ = options;
-    let written = match &raster.samples {
-        Samples::U8(samples) => {
-            encoder.set_depth(BitDepth::Eight);
-            encoder
-                .write_header()
-                .and_then(|mut writer| writer.write_image_data(samples))
+/// The frames of an animation, in 8 bits.
+pub(super) struct PngFrames<'a> {
+    reader: Reader<Source<'a>>,
+    canvas: Canvas,
+    left: u32,
+    plays: u32,
+}
+
+impl<'a> PngFrames<'a> {
+    pub(super) fn new(bytes: &'a [u8], header: &Header) -> Result<Self, String> {
+        let mut reader = open(bytes, Transformations::EXPAND | Transformations::STRIP_16)?;
+        let control = reader.info().animation_control;
+        let control = control.ok_or_else(|| "it has no frames".to_owned())?;
+        // The default picture need not belong to the animation.
+        if reader.info().frame_control.is_none() {
+            reader.next_frame_info().map_err(|e| e.to_string())?;
         }
-        Samples::U16(samples) => {
-            encoder.set_depth(BitDepth::Sixteen);
-            let big_endian: Vec<u8> = samples.iter().flat_map(|s| s.to_be_bytes()).collect();
-            encoder
-                .write_header()
-                .and_then(|mut writer| writer.write_image_data(&big_endian))
+        Ok(Self {
+            reader,
+            canvas: Canvas::new(header.width, header.height),
+            left: control.num_frames,
+            plays: control.num_plays,
+        })
+    }
+}
+
+impl Frames for PngFrames<'_> {
+    fn next_frame(&mut self) -> Result<Option<Frame>, String> {
+        if self.left == 0 {
+            return Ok(None);
         }
-        Samples::F32(_) => return Err("PNG holds 8 or 16 bits a sample".to_owned()),
-    };
-    written.map_err(|error| error.to_string())?;
-    Ok(bytes)
+        self.left -= 1;
+        let (color, _) = self.reader.output_color_type();
+        let layout = layout(color)?;
+        let size = self.reader.output_buffer_size();
+        let mut pixels = vec![0; size.ok_or_else(|| "a frame is too large".to_owned())?];
+        let output = self.reader.next_frame(&mut pixels);
+        let output = output.map_err(|error| error.to_string())?;
+        let control = self.reader.info().frame_control;
+        let control = control.ok_or_else(|| "a frame has no control chunk".to_owned())?;
+        pixels.truncate(output.buffer_size());
+        let raster = Raster::from_u8(output.width, output.height, layout, pixels).into_rgba8();
+        self.canvas.draw(&Patch {
+            place: Place {
+                left: control.x_offset as usize,
+                top: control.y_offset as usize,
+                width: output.width as usize,
+                height: output.height as usize,
+            },
+            pixels: raster.bytes(),
+            over: control.blend_op == BlendOp::Over,
+            after: match control.dispose_op {
+                DisposeOp::None => After::Keep,
+                DisposeOp::Background => After::Clear,
+                DisposeOp::Previous => After::Restore,
+            },
+        });
+        // A denominator of 0 means hundredths (PNG third edition, 11.3.6.2).
+        let denominator = match control.delay_den {
+            0 => 100,
+            other => u32::from(other),
+        };
+        Ok(Some(Frame {
+            raster: self.canvas.raster(),
+            delay_ms: u32::from(control.delay_num) * 1000 / denominator,
+        }))
+    }
+
+    fn plays(&self) -> u32 {
+        self.plays
+    }
 }

@@ -1,17 +1,27 @@
 //! WebP by libwebp.
 
+use crate::imaging::animation::Frames;
+use crate::imaging::estimate;
 use crate::imaging::metadata::Metadata;
 use crate::imaging::raster::{Layout, Raster, Samples, sample_count};
 
 use super::{EncodeOptions, Header};
 
+mod animation;
 mod chunks;
 mod ffi;
+
+pub(super) use animation::{WebpFrames, WebpSink};
 
 /// Reads the chunks before the picture data, and counts the frames.
 pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
     let chunks = chunks::read(bytes)?;
     let features = ffi::features(bytes)?;
+    let metadata = Metadata {
+        exif: chunks.exif,
+        xmp: chunks.xmp,
+        icc: chunks.icc,
+    };
     Ok(Header {
         width: features.width,
         height: features.height,
@@ -23,17 +33,23 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
         },
         bits: 8,
         shrinks: false,
-        decoder_bytes: 0,
-        metadata: Metadata {
-            exif: chunks.exif,
-            xmp: chunks.xmp,
-            icc: chunks.icc,
-        },
+        decoder_bytes: estimate::webp_decoder(
+            features.width,
+            features.height,
+            features.lossless,
+            chunks.frames,
+        ),
+        orientation: metadata.orientation(),
+        metadata,
     })
 }
 
-/// Decodes to Rgb or Rgba of 8 bits.
+/// Decodes to Rgb or Rgba of 8 bits; the first frame of an animation.
 pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
+    if header.frames > 1 || chunks::read(bytes)?.frames > 0 {
+        let first = WebpFrames::new(bytes, header)?.next_frame()?;
+        return Ok(first.ok_or_else(|| "it has no frame".to_owned())?.raster);
+    }
     let (width, height, layout) = (header.width, header.height, header.layout);
     let mut pixels = vec![0; sample_count(width, height, layout.channels())];
     ffi::decode_into(bytes, layout, width, &mut pixels)?;

@@ -7,6 +7,12 @@ pub(super) struct Blocks {
     pub(super) height: u16,
     /// Complete or not, at least 1.
     pub(super) frames: u32,
+    /// Pixels of the largest frame.
+    pub(super) largest_frame: u64,
+    /// Whether a frame wants the screen restored to what it was before.
+    pub(super) restores: bool,
+    /// The profile of the `ICCRGBG1012` extension.
+    pub(super) icc: Option<Vec<u8>>,
 }
 
 /// Walks to the trailer, or as far as the bytes go once the first frame has begun.
@@ -21,9 +27,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Blocks, String> {
         width: u16::from_le_bytes([screen[6], screen[7]]),
         height: u16::from_le_bytes([screen[8], screen[9]]),
         frames: 0,
+        largest_frame: 0,
+        restores: false,
+        icc: None,
     };
     let mut rest = rest.get(color_table(screen[10])..).ok_or_else(cut)?;
-    while let Some(after) = block(rest, &mut blocks.frames) {
+    while let Some(after) = block(rest, &mut blocks) {
         rest = after;
     }
     if blocks.frames == 0 {
@@ -37,17 +46,49 @@ pub(super) fn read(bytes: &[u8]) -> Result<Blocks, String> {
 }
 
 /// Steps over one block; `None` at the trailer, at the end of the bytes or at what is no block.
-fn block<'a>(bytes: &'a [u8], frames: &mut u32) -> Option<&'a [u8]> {
+fn block<'a>(bytes: &'a [u8], blocks: &mut Blocks) -> Option<&'a [u8]> {
     match bytes {
+        // Graphic control: three bits of disposal, of which 3 is "restore to previous".
+        [0x21, 0xf9, rest @ ..] => {
+            let packed = rest.get(1)?;
+            blocks.restores |= (packed >> 2) & 7 == 3;
+            sub_blocks(rest)
+        }
+        [0x21, 0xff, rest @ ..] => {
+            let after = sub_blocks(rest)?;
+            if let Some(data) = rest.strip_prefix(b"\x0bICCRGBG1012") {
+                blocks.icc = Some(joined(data));
+            }
+            Some(after)
+        }
         [0x21, _label, rest @ ..] => sub_blocks(rest),
         [0x2c, rest @ ..] => {
             let (descriptor, rest) = rest.split_first_chunk::<9>()?;
             let data = rest.get(color_table(descriptor[8]) + 1..)?;
-            *frames += 1;
+            let side =
+                |at: usize| u64::from(u16::from_le_bytes([descriptor[at], descriptor[at + 1]]));
+            blocks.largest_frame = blocks.largest_frame.max(side(4) * side(6));
+            blocks.frames += 1;
             sub_blocks(data)
         }
         _ => None,
     }
+}
+
+/// The bytes of all sub-blocks, one after the other.
+fn joined(mut bytes: &[u8]) -> Vec<u8> {
+    let mut data = Vec::new();
+    while let Some((length, rest)) = bytes.split_first() {
+        let Some((block, rest)) = rest.split_at_checked(usize::from(*length)) else {
+            break;
+        };
+        if block.is_empty() {
+            break;
+        }
+        data.extend(block);
+        bytes = rest;
+    }
+    data
 }
 
 /// Bytes of the colour table that these packed fields announce.

@@ -26,6 +26,8 @@ pub(super) struct Markers {
     pub(super) components: Vec<Component>,
     pub(super) progressive: bool,
     pub(super) lossless: bool,
+    /// An Adobe marker is there; with it, inks are stored inverted.
+    pub(super) adobe: bool,
     /// Components of the first scan; fewer than all when each has a scan of its own.
     pub(super) first_scan_components: usize,
     pub(super) exif: Option<Vec<u8>>,
@@ -91,6 +93,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Markers, String> {
                     markers.xmp.get_or_insert_with(|| xmp.to_vec());
                 }
             }
+            0xee => markers.adobe |= payload.starts_with(b"Adobe"),
             0xe2 => {
                 if let Some([number, _count, part @ ..]) = payload.strip_prefix(ICC) {
                     icc_parts.push((*number, part));

@@ -51,7 +51,7 @@ fn chunk(bytes: &[u8]) -> Option<(&[u8; 4], &[u8], &[u8])> {
     Some((name, payload, rest.get(padded..).unwrap_or_default()))
 }
 
-/// Puts metadata around an encoded still picture, in the extended layout (RFC 9649, 2.7).
+/// Puts metadata around an encoded picture, in the extended layout (RFC 9649, 2.7).
 pub(super) fn with_metadata(
     webp: Vec<u8>,
     (width, height): (u32, u32),
@@ -65,7 +65,11 @@ pub(super) fn with_metadata(
     if *metadata == Metadata::default() {
         return webp;
     }
-    let mut flags = 0;
+    // An extended picture keeps the flags it has: alpha, animation.
+    let mut flags = match chunk(&webp[12..]) {
+        Some((b"VP8X", payload, _)) => *payload.first().unwrap_or(&0),
+        _ => 0,
+    };
     for (present, flag) in [
         (metadata.icc.is_some(), ICC),
         (has_alpha, ALPHA),

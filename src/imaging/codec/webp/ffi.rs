@@ -16,6 +16,8 @@ pub(super) struct Features {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) has_alpha: bool,
+    /// Whether the picture, or some frame, is coded losslessly, or may be.
+    pub(super) lossless: bool,
 }
 
 /// Reads the picture's own header.
@@ -29,6 +31,8 @@ pub(super) fn features(bytes: &[u8]) -> Result<Features, String> {
         width: features.width as u32,
         height: features.height as u32,
         has_alpha: features.has_alpha != 0,
+        // 0 is undefined or mixed, 1 lossy.
+        lossless: features.format != 1,
     })
 }
 
@@ -39,8 +43,7 @@ pub(super) fn decode_into(
     width: u32,
     pixels: &mut [u8],
 ) -> Result<(), String> {
-    let mut config =
-        WebPDecoderConfig::new().map_err(|()| "the libwebp version is wrong".to_owned())?;
+    let mut config = WebPDecoderConfig::new().map_err(wrong_version)?;
     config.output.colorspace = if layout.has_alpha() {
         WEBP_CSP_MODE::MODE_RGBA
     } else {
@@ -69,48 +72,39 @@ fn check(status: VP8StatusCode) -> Result<(), String> {
     }
 }
 
-/// Encodes interleaved Rgb or Rgba samples of a picture of `(width, height)`.
+/// Encodes interleaved Rgb or Rgba samples of a picture of `size`.
 pub(super) fn encode(
     pixels: &[u8],
     layout: Layout,
-    (width, height): (u32, u32),
+    size: (u32, u32),
     quality: u8,
     lossless: bool,
 ) -> Result<Vec<u8>, String> {
-    assert_eq!(
-        pixels.len(),
-        width as usize * height as usize * layout.channels(),
-        "the samples fill the picture"
-    );
-    let wrong_version = |()| "the libwebp version is wrong".to_owned();
-    let mut config = WebPConfig::new().map_err(wrong_version)?;
-    config.quality = f32::from(quality);
-    config.lossless = i32::from(lossless);
-    let mut picture = Picture(WebPPicture::new().map_err(wrong_version)?);
-    picture.0.width = width as i32;
-    picture.0.height = height as i32;
-    picture.0.use_argb = config.lossless;
-    let stride = (width as usize * layout.channels()) as i32;
-    // SAFETY: width, height and stride describe `pixels`, by the assertion above; libwebp copies.
-    let imported = unsafe {
-        match layout {
-            Layout::Rgba => WebPPictureImportRGBA(&raw mut picture.0, pixels.as_ptr(), stride),
-            Layout::Rgb => WebPPictureImportRGB(&raw mut picture.0, pixels.as_ptr(), stride),
-            other => return Err(format!("{other:?} pixels do not fit into WebP")),
-        }
-    };
-    if imported == 0 {
-        return Err(explain(picture.0.error_code));
-    }
+    let config = config(quality, lossless)?;
+    let mut picture = Picture::import(pixels, layout, size, lossless)?;
     let mut writer = Writer::new();
     picture.0.writer = Some(WebPMemoryWrite);
     picture.0.custom_ptr = (&raw mut writer.0).cast();
     // SAFETY: config and picture were initialised by libwebp, the writer outlives the call and is
     // of the type that `WebPMemoryWrite` expects.
-    if unsafe { WebPEncode(&raw const config, &raw mut picture.0) } == 0 {
+    if unsafe { WebPEncode(&raw const config, picture.as_mut_ptr()) } == 0 {
         return Err(explain(picture.0.error_code));
     }
     Ok(writer.bytes().to_vec())
+}
+
+/// How to encode. Pixels under full transparency are kept when lossless.
+pub(super) fn config(quality: u8, lossless: bool) -> Result<WebPConfig, String> {
+    let mut config = WebPConfig::new().map_err(wrong_version)?;
+    config.quality = f32::from(quality);
+    config.lossless = i32::from(lossless);
+    config.exact = i32::from(lossless);
+    config.thread_level = 0;
+    Ok(config)
+}
+
+fn wrong_version((): ()) -> String {
+    "the libwebp version is wrong".to_owned()
 }
 
 fn explain(error: WebPEncodingError) -> String {
@@ -118,7 +112,45 @@ fn explain(error: WebPEncodingError) -> String {
 }
 
 /// A picture whose planes libwebp owns.
-struct Picture(WebPPicture);
+pub(super) struct Picture(WebPPicture);
+
+impl Picture {
+    /// Copies interleaved Rgb or Rgba samples; as colours when `exact`, else as YUV 4:2:0.
+    pub(super) fn import(
+        pixels: &[u8],
+        layout: Layout,
+        (width, height): (u32, u32),
+        exact: bool,
+    ) -> Result<Self, String> {
+        assert_eq!(
+            pixels.len(),
+            width as usize * height as usize * layout.channels(),
+            "the samples fill the picture"
+        );
+        let mut picture = Self(WebPPicture::new().map_err(wrong_version)?);
+        picture.0.width = width as i32;
+        picture.0.height = height as i32;
+        picture.0.use_argb = i32::from(exact);
+        let stride = (width as usize * layout.channels()) as i32;
+        // SAFETY: width, height and stride describe `pixels`, by the assertion above; libwebp
+        // copies.
+        let imported = unsafe {
+            match layout {
+                Layout::Rgba => WebPPictureImportRGBA(&raw mut picture.0, pixels.as_ptr(), stride),
+                Layout::Rgb => WebPPictureImportRGB(&raw mut picture.0, pixels.as_ptr(), stride),
+                other => return Err(format!("{other:?} pixels do not fit into WebP")),
+            }
+        };
+        if imported == 0 {
+            return Err(explain(picture.0.error_code));
+        }
+        Ok(picture)
+    }
+
+    pub(super) fn as_mut_ptr(&mut self) -> *mut WebPPicture {
+        &raw mut self.0
+    }
+}
 
 impl Drop for Picture {
     fn drop(&mut self) {

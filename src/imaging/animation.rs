@@ -1,0 +1,204 @@
+//! Animations: frames drawn on one canvas, and the two ends that codecs offer.
+
+use super::raster::{Layout, Raster, sample_count};
+
+/// A frame as it is seen: the whole canvas, Rgba, 8 bits.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    pub(crate) raster: Raster,
+    pub(crate) delay_ms: u32,
+}
+
+/// The decoding end.
+pub(crate) trait Frames {
+    /// The next frame; `None` after the last.
+    fn next_frame(&mut self) -> Result<Option<Frame>, String>;
+
+    /// How often the animation plays; 0 means for ever. Asked after the first frame.
+    fn plays(&self) -> u32;
+}
+
+/// The encoding end.
+pub(crate) trait FrameSink {
+    /// Adds a frame, Rgba of 8 bits.
+    fn add(&mut self, frame: Frame) -> Result<(), String>;
+
+    /// The finished file.
+    fn finish(self: Box<Self>) -> Result<Vec<u8>, String>;
+}
+
+/// The picture that grows from frame to frame (GIF89a, section 23; PNG third edition, 11.3.6).
+#[derive(Debug)]
+pub(crate) struct Canvas {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
+    before_next: Disposal,
+}
+
+/// What happens to a patch when the next one comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    Keep,
+    /// Its place becomes transparent.
+    Clear,
+    /// Its place becomes what it was before.
+    Restore,
+}
+
+#[derive(Debug)]
+enum Disposal {
+    Keep,
+    Clear(Place),
+    Restore(Vec<u8>),
+}
+
+/// A rectangle of whole pixels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) left: usize,
+    pub(crate) top: usize,
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+}
+
+/// What one frame draws.
+#[derive(Debug)]
+pub(crate) struct Patch<'a> {
+    pub(crate) place: Place,
+    /// Rgba.
+    pub(crate) pixels: &'a [u8],
+    /// Whether transparent parts show what is below; else they replace it.
+    pub(crate) over: bool,
+    pub(crate) after: After,
+}
+
+impl Canvas {
+    /// A transparent canvas.
+    pub(crate) fn new(width: u32, height: u32) -> Self {
+        Self {
+            width: width as usize,
+            height: height as usize,
+            pixels: vec![0; sample_count(width, height, 4)],
+            before_next: Disposal::Keep,
+        }
+    }
+
+    /// Draws one frame; what stands over the edge is not seen.
+    pub(crate) fn draw(&mut self, patch: &Patch<'_>) {
+        match std::mem::replace(&mut self.before_next, Disposal::Keep) {
+            Disposal::Keep => {}
+            Disposal::Restore(pixels) => self.pixels = pixels,
+            Disposal::Clear(place) => {
+                for row in place.top..place.top + place.height {
+                    let start = (row * self.width + place.left) * 4;
+                    self.pixels[start..start + place.width * 4].fill(0);
+                }
+            }
+        }
+        let place = patch.place;
+        let seen = Place {
+            width: place.width.min(self.width.saturating_sub(place.left)),
+            height: place.height.min(self.height.saturating_sub(place.top)),
+            ..place
+        };
+        if seen.width == 0 || seen.height == 0 {
+            return;
+        }
+        match patch.after {
+            After::Keep => {}
+            After::Clear => self.before_next = Disposal::Clear(seen),
+            After::Restore => self.before_next = Disposal::Restore(self.pixels.clone()),
+        }
+        for row in 0..seen.height {
+            let source = &patch.pixels[row * place.width * 4..][..seen.width * 4];
+            let start = ((place.top + row) * self.width + place.left) * 4;
+            let target = &mut self.pixels[start..start + seen.width * 4];
+            if patch.over {
+                draw_over(source, target);
+            } else {
+                target.copy_from_slice(source);
+            }
+        }
+    }
+
+    /// The canvas as it is now.
+    pub(crate) fn raster(&self) -> Raster {
+        Raster::from_u8(
+            self.width as u32,
+            self.height as u32,
+            Layout::Rgba,
+            self.pixels.clone(),
+        )
+    }
+}
+
+/// "Over" on straight alpha.
+fn draw_over(source: &[u8], target: &mut [u8]) {
+    let (source, _) = source.as_chunks::<4>();
+    let (target, _) = target.as_chunks_mut::<4>();
+    for (source, target) in source.iter().zip(target) {
+        match source[3] {
+            0 => {}
+            255 => *target = *source,
+            alpha => {
+                let front = u32::from(alpha) * 255;
+                let back = u32::from(target[3]) * u32::from(255 - alpha);
+                let both = front + back;
+                for channel in 0..3 {
+                    let mixed =
+                        u32::from(source[channel]) * front + u32::from(target[channel]) * back;
+                    target[channel] = ((mixed + both / 2) / both) as u8;
+                }
+                target[3] = ((both + 127) / 255) as u8;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patch(left: usize, color: [u8; 4], pixels: &mut Vec<u8>, after: After) -> Patch<'_> {
+        *pixels = color.repeat(2);
+        Patch {
+            place: Place {
+                left,
+                top: 0,
+                width: 2,
+                height: 1,
+            },
+            pixels,
+            over: true,
+            after,
+        }
+    }
+
+    #[test]
+    fn patches_are_kept_cleared_or_taken_back() {
+        const RED: [u8; 4] = [255, 0, 0, 255];
+        const BLUE: [u8; 4] = [0, 0, 255, 255];
+        const NONE: [u8; 4] = [0; 4];
+        for (after, expected) in [
+            (After::Keep, [RED, BLUE, BLUE]),
+            (After::Clear, [NONE, BLUE, BLUE]),
+            (After::Restore, [NONE, BLUE, BLUE]),
+        ] {
+            let mut canvas = Canvas::new(3, 1);
+            let mut pixels = Vec::new();
+            canvas.draw(&patch(0, RED, &mut pixels, after));
+            canvas.draw(&patch(1, BLUE, &mut pixels, After::Keep));
+            assert_eq!(canvas.raster().bytes(), expected.concat(), "{after:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_over_the_edge_is_not_seen() {
+        let mut canvas = Canvas::new(3, 1);
+        let mut pixels = Vec::new();
+        canvas.draw(&patch(2, [9, 9, 9, 255], &mut pixels, After::Clear));
+        canvas.draw(&patch(7, [8, 8, 8, 255], &mut pixels, After::Clear));
+        assert_eq!(canvas.raster().bytes(), [0; 12]);
+    }
+}

@@ -1,0 +1,206 @@
+//! Colour: embedded profiles to sRGB, and CMYK to RGB.
+
+use moxcms::{ColorProfile, DataColorSpace, Layout as CmsLayout, TransformOptions};
+
+use super::raster::{Layout, Raster, Samples, plain_cmyk_to_rgb};
+
+/// Pixels handed to the colour engine at once; bounds the second buffer it needs.
+const PIXELS_AT_ONCE: usize = 1 << 16;
+/// A profile that moves no colour of the probe by more than this is taken for sRGB itself.
+const SRGB_TOLERANCE: u8 = 1;
+
+/// A profile that was read, of the colour space its picture has.
+pub(crate) struct Profile(ColorProfile);
+
+impl Profile {
+    /// Reads an ICC profile. `None` when it can't be read, describes other pixels than `layout`,
+    /// or describes sRGB: then there is nothing to convert.
+    pub(crate) fn read(icc: Option<&[u8]>, layout: Layout) -> Option<Self> {
+        let profile = ColorProfile::new_from_slice(icc?).ok()?;
+        let expected = match layout {
+            Layout::Gray | Layout::GrayAlpha => DataColorSpace::Gray,
+            Layout::Rgb | Layout::Rgba => DataColorSpace::Rgb,
+            Layout::Cmyk => DataColorSpace::Cmyk,
+        };
+        if profile.color_space != expected || (layout != Layout::Cmyk && is_srgb(&profile, layout))
+        {
+            return None;
+        }
+        Some(Self(profile))
+    }
+}
+
+/// Whether a profile leaves colours where sRGB has them.
+fn is_srgb(profile: &ColorProfile, layout: Layout) -> bool {
+    const STEPS: [u8; 9] = [0, 10, 32, 64, 96, 128, 160, 208, 255];
+    let probe: Vec<u8> = match layout {
+        Layout::Gray | Layout::GrayAlpha => STEPS.to_vec(),
+        _ => STEPS
+            .iter()
+            .flat_map(|&r| STEPS.iter().map(move |&g| (r, g)))
+            .flat_map(|(r, g)| STEPS.iter().flat_map(move |&b| [r, g, b]))
+            .collect(),
+    };
+    let pixels = probe.len() / opaque(layout).channels();
+    let mut converted = vec![0; pixels * 3];
+    if transform_u8(profile, opaque(layout), &probe, &mut converted).is_err() {
+        return false;
+    }
+    let expected: Vec<u8> = match opaque(layout) {
+        Layout::Gray => probe.iter().flat_map(|&y| [y, y, y]).collect(),
+        _ => probe,
+    };
+    converted
+        .iter()
+        .zip(&expected)
+        .all(|(converted, expected)| converted.abs_diff(*expected) <= SRGB_TOLERANCE)
+}
+
+fn opaque(layout: Layout) -> Layout {
+    match layout {
+        Layout::GrayAlpha => Layout::Gray,
+        Layout::Rgba => Layout::Rgb,
+        other => other,
+    }
+}
+
+/// Converts pixels to sRGB: by their profile, or, CMYK without one, by the plain formula. Gray
+/// stays gray. Alpha stays as it is.
+///
+/// # Errors
+///
+/// When the profile can't be followed (a table it needs is missing).
+pub(crate) fn to_srgb(raster: Raster, profile: Option<&Profile>) -> Result<Raster, String> {
+    let Some(Profile(profile)) = profile else {
+        return Ok(if raster.layout == Layout::Cmyk {
+            plain_rgb(raster)
+        } else {
+            raster
+        });
+    };
+    match raster.layout {
+        Layout::Gray | Layout::GrayAlpha => gray_to_srgb(raster, profile),
+        Layout::Cmyk => {
+            let raster = raster.into_u8();
+            let ink = raster.bytes();
+            let mut rgb = vec![0; ink.len() / 4 * 3];
+            for (ink, rgb) in ink
+                .chunks(PIXELS_AT_ONCE * 4)
+                .zip(rgb.chunks_mut(PIXELS_AT_ONCE * 3))
+            {
+                transform_u8(profile, Layout::Cmyk, ink, rgb)?;
+            }
+            Ok(Raster::from_u8(
+                raster.width,
+                raster.height,
+                Layout::Rgb,
+                rgb,
+            ))
+        }
+        Layout::Rgb | Layout::Rgba => rgb_to_srgb(raster, profile),
+    }
+}
+
+fn rgb_to_srgb(mut raster: Raster, profile: &ColorProfile) -> Result<Raster, String> {
+    let layout = cms_layout(raster.layout);
+    let channels = raster.layout.channels();
+    let srgb = ColorProfile::new_srgb();
+    let options = TransformOptions::default();
+    match &mut raster.samples {
+        Samples::U8(values) => {
+            let transform = profile
+                .create_transform_8bit(layout, &srgb, layout, options)
+                .map_err(|error| error.to_string())?;
+            let mut source = Vec::new();
+            for part in values.chunks_mut(PIXELS_AT_ONCE * channels) {
+                source.clear();
+                source.extend_from_slice(part);
+                transform
+                    .transform(&source, part)
+                    .map_err(|error| error.to_string())?;
+            }
+        }
+        Samples::U16(values) => {
+            let transform = profile
+                .create_transform_16bit(layout, &srgb, layout, options)
+                .map_err(|error| error.to_string())?;
+            let mut source = Vec::new();
+            for part in values.chunks_mut(PIXELS_AT_ONCE * channels) {
+                source.clear();
+                source.extend_from_slice(part);
+                transform
+                    .transform(&source, part)
+                    .map_err(|error| error.to_string())?;
+            }
+        }
+        Samples::F32(_) => return Err("linear pixels have no profile".to_owned()),
+    }
+    Ok(raster)
+}
+
+/// One gray level of sRGB for each gray level of the profile.
+fn gray_to_srgb(mut raster: Raster, profile: &ColorProfile) -> Result<Raster, String> {
+    let levels: Vec<u8> = (0..=255).collect();
+    let mut colors = vec![0; 256 * 3];
+    transform_u8(profile, Layout::Gray, &levels, &mut colors)?;
+    let table: Vec<u8> = colors.as_chunks::<3>().0.iter().map(|rgb| rgb[1]).collect();
+    let channels = raster.layout.channels();
+    match &mut raster.samples {
+        Samples::U8(values) => {
+            for value in values.iter_mut().step_by(channels) {
+                *value = table[usize::from(*value)];
+            }
+        }
+        Samples::U16(values) => {
+            for value in values.iter_mut().step_by(channels) {
+                // Between two of the 256 levels, linearly.
+                let (low, part) = (usize::from(*value / 257), u32::from(*value % 257));
+                let high = (low + 1).min(255);
+                *value =
+                    (u32::from(table[low]) * (257 - part) + u32::from(table[high]) * part) as u16;
+            }
+        }
+        Samples::F32(_) => return Err("linear pixels have no profile".to_owned()),
+    }
+    Ok(raster)
+}
+
+/// Converts 8-bit pixels to sRGB triples.
+fn transform_u8(
+    profile: &ColorProfile,
+    layout: Layout,
+    source: &[u8],
+    rgb: &mut [u8],
+) -> Result<(), String> {
+    profile
+        .create_transform_8bit(
+            cms_layout(layout),
+            &ColorProfile::new_srgb(),
+            CmsLayout::Rgb,
+            TransformOptions::default(),
+        )
+        .and_then(|transform| transform.transform(source, rgb))
+        .map_err(|error| error.to_string())
+}
+
+fn cms_layout(layout: Layout) -> CmsLayout {
+    match layout {
+        Layout::Gray => CmsLayout::Gray,
+        Layout::GrayAlpha => CmsLayout::GrayAlpha,
+        Layout::Rgb => CmsLayout::Rgb,
+        // The colour engine reads four inks in the shape of Rgba.
+        Layout::Rgba | Layout::Cmyk => CmsLayout::Rgba,
+    }
+}
+
+fn plain_rgb(raster: Raster) -> Raster {
+    let raster = raster.into_u8();
+    let rgb = raster
+        .bytes()
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .flat_map(|&ink| plain_cmyk_to_rgb(ink))
+        .collect();
+    Raster::from_u8(raster.width, raster.height, Layout::Rgb, rgb)
+}

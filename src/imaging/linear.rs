@@ -1,0 +1,147 @@
+//! Linear light: sRGB samples to light and back (IEC 61966-2-1).
+//!
+//! Averages of pixels are right only in linear light: a checkerboard of black and white is as
+//! bright as its half, which sRGB writes as 188, not 128.
+
+use std::sync::LazyLock;
+
+use super::raster::{Layout, Raster, Samples};
+
+/// Light of each 8-bit value, in 16 bits; the darkest step is still 20 wide.
+static LIGHT_OF_U8: LazyLock<Vec<u16>> = LazyLock::new(|| {
+    (0..=255)
+        .map(|value| (decode(f64::from(value) / 255.0) * 65_535.0).round() as u16)
+        .collect()
+});
+
+/// Light of each 16-bit value.
+static LIGHT_OF_U16: LazyLock<Vec<f32>> = LazyLock::new(|| {
+    (0..=65_535)
+        .map(|value| decode(f64::from(value) / 65_535.0) as f32)
+        .collect()
+});
+
+/// 8-bit value of each of 65 536 steps of light.
+static U8_OF_LIGHT: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    (0..=65_535)
+        .map(|light| (encode(f64::from(light) / 65_535.0) * 255.0).round() as u8)
+        .collect()
+});
+
+/// 16-bit value, with fraction, of each of 65 536 steps of light and one beyond.
+static U16_OF_LIGHT: LazyLock<Vec<f32>> = LazyLock::new(|| {
+    (0..=65_536)
+        .map(|light| (encode(f64::from(light) / 65_535.0) * 65_535.0) as f32)
+        .collect()
+});
+
+/// The electro-optical transfer function.
+fn decode(value: f64) -> f64 {
+    if value <= 0.040_45 {
+        value / 12.92
+    } else {
+        ((value + 0.055) / 1.055).powf(2.4)
+    }
+}
+
+/// The inverse of [`decode`].
+fn encode(light: f64) -> f64 {
+    if light <= 0.003_130_8 {
+        light * 12.92
+    } else {
+        1.055 * light.powf(1.0 / 2.4) - 0.055
+    }
+}
+
+/// Gamma-coded samples to light: 8 bits to 16, 16 bits to floats. Alpha is only scaled.
+pub(crate) fn to_light(raster: Raster) -> Raster {
+    let alpha = alpha_index(raster.layout);
+    let channels = raster.layout.channels();
+    let is_alpha = |index: usize| index % channels == alpha;
+    let samples = match raster.samples {
+        Samples::U8(values) => {
+            let table = &*LIGHT_OF_U8;
+            let lit = values.iter().enumerate().map(|(index, value)| {
+                if is_alpha(index) {
+                    u16::from(*value) * 257
+                } else {
+                    table[usize::from(*value)]
+                }
+            });
+            Samples::U16(lit.collect())
+        }
+        Samples::U16(values) => {
+            let table = &*LIGHT_OF_U16;
+            let lit = values.iter().enumerate().map(|(index, value)| {
+                if is_alpha(index) {
+                    f32::from(*value) / 65_535.0
+                } else {
+                    table[usize::from(*value)]
+                }
+            });
+            Samples::F32(lit.collect())
+        }
+        light @ Samples::F32(_) => light,
+    };
+    Raster { samples, ..raster }
+}
+
+/// Light to gamma-coded samples, of the depth that [`to_light`] was given.
+pub(crate) fn from_light(raster: Raster) -> Raster {
+    let alpha = alpha_index(raster.layout);
+    let channels = raster.layout.channels();
+    let is_alpha = |index: usize| index % channels == alpha;
+    let samples = match raster.samples {
+        Samples::U16(values) => {
+            let table = &*U8_OF_LIGHT;
+            let coded = values.iter().enumerate().map(|(index, light)| {
+                if is_alpha(index) {
+                    super::raster::u16_to_u8(*light)
+                } else {
+                    table[usize::from(*light)]
+                }
+            });
+            Samples::U8(coded.collect())
+        }
+        Samples::F32(values) => {
+            let table = &*U16_OF_LIGHT;
+            let coded = values.iter().enumerate().map(|(index, light)| {
+                let light = light.clamp(0.0, 1.0) * 65_535.0;
+                if is_alpha(index) {
+                    return (light + 0.5) as u16;
+                }
+                let step = light as usize;
+                let part = light - step as f32;
+                let value = table[step] + (table[step + 1] - table[step]) * part;
+                (value + 0.5) as u16
+            });
+            Samples::U16(coded.collect())
+        }
+        coded @ Samples::U8(_) => coded,
+    };
+    Raster { samples, ..raster }
+}
+
+/// The place of alpha in a pixel; out of reach when there is none.
+fn alpha_index(layout: Layout) -> usize {
+    if layout.has_alpha() {
+        layout.channels() - 1
+    } else {
+        usize::MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_survives_the_way_to_light_and_back() {
+        let all: Vec<u8> = (0..=255).collect();
+        let raster = Raster::from_u8(256, 1, Layout::Gray, all);
+        assert_eq!(from_light(to_light(raster.clone())), raster);
+        let all: Vec<u16> = (0..=65_535).collect();
+        let raster = Raster::from_u16(256, 256, Layout::GrayAlpha, [all.clone(), all].concat());
+        assert_eq!(from_light(to_light(raster.clone())), raster);
+    }
+}
