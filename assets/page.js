@@ -9,6 +9,9 @@ import { showEnd, showResult, showStatus, showStory, showTrouble, showWaiting, s
 
 const $ = (id) => document.getElementById(id);
 
+/** How long a small picture takes from the answer to its result, generously. */
+const FIRST_LOOK_MS = 150;
+
 /** The operation this page sent last: its identifier, and the picture as it was then. */
 let sent = null;
 /** Ends what is being followed when another view opens. */
@@ -116,6 +119,8 @@ async function openOperation(id, signal) {
   if (id === "") return end("This link is incomplete", "It names no operation: it should end in ?id= and an identifier.");
   announce(`Sent. The identifier is ${id}`);
   try {
+    // A first look at once would nearly always come too early, and cost the whole Retry-After.
+    if (original) await sleep(FIRST_LOOK_MS, signal);
     let last = "queued";
     const result = await follow(id, {
       signal,

@@ -134,7 +134,8 @@ export async function showResult(result, { source, original, name, fit }) {
 
 /** Shows what is stored of an operation beside its result. */
 export function showStory({ requested = {}, steps = [], attempts, worker, engine }) {
-  const asked = Object.entries(requested)
+  const { width, height, ...others } = requested;
+  const asked = Object.entries({ width, height, ...others })
     .filter(([, value]) => value !== null && value !== undefined)
     .map(([key, value]) => `${key.replaceAll("_", " ")} ${value}`);
   const times = steps.map(({ at }) => Date.parse(at));

@@ -27,7 +27,7 @@ pub enum EngineError {
         .0.display()
     )]
     InUse(PathBuf),
-    #[error("the data folder {} cannot be used: {source}", .path.display())]
+    #[error("the data folder {} cannot be used", .path.display())]
     Folder {
         path: PathBuf,
         source: std::io::Error,

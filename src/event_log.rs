@@ -62,7 +62,7 @@ pub enum Received {
 pub enum LogError {
     /// It can't be reached or written now; later it may.
     #[error("the event log is not available: {0}")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Unavailable(Box<dyn std::error::Error + Send + Sync>),
     /// The record is larger than the log takes.
     #[error("the event has {bytes} bytes, the log takes {limit} at most")]
     TooLarge { bytes: u64, limit: u64 },

@@ -17,7 +17,7 @@ pub mod embedded;
 pub enum StoreError {
     /// It can't be reached or written now; later it may.
     #[error("the picture table is not available: {0}")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Unavailable(Box<dyn std::error::Error + Send + Sync>),
     /// A row holds what no version of this program wrote.
     #[error("the row of {id} cannot be read: {reason}")]
     Corrupt { id: String, reason: String },

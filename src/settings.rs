@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use config::{Config, Environment, File, FileFormat};
 use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
 
 use crate::imaging;
 
@@ -158,7 +159,7 @@ impl Default for Logs {
 /// A setting that is unknown, malformed or makes no sense.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    #[error("the settings cannot be read: {0}")]
+    #[error(transparent)]
     Read(#[from] config::ConfigError),
     #[error("the setting {key} {problem}")]
     Value { key: &'static str, problem: String },
@@ -213,6 +214,12 @@ impl Settings {
             return Err(SettingsError::Value {
                 key: "worker.group",
                 problem: "is empty: give the consumer group a name".to_owned(),
+            });
+        }
+        if let Err(error) = EnvFilter::builder().parse(&self.logs.filter) {
+            return Err(SettingsError::Value {
+                key: "logs.filter",
+                problem: format!("is {:?}: {error}", self.logs.filter),
             });
         }
         let one_body = self.max_body_bytes().div_ceil(MIB);
@@ -305,6 +312,7 @@ mod tests {
             ("[limits]\nmax_side = 0", "limits.max_side"),
             ("[worker]\nconcurrency = \"many\"", "worker.concurrency"),
             ("[worker]\ngroup = \"\"", "worker.group"),
+            ("[logs]\nfilter = \"a=b=c\"", "logs.filter"),
             (
                 "[server]\nupload_memory_mib = 1",
                 "server.upload_memory_mib",

@@ -20,10 +20,11 @@ const GROUP: usize = 64;
 /// Why the file did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DatabaseError {
-    #[error("{0}")]
+    #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    #[error("{0}")]
-    Commit(#[source] Arc<rusqlite::Error>),
+    /// Shared by all writes of the group that was not committed.
+    #[error(transparent)]
+    Commit(Arc<rusqlite::Error>),
     #[error(
         "{path} was written by a newer version of picresize (schema {found}, this one knows {known})"
     )]

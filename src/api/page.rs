@@ -12,23 +12,22 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' blob: 
 
 const PAGE: &str = include_str!("../../assets/index.html");
 
-/// Name, content type and content of each file.
-const FILES: [(&str, &str, &[u8]); 3] = [
-    (
-        "page.css",
-        "text/css; charset=utf-8",
-        include_bytes!("../../assets/page.css"),
-    ),
-    (
-        "page.js",
-        "text/javascript; charset=utf-8",
-        include_bytes!("../../assets/page.js"),
-    ),
-    (
-        "favicon.svg",
-        "image/svg+xml",
-        include_bytes!("../../assets/favicon.svg"),
-    ),
+/// The files beside the page, by name.
+macro_rules! assets {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_bytes!(concat!("../../assets/", $name)))),+]
+    };
+}
+
+const FILES: &[(&str, &[u8])] = assets![
+    "bench.js",
+    "client.js",
+    "favicon.svg",
+    "measure.js",
+    "page.css",
+    "page.js",
+    "recent.js",
+    "result.js",
 ];
 
 /// `GET /` and `GET /result?id=`
@@ -47,15 +46,36 @@ pub(super) async fn page() -> Response {
 
 /// `GET /assets/{name}`
 pub(super) async fn asset(Path(name): Path<String>, uri: Uri) -> Response {
-    match FILES.iter().find(|(file, ..)| *file == name) {
-        Some((_, content_type, content)) => (
+    match FILES.iter().find(|(file, _)| *file == name) {
+        Some((_, content)) => (
             [
-                (header::CONTENT_TYPE, *content_type),
+                (header::CONTENT_TYPE, content_type(&name)),
                 (header::CACHE_CONTROL, "no-cache"),
             ],
             *content,
         )
             .into_response(),
         None => no_such_path(uri).await.into_response(),
+    }
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit('.').next() {
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_has_a_content_type() {
+        for (name, _) in FILES {
+            assert_ne!(content_type(name), "application/octet-stream", "{name}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! A request to resize, in any of its three forms: JSON, the picture itself, or a form.
 
+use std::collections::HashSet;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::request::Parts;
@@ -147,7 +149,7 @@ impl Submission {
             .map_err(|error| errors.push(error))
             .ok();
         let (Some(request), Some(picture), true) = (request, picture, errors.is_empty()) else {
-            return Err(Problem::fields(errors));
+            return Err(Problem::fields(first_of_each_field(errors)));
         };
         let bytes = picture.len() as u64;
         if bytes > max_picture_bytes {
@@ -171,6 +173,13 @@ impl Submission {
             picture,
         })
     }
+}
+
+/// Keeps what was found first of each field: what follows from it tells nothing new.
+fn first_of_each_field(mut errors: Vec<FieldError>) -> Vec<FieldError> {
+    let mut seen = HashSet::new();
+    errors.retain(|error| seen.insert(error.field.clone()));
+    errors
 }
 
 /// How a body is written.

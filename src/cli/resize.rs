@@ -1,5 +1,6 @@
 //! `picresize resize`: pictures without a server, by the same pipeline.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -158,6 +159,7 @@ impl Resize {
             )
         })?;
         if let Some(folder) = &self.out_dir {
+            refuse_same_names(&self.files, request.format)?;
             let tasks = self.files.iter().map(|from| Task {
                 from: from.clone(),
                 to: Target::Folder(folder.clone()),
@@ -192,6 +194,24 @@ fn format_of(path: &Path) -> Result<Format, Usage> {
                 path.display()
             ))
         })
+}
+
+/// Two pictures whose results would have the same name in one folder: the later would replace the
+/// earlier.
+fn refuse_same_names(files: &[PathBuf], format: Option<Format>) -> Result<(), Usage> {
+    let mut names = HashMap::new();
+    for file in files {
+        let extension = file.extension().unwrap_or_default().to_string_lossy();
+        let format = format.or_else(|| Format::from_name(&extension.to_lowercase()));
+        if let Some(earlier) = names.insert((file.file_stem(), format), file) {
+            return Err(Usage(format!(
+                "the results of {} and {} would have the same name: resize them into two folders",
+                earlier.display(),
+                file.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Resizes on every core; returns how many failed. Each failure is told as it happens.

@@ -44,8 +44,7 @@ impl Serve {
             settings.data.folder = data;
         }
         settings.check()?;
-        telemetry::start(&settings.logs.filter)
-            .with_context(|| format!("the setting logs.filter is {:?}", settings.logs.filter))?;
+        telemetry::start(&settings.logs.filter)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;

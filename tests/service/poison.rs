@@ -1,0 +1,113 @@
+//! Events that can't be handled are set aside, and nothing waits behind them.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use picresize::event::{Event, EventBody, Record};
+use picresize::event_log::{Received, Topic};
+use picresize::operation::{Digest, Format, Operation, OperationId, PictureFacts, ResizeRequest};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::{PATIENCE, TestServer, png};
+
+/// The next dead letter: the record and the reason it was set aside for.
+async fn dead_letter(server: &TestServer) -> (Record, String) {
+    let log = &server.engine.log;
+    let mut consumer = log.subscribe(Topic::DeadLetters, "test").await.unwrap();
+    let received = tokio::time::timeout(PATIENCE, consumer.receive()).await;
+    let Received::Delivered(_, mut record) = received.unwrap().unwrap() else {
+        panic!("a dead letter was expected");
+    };
+    let (name, reason) = record.headers.pop().unwrap();
+    assert_eq!(name, "picresize-reason");
+    (record, String::from_utf8(reason).unwrap())
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_is_a_dead_letter() {
+    let server = TestServer::start().await;
+    let record = Record {
+        key: "?".to_owned(),
+        headers: vec![("ce_specversion".to_owned(), b"9.9".to_vec())],
+        value: Bytes::from_static(b"\x00\xff"),
+    };
+    let log = &server.engine.log;
+    log.append(Topic::Requests, record.clone()).await.unwrap();
+    let (letter, reason) = dead_letter(&server).await;
+    assert_eq!(letter, record, "as it came");
+    assert!(reason.contains("9.9"), "{reason}");
+    let next = server.resize(&png(40, 30, 1), json!({"width": 20})).await;
+    assert_eq!(next.width, 20);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_operation_that_ended_its_worker_three_times_is_failed() {
+    let server = TestServer::start().await;
+    let picture = png(40, 30, 2);
+    let operation = Operation::queued(
+        OperationId::generate(),
+        ResizeRequest::from_pairs([("width", "20")]).unwrap(),
+        PictureFacts {
+            format: Format::Png,
+            width: 40,
+            height: 30,
+            bytes: picture.len() as u64,
+            digest: Digest::of(&picture),
+        },
+        Timestamp::now(),
+    );
+    // As three workers leave it that died while they had it.
+    for _ in 0..3 {
+        let begun = server
+            .engine
+            .store
+            .begin(&operation, "gone", Timestamp::now());
+        begun.await.unwrap();
+    }
+    let body = EventBody::Requested {
+        request: operation.request.clone(),
+        source: operation.source.clone(),
+        picture: picture.into(),
+    };
+    let event = Event::new(operation.id, operation.queued_at, body);
+    let log = &server.engine.log;
+    log.append(Topic::Requests, event.to_record())
+        .await
+        .unwrap();
+
+    let (status, problem) = server.wait(&operation.id.to_string()).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        problem["detail"].as_str().unwrap().contains("3 times"),
+        "{problem}"
+    );
+    let (letter, _) = dead_letter(&server).await;
+    assert_eq!(Event::from_record(&letter).unwrap(), event);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_comes_twice_is_done_once() {
+    let server = TestServer::start().await;
+    let id = server.submit(&png(40, 30, 3), json!({"width": 20})).await;
+    let (_, first) = server.wait(&id).await;
+    let log = &server.engine.log;
+    let mut consumer = log.subscribe(Topic::Requests, "copier").await.unwrap();
+    let Received::Delivered(_, record) = consumer.receive().await.unwrap() else {
+        panic!("the request was expected");
+    };
+    log.append(Topic::Requests, record).await.unwrap();
+    // Behind the copy, so once this is done the copy was handled.
+    server.resize(&png(40, 30, 4), json!({"width": 20})).await;
+    let (_, again) = server.wait(&id).await;
+    assert_eq!(again, first);
+    let story: Value = server
+        .get(&format!("/api/{id}/status"))
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(story["attempts"], 1);
+    server.stop().await;
+}

@@ -1,0 +1,237 @@
+//! A server in one line, a picture in another.
+
+use std::io::Cursor;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use picresize::engine::Engine;
+use picresize::settings::Settings;
+use picresize::{api, worker};
+use reqwest::{Client, Response, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How long anything may take before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A whole service in this process, on a folder of its own.
+pub(crate) struct TestServer {
+    pub url: String,
+    pub client: Client,
+    pub engine: Engine,
+    stop: CancellationToken,
+    roles: JoinSet<()>,
+    _folder: TempDir,
+}
+
+impl TestServer {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// A service with some settings changed.
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.data.folder = folder.path().join("data");
+        change(&mut settings);
+        settings.check().unwrap();
+        let engine = Engine::open(&settings).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let stop = CancellationToken::new();
+        let mut roles = JoinSet::new();
+        {
+            let (engine, settings, stop) = (engine.clone(), settings.clone(), stop.clone());
+            roles.spawn(async move {
+                api::serve(listener, engine, &settings, stop).await.unwrap();
+            });
+        }
+        {
+            let (engine, stop) = (engine.clone(), stop.clone());
+            roles.spawn(async move {
+                worker::run(engine, &settings, "test-worker".to_owned(), stop)
+                    .await
+                    .unwrap();
+            });
+        }
+        Self {
+            url,
+            client: Client::new(),
+            engine,
+            stop,
+            roles,
+            _folder: folder,
+        }
+    }
+
+    /// Stops as a stop signal would, and waits for the end.
+    pub(crate) async fn stop(mut self) {
+        self.stop.cancel();
+        while let Some(ended) = self.roles.join_next().await {
+            ended.unwrap();
+        }
+    }
+
+    pub(crate) async fn post(&self, body: &Value) -> Response {
+        post(&self.client, &self.url, body).await
+    }
+
+    /// Posts a picture with options; returns the ID that it was accepted under.
+    pub(crate) async fn submit(&self, picture: &[u8], options: Value) -> String {
+        let response = self.post(&request(picture, options)).await;
+        let status = response.status();
+        let answer: Value = response.json().await.unwrap();
+        assert_eq!(status, StatusCode::CREATED, "{answer}");
+        answer["identifier"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until an operation is done or failed; returns that answer.
+    pub(crate) async fn wait(&self, id: &str) -> (StatusCode, Value) {
+        wait(&self.client, &self.url, id).await
+    }
+
+    /// Posts a picture and waits for its result.
+    pub(crate) async fn resize(&self, picture: &[u8], options: Value) -> Picture {
+        let id = self.submit(picture, options).await;
+        let (status, answer) = self.wait(&id).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        Picture::of(&answer)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        let url = format!("{}{path}", self.url);
+        self.client.get(url).send().await.unwrap()
+    }
+}
+
+/// A result, as the JSON answer has it.
+pub(crate) struct Picture {
+    pub bytes: Vec<u8>,
+    pub content_type: String,
+    pub width: u64,
+    pub height: u64,
+}
+
+impl Picture {
+    pub(crate) fn of(answer: &Value) -> Self {
+        assert!(answer.get("status").is_none(), "a result has no status");
+        Self {
+            bytes: decode(answer["image"].as_str().unwrap()),
+            content_type: answer["content_type"].as_str().unwrap().to_owned(),
+            width: answer["width"].as_u64().unwrap(),
+            height: answer["height"].as_u64().unwrap(),
+        }
+    }
+}
+
+/// The JSON form of a request.
+pub(crate) fn request(picture: &[u8], options: Value) -> Value {
+    let mut body = json!({"image": encode(picture)});
+    let Value::Object(options) = options else {
+        panic!("options are an object");
+    };
+    body.as_object_mut().unwrap().extend(options);
+    body
+}
+
+pub(crate) async fn post(client: &Client, url: &str, body: &Value) -> Response {
+    let request = client.post(format!("{url}/api/")).json(body);
+    request.send().await.unwrap()
+}
+
+pub(crate) async fn wait(client: &Client, url: &str, id: &str) -> (StatusCode, Value) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let request = client.get(format!("{url}/api/{id}"));
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        let answer = response.json().await.unwrap();
+        if status != StatusCode::ACCEPTED {
+            return (status, answer);
+        }
+        assert!(Instant::now() < deadline, "{id} is still {answer}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+pub(crate) fn decode(text: &str) -> Vec<u8> {
+    base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .unwrap()
+}
+
+/// A PNG of soft colours, different for every seed.
+pub(crate) fn png(width: u32, height: u32, seed: u32) -> Vec<u8> {
+    let mut pixels = Vec::new();
+    for y in 0..height {
+        for x in 0..width {
+            let red = (x * 255 / width) as u8;
+            let green = (y * 255 / height) as u8;
+            let blue = ((x * y + seed * 37) % 256) as u8;
+            pixels.extend([red, green, blue]);
+        }
+    }
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&pixels).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+/// Format, width and height of a picture.
+pub(crate) fn facts(bytes: &[u8]) -> (String, u32, u32) {
+    let info = picresize::imaging::inspect(bytes).unwrap();
+    (info.format.to_string(), info.width, info.height)
+}
+
+/// Width and height of a PNG, by the `png` crate.
+pub(crate) fn png_size(bytes: &[u8]) -> (u32, u32) {
+    let reader = png::Decoder::new(Cursor::new(bytes)).read_info().unwrap();
+    (reader.info().width, reader.info().height)
+}
+
+/// A folder of real pictures, if it is at hand. In CI it has to be.
+pub(crate) fn pictures(folder: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("PICRESIZE_PICTURES").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/pictures"),
+        PathBuf::from,
+    );
+    let path = root.join(folder);
+    if path.is_dir() {
+        return Some(path);
+    }
+    skipped(&format!("{} is not there", path.display()));
+    None
+}
+
+/// Says that something was not tested, and why. In CI that is a failure.
+pub(crate) fn skipped(reason: &str) {
+    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{reason}");
+    eprintln!("SKIPPED: {reason}");
+}
+
+/// Every file below a folder, in order.
+pub(crate) fn files(folder: &std::path::Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
