@@ -20,6 +20,7 @@ mod metadata;
 mod orientation;
 mod pipeline;
 mod plan;
+mod planar;
 mod quantize;
 mod raster;
 mod resample;

@@ -9,6 +9,7 @@ use super::ImagingError;
 use super::animation::{FrameSink, Frames};
 use super::metadata::Metadata;
 use super::orientation::Orientation;
+use super::planar::Planes;
 use super::raster::{Layout, Raster};
 
 mod avif;
@@ -146,6 +147,44 @@ pub(crate) fn frame_sink(
         Format::Webp => webp::WebpSink::new(size, plays, options).map(|sink| Box::new(sink) as _),
         other => Err(format!("{other} animations are not written")),
     }
+}
+
+/// Decodes the planes of brightness and colour that a lossy codec stores, shrunk by `shrink`.
+/// `None` when the picture is not stored so. With `smooth` false, edges of blocks may stay.
+pub(crate) fn decode_planes(
+    format: Format,
+    bytes: &[u8],
+    shrink: u32,
+    smooth: bool,
+) -> Result<Option<Planes>, ImagingError> {
+    match format {
+        Format::Jpeg => jpeg::planes::decode(bytes, shrink),
+        Format::Webp => webp::decode_planes(bytes, smooth),
+        _ => Ok(None),
+    }
+    .map_err(|reason| ImagingError::Body { format, reason })
+}
+
+/// Brightness samples, across and down, that share a colour sample in a result.
+pub(crate) fn planes_sampling(format: Format, quality: u8) -> (u32, u32) {
+    match format {
+        Format::Jpeg => jpeg::planes::result_sampling(quality),
+        _ => webp::PLANES_SAMPLING,
+    }
+}
+
+/// Encodes planes whose colour is sampled as [`planes_sampling`] says.
+pub(crate) fn encode_planes(
+    format: Format,
+    planes: &Planes,
+    options: &EncodeOptions<'_>,
+) -> Result<Vec<u8>, ImagingError> {
+    match format {
+        Format::Jpeg => jpeg::planes::encode(planes, options),
+        Format::Webp => webp::encode_planes(planes, options),
+        _ => Err("it has no planes of brightness and colour".to_owned()),
+    }
+    .map_err(|reason| ImagingError::Encode { format, reason })
 }
 
 /// The largest side a format can hold, in pixels.

@@ -17,6 +17,7 @@ use super::animation::Frame;
 use super::codec::{self, EncodeOptions, Header};
 use super::color::{self, to_srgb};
 use super::geometry::{Geometry, Rect};
+use super::planar::{self, Placement};
 use super::raster::{Layout, Raster};
 use super::resample::resample;
 use super::sharpen::sharpen;
@@ -25,7 +26,7 @@ use super::{compose, linear, smart};
 
 /// Source pixels that remain for each pixel of the result after shrink-on-load. The decoder's
 /// own shrinking is a box filter; so much is left for the real one.
-const RESIDUAL: f64 = 1.75;
+const RESIDUAL: f64 = 1.5;
 /// The quality of lossy results when none is asked for.
 const DEFAULT_QUALITY: u8 = 80;
 
@@ -65,6 +66,8 @@ pub(crate) fn run(
             None => animate(&options)?,
             Some(most) => within_bytes(most, plan.format, &options, request, animate)?,
         }
+    } else if let Some(bytes) = planar(bytes, source, &view, &options)? {
+        bytes
     } else {
         let shrink = shrink_on_load(header.shrinks, &geometry, request);
         let decoded = codec::decode(source, bytes, header, shrink)?;
@@ -86,6 +89,38 @@ pub(crate) fn run(
         height: plan.height,
         frames: plan.frames,
     })
+}
+
+/// The short way by the codec's own planes; `None` when it doesn't lead to what was asked for.
+fn planar(
+    bytes: &[u8],
+    source: Format,
+    view: &View<'_>,
+    options: &EncodeOptions<'_>,
+) -> Result<Option<Vec<u8>>, ImagingError> {
+    let (header, geometry, request) = (view.header, &view.geometry, view.request);
+    let format = view.format;
+    if view.profile.is_some() || !planar::suffices(source, header.layout, format, request, geometry)
+    {
+        return Ok(None);
+    }
+    let shrink = shrink_on_load(header.shrinks, geometry, request);
+    let smooth = geometry.shrink() < planar::BLOCKS_VANISH;
+    let Some(decoded) = codec::decode_planes(format, bytes, shrink, smooth)? else {
+        return Ok(None);
+    };
+    let placement = Placement {
+        shrink,
+        viewed: view.viewed_size(),
+        orientation: header.orientation,
+        geometry,
+        filter: request.filter,
+        color: codec::planes_sampling(format, options.quality),
+    };
+    let resampled = planar::resample(&decoded, &placement)
+        .map_err(|reason| ImagingError::Encode { format, reason })?;
+    drop(decoded);
+    codec::encode_planes(format, &resampled, options).map(Some)
 }
 
 /// Resizes frame after frame, so that never more than a few are in memory.

@@ -86,7 +86,8 @@ fn pixel_type(layout: Layout, samples: &Samples) -> PixelType {
     }
 }
 
-fn algorithm(filter: Filter) -> ResizeAlg {
+/// The resampler's name of a filter.
+pub(super) fn algorithm(filter: Filter) -> ResizeAlg {
     ResizeAlg::Convolution(match filter {
         Filter::Lanczos3 => FilterType::Lanczos3,
         Filter::CatmullRom => FilterType::CatmullRom,

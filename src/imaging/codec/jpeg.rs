@@ -9,6 +9,7 @@ use crate::imaging::raster::{Layout, Raster, Samples, sample_count};
 use super::{EncodeOptions, Header};
 
 mod markers;
+pub(super) mod planes;
 
 pub(crate) use markers::Coefficients;
 

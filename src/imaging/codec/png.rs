@@ -12,6 +12,8 @@ use crate::imaging::raster::{Layout, Raster, sample_count};
 use super::Header;
 
 mod encode;
+mod filter;
+mod plain;
 
 pub(super) use encode::encode;
 
@@ -54,8 +56,13 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
 /// Decodes the default picture to any layout but Cmyk, in 8 or 16 bits. Palettes and fewer bits
 /// are expanded.
 pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
-    let mut reader = open(bytes, Transformations::EXPAND)?;
     let (width, height, layout) = (header.width, header.height, header.layout);
+    if header.bits == 8
+        && let Some(samples) = plain::decode(bytes, (width, height), layout)
+    {
+        return Ok(Raster::from_u8(width, height, layout, samples));
+    }
+    let mut reader = open(bytes, Transformations::EXPAND)?;
     let count = sample_count(width, height, layout.channels());
     if header.bits == 8 {
         let mut samples = vec![0; count];

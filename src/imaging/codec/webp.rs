@@ -3,6 +3,7 @@
 use crate::imaging::animation::Frames;
 use crate::imaging::estimate;
 use crate::imaging::metadata::Metadata;
+use crate::imaging::planar::Planes;
 use crate::imaging::raster::{Layout, Raster, Samples, sample_count};
 
 use super::{EncodeOptions, Header};
@@ -10,6 +11,7 @@ use super::{EncodeOptions, Header};
 mod animation;
 mod chunks;
 mod ffi;
+mod planes;
 
 pub(super) use animation::{WebpFrames, WebpSink};
 
@@ -75,3 +77,25 @@ pub(super) fn encode(raster: &Raster, options: &EncodeOptions<'_>) -> Result<Vec
         options.metadata,
     ))
 }
+
+/// Decodes the planes of brightness and colour; `None` when the picture is not stored so.
+/// `smooth` is for results in which single pixels of the source are still seen.
+pub(super) fn decode_planes(bytes: &[u8], smooth: bool) -> Result<Option<Planes>, String> {
+    let features = ffi::features(bytes)?;
+    if features.lossless || features.has_alpha {
+        return Ok(None);
+    }
+    planes::decode(bytes, &features, smooth).map(Some)
+}
+
+/// Encodes planes whose colour has half the size.
+pub(super) fn encode_planes(
+    planes: &Planes,
+    options: &EncodeOptions<'_>,
+) -> Result<Vec<u8>, String> {
+    let bytes = planes::encode(planes, options.quality)?;
+    let size = (planes.width, planes.height);
+    Ok(chunks::with_metadata(bytes, size, false, options.metadata))
+}
+
+pub(super) const PLANES_SAMPLING: (u32, u32) = planes::SAMPLING;

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
-use png::{BitDepth, ColorType, Compression, Encoder, Info};
+use png::{BitDepth, ColorType, Encoder, Info, chunk};
 
 use crate::imaging::codec::EncodeOptions;
 use crate::imaging::quantize::{Alpha, quantize};
 use crate::imaging::raster::{Layout, Raster, Samples};
+
+use super::plain;
 
 /// Encodes any layout but Cmyk, in 8 or 16 bits, or with a palette.
 pub(in crate::imaging::codec) fn encode(
@@ -88,16 +90,17 @@ fn info<'a>(raster: &Raster, options: &EncodeOptions<'a>) -> Info<'a> {
 }
 
 fn write(info: Info<'_>, rows: &[u8], options: &EncodeOptions<'_>) -> Result<Vec<u8>, String> {
+    let pixel_bytes = info.bytes_per_pixel();
+    let data = plain::compress(rows, info.raw_row_length() - 1, pixel_bytes);
     let mut bytes = Vec::new();
     let compose = || {
         let mut encoder = Encoder::with_info(&mut bytes, info)?;
-        encoder.set_compression(Compression::Balanced);
         if let Some(xmp) = &options.metadata.xmp {
             let text = String::from_utf8_lossy(xmp).into_owned();
             encoder.add_itxt_chunk("XML:com.adobe.xmp".to_owned(), text)?;
         }
         let mut writer = encoder.write_header()?;
-        writer.write_image_data(rows)?;
+        writer.write_chunk(chunk::IDAT, &data)?;
         writer.finish()
     };
     compose().map_err(|error: png::EncodingError| error.to_string())?;

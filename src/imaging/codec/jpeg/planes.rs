@@ -1,0 +1,103 @@
+//! JPEG's own planes of brightness and colour, by libjpeg-turbo.
+
+use turbojpeg::{
+    Colorspace, Compressor, DecompressHeader, Decompressor, ScalingFactor, Subsamp, YuvImage,
+};
+
+use crate::imaging::codec::EncodeOptions;
+use crate::imaging::planar::Planes;
+
+use super::{FULL_COLOR_QUALITY, MAX_SCANS, is_harmless, markers};
+
+/// Decodes to planes, shrunk by 1, 2, 4 or 8. `None` when the picture has no such planes: its
+/// colours are stored as RGB or ink, or sampled in a way that libjpeg-turbo has no name for.
+pub(in crate::imaging::codec) fn decode(
+    bytes: &[u8],
+    shrink: u32,
+) -> Result<Option<Planes>, String> {
+    let mut decompressor = Decompressor::new().map_err(|error| error.to_string())?;
+    let Ok(header) = decompressor.read_header(bytes) else {
+        return Ok(None);
+    };
+    let Some(color) = sampling(&header) else {
+        return Ok(None);
+    };
+    let scaling = ScalingFactor::new(1, shrink as usize);
+    let prepared = decompressor
+        .set_scan_limit(MAX_SCANS)
+        .and_then(|()| decompressor.set_scaling_factor(scaling));
+    prepared.map_err(|error| error.to_string())?;
+    let width = header.width.div_ceil(shrink as usize);
+    let height = header.height.div_ceil(shrink as usize);
+    let mut planes = Planes::new(width as u32, height as u32, color);
+    let image = YuvImage {
+        pixels: planes.samples.as_mut_slice(),
+        width,
+        align: 1,
+        height,
+        subsamp: header.subsamp,
+    };
+    if let Err(error) = decompressor.decompress_to_yuv(bytes, image) {
+        let reason = error.to_string();
+        if !is_harmless(&reason) {
+            return Err(reason);
+        }
+    }
+    Ok(Some(planes))
+}
+
+/// Brightness samples that share a colour sample; the outer `None` is for pictures without such
+/// planes.
+fn sampling(header: &DecompressHeader) -> Option<Option<(u32, u32)>> {
+    match (header.colorspace, header.subsamp) {
+        _ if header.is_lossless => None,
+        (Colorspace::Gray, Subsamp::Gray) => Some(None),
+        (Colorspace::YCbCr, Subsamp::Gray) => None,
+        (Colorspace::YCbCr, sampling) => {
+            Some(Some((sampling.width() as u32, sampling.height() as u32)))
+        }
+        _ => None,
+    }
+}
+
+/// Brightness samples of a result that share a colour sample.
+pub(in crate::imaging::codec) fn result_sampling(quality: u8) -> (u32, u32) {
+    if quality >= FULL_COLOR_QUALITY {
+        (1, 1)
+    } else {
+        (2, 2)
+    }
+}
+
+/// Encodes planes whose colour is sampled as [`result_sampling`] says.
+pub(in crate::imaging::codec) fn encode(
+    planes: &Planes,
+    options: &EncodeOptions<'_>,
+) -> Result<Vec<u8>, String> {
+    let subsamp = match planes.color {
+        None => Subsamp::Gray,
+        Some((1, 1)) => Subsamp::None,
+        Some((2, 2)) => Subsamp::Sub2x2,
+        Some((across, down)) => {
+            return Err(format!(
+                "one colour sample for {across} × {down} pixels is not written"
+            ));
+        }
+    };
+    let image = YuvImage {
+        pixels: planes.samples.as_slice(),
+        width: planes.width as usize,
+        align: 1,
+        height: planes.height as usize,
+        subsamp,
+    };
+    let compress = || {
+        let mut compressor = Compressor::new()?;
+        compressor.set_quality(i32::from(options.quality))?;
+        compressor.set_optimize(true)?;
+        compressor.set_progressive(options.progressive)?;
+        compressor.compress_yuv_to_vec(image)
+    };
+    let bytes = compress().map_err(|error: turbojpeg::Error| error.to_string())?;
+    Ok(markers::with_metadata(bytes, options.metadata))
+}

@@ -1,0 +1,267 @@
+//! The short way for photographs that keep their format.
+//!
+//! JPEG and WebP store a brightness plane and two colour planes, the latter mostly at half the
+//! size. When nothing but the size changes, the planes are resampled one by one and handed to the
+//! encoder as they are: no conversion to RGB and back, no stretching of the colour planes, and
+//! half the samples. The result is the same picture; the long way is for everything else.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{PixelType, ResizeOptions, Resizer};
+
+use crate::operation::{Filter, Fit, Format, Position, Profile, ResizeRequest};
+
+use super::geometry::{Geometry, Rect};
+use super::orientation::Orientation;
+use super::raster::{Layout, Raster, Samples};
+use super::resample::algorithm;
+
+/// When a picture shrinks by this much, the edges of its coding blocks of 4 pixels are averaged
+/// away, and the decoder need not smooth them.
+pub(crate) const BLOCKS_VANISH: f64 = 3.0;
+
+/// Brightness and colour of a picture, each in its own plane, 8 bits a sample.
+///
+/// Colour samples lie in the middle of the brightness samples they belong to. The brightness
+/// plane is filled up to whole colour samples, so that all planes cover the same area.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Planes {
+    /// Brightness samples of a row that belong to the picture.
+    pub(crate) width: u32,
+    /// Rows of brightness samples that belong to the picture.
+    pub(crate) height: u32,
+    /// How many brightness samples, across and down, share one colour sample; `None` in a picture
+    /// of brightness alone.
+    pub(crate) color: Option<(u32, u32)>,
+    /// The planes one after the other, rows without padding.
+    pub(crate) samples: Vec<u8>,
+}
+
+impl Planes {
+    /// A black picture to be filled.
+    pub(crate) fn new(width: u32, height: u32, color: Option<(u32, u32)>) -> Self {
+        let mut planes = Self {
+            width,
+            height,
+            color,
+            samples: Vec::new(),
+        };
+        let count = (0..planes.count()).map(|index| planes.len_of(index)).sum();
+        planes.samples = vec![0; count];
+        planes
+    }
+
+    /// 3, or 1 without colour.
+    pub(crate) fn count(&self) -> usize {
+        if self.color.is_some() { 3 } else { 1 }
+    }
+
+    /// Width and height of a plane; the first is brightness.
+    pub(crate) fn size_of(&self, index: usize) -> (u32, u32) {
+        let (across, down) = self.color.unwrap_or((1, 1));
+        let (columns, rows) = (self.width.div_ceil(across), self.height.div_ceil(down));
+        if index == 0 {
+            (columns * across, rows * down)
+        } else {
+            (columns, rows)
+        }
+    }
+
+    fn len_of(&self, index: usize) -> usize {
+        let (width, height) = self.size_of(index);
+        width as usize * height as usize
+    }
+
+    /// The planes as slices to be filled; those of colour are empty without colour.
+    pub(crate) fn split_mut(&mut self) -> [&mut [u8]; 3] {
+        let brightness = self.len_of(0);
+        let color = self.color.map_or(0, |_| self.len_of(1));
+        let (first, rest) = self.samples.split_at_mut(brightness);
+        let (second, third) = rest.split_at_mut(color);
+        [first, second, third]
+    }
+
+    /// The planes as slices; those of colour are empty without colour.
+    pub(crate) fn split(&self) -> [&[u8]; 3] {
+        let brightness = self.len_of(0);
+        let color = self.color.map_or(0, |_| self.len_of(1));
+        let (first, rest) = self.samples.split_at(brightness);
+        let (second, third) = rest.split_at(color);
+        [first, second, third]
+    }
+}
+
+/// Whether nothing but the size changes between a source and its result.
+///
+/// Whether the source's planes can be had is known only to its codec.
+pub(crate) fn suffices(
+    source: Format,
+    layout: Layout,
+    result: Format,
+    request: &ResizeRequest,
+    geometry: &Geometry,
+) -> bool {
+    source == result
+        && matches!(source, Format::Jpeg | Format::Webp)
+        && matches!(layout, Layout::Gray | Layout::Rgb)
+        && request.profile == Profile::Fast
+        && request.filter != Filter::Nearest
+        && !(request.fit == Fit::Cover && request.position == Position::Smart)
+        && geometry.canvas == geometry.scaled
+        && request.lossless != Some(true)
+        && request.max_bytes.is_none()
+        && request.sharpen.unwrap_or(0) == 0
+}
+
+/// What of a stored picture goes where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placement<'a> {
+    /// Stored pixels of a brightness sample of the decoded planes, across and down.
+    pub(crate) shrink: u32,
+    /// Width and height of the picture as viewed, not shrunk.
+    pub(crate) viewed: (u32, u32),
+    pub(crate) orientation: Orientation,
+    pub(crate) geometry: &'a Geometry,
+    pub(crate) filter: Filter,
+    /// Brightness samples of the result, across and down, that share a colour sample.
+    pub(crate) color: (u32, u32),
+}
+
+/// Resamples and turns all planes.
+///
+/// # Errors
+///
+/// What the resampler refuses, in its words.
+pub(crate) fn resample(source: &Planes, placement: &Placement<'_>) -> Result<Planes, String> {
+    let (width, height) = placement.geometry.scaled;
+    let color = source.color.map(|_| placement.color);
+    let mut target = Planes::new(width, height, color);
+    let mut resizer = Resizer::new();
+    let source_planes = source.split();
+    let sizes: Vec<_> = (0..target.count()).map(|i| target.size_of(i)).collect();
+    for (index, target_plane) in target.split_mut().into_iter().take(sizes.len()).enumerate() {
+        let (source_step, target_step) = if index == 0 {
+            ((1, 1), (1, 1))
+        } else {
+            (source.color.unwrap_or((1, 1)), placement.color)
+        };
+        // The last samples of a colour plane may reach beyond the picture.
+        let size = (
+            width.div_ceil(target_step.0),
+            height.div_ceil(target_step.1),
+        );
+        let crop = placement.geometry.crop;
+        let reach = Rect {
+            width: crop.width * f64::from(size.0 * target_step.0) / f64::from(width),
+            height: crop.height * f64::from(size.1 * target_step.1) / f64::from(height),
+            ..crop
+        };
+        let stored = placement.orientation.stored_rect(reach, placement.viewed);
+        let step_x = f64::from(placement.shrink * source_step.0);
+        let step_y = f64::from(placement.shrink * source_step.1);
+        let part = Rect {
+            x: stored.x / step_x,
+            y: stored.y / step_y,
+            width: stored.width / step_x,
+            height: stored.height / step_y,
+        };
+        let (samples, source_size, part) =
+            extend(source_planes[index], source.size_of(index), part);
+        let upright = placement.orientation.turn_size(size);
+        let samples = resample_plane(
+            &mut resizer,
+            samples.as_deref().unwrap_or(source_planes[index]),
+            source_size,
+            part,
+            upright,
+            placement.filter,
+        )?;
+        let raster = Raster::from_u8(upright.0, upright.1, Layout::Gray, samples);
+        if let Samples::U8(turned) = placement.orientation.apply(raster).samples {
+            fill(target_plane, sizes[index].0, &turned, size);
+        }
+    }
+    Ok(target)
+}
+
+/// Repeats the edges of a plane as far as `part` reaches beyond them. Gives the larger plane if
+/// one was needed, its size, and the part in its coordinates.
+fn extend(
+    samples: &[u8],
+    (width, height): (u32, u32),
+    part: Rect,
+) -> (Option<Vec<u8>>, (u32, u32), Rect) {
+    // Less than this is rounding.
+    const TOLERANCE: f64 = 1e-6;
+    let beyond = |distance: f64| {
+        if distance > TOLERANCE {
+            distance.ceil() as u32
+        } else {
+            0
+        }
+    };
+    let left = beyond(-part.x);
+    let top = beyond(-part.y);
+    let right = beyond(part.x + part.width - f64::from(width));
+    let bottom = beyond(part.y + part.height - f64::from(height));
+    if (left, top, right, bottom) == (0, 0, 0, 0) {
+        return (None, (width, height), part);
+    }
+    let size = (left + width + right, top + height + bottom);
+    let mut extended = Vec::with_capacity(size.0 as usize * size.1 as usize);
+    let rows: Vec<&[u8]> = samples.chunks_exact(width as usize).collect();
+    for y in 0..size.1 {
+        let row = rows[y.saturating_sub(top).min(height - 1) as usize];
+        extended.resize(extended.len() + left as usize, row[0]);
+        extended.extend_from_slice(row);
+        extended.resize(extended.len() + right as usize, row[row.len() - 1]);
+    }
+    let part = Rect {
+        x: part.x + f64::from(left),
+        y: part.y + f64::from(top),
+        ..part
+    };
+    (Some(extended), size, part)
+}
+
+fn resample_plane(
+    resizer: &mut Resizer,
+    samples: &[u8],
+    source_size: (u32, u32),
+    part: Rect,
+    size: (u32, u32),
+    filter: Filter,
+) -> Result<Vec<u8>, String> {
+    let mut resampled = vec![0; size.0 as usize * size.1 as usize];
+    let source = ImageRef::new(source_size.0, source_size.1, samples, PixelType::U8)
+        .map_err(|error| error.to_string())?;
+    let mut target = Image::from_slice_u8(size.0, size.1, &mut resampled, PixelType::U8)
+        .map_err(|error| error.to_string())?;
+    let (x, y) = (part.x.max(0.0), part.y.max(0.0));
+    let options = ResizeOptions::new().resize_alg(algorithm(filter)).crop(
+        x,
+        y,
+        part.width.min(f64::from(source_size.0) - x),
+        part.height.min(f64::from(source_size.1) - y),
+    );
+    resizer
+        .resize(&source, &mut target, &options)
+        .map_err(|error| error.to_string())?;
+    Ok(resampled)
+}
+
+/// Copies a plane of `size` into one whose rows have `stride` samples, repeating the last column
+/// and row into what is left.
+fn fill(target: &mut [u8], stride: u32, samples: &[u8], (width, height): (u32, u32)) {
+    let (stride, width) = (stride as usize, width as usize);
+    for (target, row) in target
+        .chunks_exact_mut(stride)
+        .zip(samples.chunks_exact(width))
+    {
+        target[..width].copy_from_slice(row);
+        target[width..].fill(row[width - 1]);
+    }
+    let filled = stride * height as usize;
+    for start in (filled..target.len()).step_by(stride) {
+        target.copy_within(filled - stride..filled, start);
+    }
+}
