@@ -33,7 +33,10 @@ pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files.extend(files_below(&path));
-        } else if !["LICENSE", "README"].iter().any(|name| path.ends_with(name)) {
+        } else if !["LICENSE", "README"]
+            .iter()
+            .any(|name| path.ends_with(name))
+        {
             files.push(path);
         }
     }
