@@ -75,6 +75,7 @@ pub struct SourceInfo {
     pub frames: u32,
     /// Bytes of one decoded pixel.
     pub pixel_bytes: u32,
+    pub has_alpha: bool,
     /// Whether the decoder can shrink while it decodes.
     pub shrinks: bool,
     /// Bytes the decoder holds beside the decoded picture.
@@ -90,6 +91,7 @@ impl SourceInfo {
             height,
             frames: header.frames,
             pixel_bytes: header.layout.channels() as u32 * u32::from(header.bits / 8),
+            has_alpha: header.layout.has_alpha(),
             shrinks: header.shrinks,
             decoder_bytes: header.decoder_bytes,
         }

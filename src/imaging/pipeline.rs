@@ -270,10 +270,16 @@ impl<'a> View<'a> {
     /// Resamples, turns, sharpens and lays out one decoded picture.
     fn render(&self, decoded: Raster) -> Result<Raster, String> {
         let scaled = match self.request.profile {
-            Profile::Fast => to_srgb(self.scale(&decoded)?, self.profile.as_deref())?,
+            Profile::Fast => {
+                let scaled = self.scale(&decoded)?;
+                drop(decoded);
+                to_srgb(scaled, self.profile.as_deref())?
+            }
             Profile::Fine => {
                 let light = linear::to_light(to_srgb(decoded, self.profile.as_deref())?);
-                linear::from_light(self.scale(&light)?)
+                let scaled = self.scale(&light)?;
+                drop(light);
+                linear::from_light(scaled)
             }
         };
         let upright = self.header.orientation.apply(scaled);

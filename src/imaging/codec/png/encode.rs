@@ -47,7 +47,12 @@ fn with_palette(
 ) -> Result<Vec<u8>, String> {
     let rgba = raster.clone().into_rgba8();
     let size = (raster.width, raster.height);
-    let indexed = quantize(rgba.bytes(), size, colors, Alpha::Levels);
+    let indexed = quantize(
+        rgba.bytes().as_chunks().0.to_vec(),
+        size,
+        colors,
+        Alpha::Levels,
+    );
     let mut info = info(raster, options);
     info.color_type = ColorType::Indexed;
     let colors = indexed.palette.iter();
@@ -70,6 +75,9 @@ fn with_palette(
 
 /// Packs indices into rows of whole bytes, the first pixel in the highest bits (PNG, 7.2).
 fn pack(indices: &[u8], width: usize, bits: usize) -> Vec<u8> {
+    if bits == 8 {
+        return indices.to_vec();
+    }
     let per_byte = 8 / bits;
     let rows = indices.chunks_exact(width);
     rows.flat_map(|row| row.chunks(per_byte))
