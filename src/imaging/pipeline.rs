@@ -27,19 +27,30 @@ use super::{compose, linear, smart};
 /// Source pixels that remain for each pixel of the result after shrink-on-load. The decoder's
 /// own shrinking is a box filter; so much is left for the real one.
 const RESIDUAL: f64 = 1.5;
+/// The same for the profile `fine`, in which the decoder shrinks by no more than 2, since it
+/// averages in the picture's own light.
+const FINE_RESIDUAL: f64 = 2.0;
 /// The quality of lossy results when none is asked for.
 const DEFAULT_QUALITY: u8 = 80;
 
 /// By how much the decoder shrinks: a power of two up to 8.
 pub(crate) fn shrink_on_load(shrinks: bool, geometry: &Geometry, request: &ResizeRequest) -> u32 {
-    if !shrinks || request.profile == Profile::Fine || request.filter == Filter::Nearest {
+    if !shrinks || request.filter == Filter::Nearest {
         return 1;
     }
-    let mut shrink = 1;
-    while shrink < 8 && geometry.shrink() >= f64::from(shrink * 2) * RESIDUAL {
-        shrink *= 2;
+    match request.profile {
+        Profile::Fast => halvings(geometry.shrink(), RESIDUAL).min(8),
+        Profile::Fine => halvings(geometry.shrink(), FINE_RESIDUAL).min(2),
     }
-    shrink
+}
+
+/// The largest power of two that leaves at least `residual` of a shrink factor.
+fn halvings(shrink: f64, residual: f64) -> u32 {
+    let mut power = 1;
+    while power < 1 << 16 && shrink >= f64::from(power * 2) * residual {
+        power *= 2;
+    }
+    power
 }
 
 /// Makes the result that `plan` describes.
@@ -272,7 +283,14 @@ impl<'a> View<'a> {
         let scaled = match self.request.profile {
             Profile::Fast => to_srgb(self.scale(&decoded)?, self.profile.as_deref())?,
             Profile::Fine => {
-                let light = linear::to_light(to_srgb(decoded, self.profile.as_deref())?);
+                let remains =
+                    self.geometry.shrink() / f64::from(shrunk_by(self.header.width, decoded.width));
+                let srgb = to_srgb(decoded, self.profile.as_deref())?;
+                let by = match self.request.filter {
+                    Filter::Nearest => 1,
+                    _ => halvings(remains, FINE_RESIDUAL).min(8),
+                };
+                let light = linear::to_light_shrunk(srgb, by).unwrap_or_else(linear::to_light);
                 linear::from_light(self.scale(&light)?)
             }
         };
@@ -294,16 +312,21 @@ impl<'a> View<'a> {
     fn scale(&self, decoded: &Raster) -> Result<Raster, String> {
         let orientation = self.header.orientation;
         let part = orientation.stored_rect(self.geometry.crop, self.viewed_size());
-        // The decoded picture may be smaller than the stored one.
-        let scale_x = f64::from(decoded.width) / f64::from(self.header.width);
-        let scale_y = f64::from(decoded.height) / f64::from(self.header.height);
+        let step_x = f64::from(shrunk_by(self.header.width, decoded.width));
+        let step_y = f64::from(shrunk_by(self.header.height, decoded.height));
         let part = Rect {
-            x: part.x * scale_x,
-            y: part.y * scale_y,
-            width: part.width * scale_x,
-            height: part.height * scale_y,
+            x: part.x / step_x,
+            y: part.y / step_y,
+            width: part.width / step_x,
+            height: part.height / step_y,
         };
         let size = orientation.turn_size(self.geometry.scaled);
         resample(decoded, part, size, self.request.filter)
     }
+}
+
+/// By how much a side was shrunk, when what was left over made one more pixel.
+fn shrunk_by(stored: u32, decoded: u32) -> u32 {
+    // A side of a few pixels tells only the least factor, which is as good. All are powers of 2.
+    stored.div_ceil(decoded).next_power_of_two()
 }
