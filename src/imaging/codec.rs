@@ -50,6 +50,8 @@ pub(crate) struct EncodeOptions<'a> {
     pub(crate) lossless: bool,
     /// Most colours of a palette.
     pub(crate) palette: Option<u16>,
+    /// Whether JPEG keeps colour in full resolution at every quality.
+    pub(crate) full_color: bool,
     /// What goes along with the pixels.
     pub(crate) metadata: &'a Metadata,
 }
