@@ -35,6 +35,9 @@ pub(crate) struct Header {
     pub(crate) bits: u8,
     /// Whether the decoder can shrink while it decodes, by 2, 4 and 8.
     pub(crate) shrinks: bool,
+    /// Bytes that four pixels take in planes of brightness and colour; `None` when the picture is
+    /// not stored so.
+    pub(crate) planar_bytes: Option<u32>,
     /// Bytes the decoder holds beside the decoded picture, however much it shrinks.
     pub(crate) decoder_bytes: u64,
     pub(crate) orientation: Orientation,

@@ -2,15 +2,15 @@
 
 use image::ColorType;
 
-use crate::operation::Format;
+use crate::operation::{Format, Profile, ResizeRequest};
 
-use super::SourceInfo;
 use super::codec::Coefficients;
 use super::geometry::Geometry;
 use super::raster::Layout;
+use super::{SourceInfo, pipeline, planar};
 
 /// What a codec's tables, handles and rows take, whatever the size.
-pub(crate) const FLOOR: u64 = 1 << 20;
+const FLOOR: u64 = 4 << 20;
 
 /// libjpeg: two bytes for each coefficient of the whole picture when the file has several scans,
 /// rows of blocks otherwise.
@@ -33,19 +33,135 @@ pub(crate) fn jpeg_decoder(coefficients: &Coefficients) -> u64 {
     mcus_across * rows * blocks_of_mcu * 64 * 2
 }
 
-/// A still picture from decoding to encoding: the decoded picture, what the resampler keeps
-/// between its two passes, and the result in the shapes it goes through.
-pub(crate) fn still(source: &SourceInfo, shrink: u32, geometry: &Geometry) -> u64 {
-    let pixel = u64::from(source.pixel_bytes);
-    let shrink = u64::from(shrink);
-    let width = u64::from(source.width).div_ceil(shrink);
-    let height = u64::from(source.height).div_ceil(shrink);
-    let decoded = width * height * pixel;
-    let (scaled_width, scaled_height) = geometry.scaled;
-    let scaled = u64::from(scaled_width) * u64::from(scaled_height);
-    let between = u64::from(scaled_width) * height.max(width) * pixel;
-    let canvas = u64::from(geometry.canvas.0) * u64::from(geometry.canvas.1);
-    FLOOR + source.decoder_bytes + decoded + between + scaled * pixel + canvas * 8
+/// A still picture. Each step frees what the one before needed, so the largest step decides.
+pub(crate) fn still(
+    source: &SourceInfo,
+    shrink: u32,
+    geometry: &Geometry,
+    request: &ResizeRequest,
+    format: Format,
+) -> u64 {
+    let width = source.width.div_ceil(shrink);
+    let height = source.height.div_ceil(shrink);
+    if let Some(bytes) = source.planar_bytes
+        && planar::suffices(source.format, format, request, geometry)
+    {
+        return planes(source, (width, height), geometry, request, u64::from(bytes));
+    }
+    let decoded = area(width, height) * u64::from(source.pixel_bytes);
+    let decoding = source.decoder_bytes + decoded;
+    let result = area(geometry.canvas.0, geometry.canvas.1);
+    let encoding = encoder(format, request, result, source);
+    let working = working(source, (width, height), shrink, geometry, request);
+    FLOOR + decoding.max(working).max(encoding)
+}
+
+/// A still picture that is resized plane by plane; `bytes` are those of four pixels.
+fn planes(
+    source: &SourceInfo,
+    (width, height): (u32, u32),
+    geometry: &Geometry,
+    request: &ResizeRequest,
+    bytes: u64,
+) -> u64 {
+    let decoded = area(width, height) * bytes / 4;
+    // A colour plane is copied to repeat its edge.
+    let copied = area(width, height) * bytes.saturating_sub(4) / 8;
+    let between = area(geometry.scaled.0, height).max(area(geometry.scaled.1, width));
+    let result = area(geometry.scaled.0, geometry.scaled.1);
+    let working = decoded + copied + between + result * 4;
+    let encoding = encoder(source.format, request, result, source);
+    FLOOR + (source.decoder_bytes + decoded).max(working).max(encoding)
+}
+
+/// An animation: the decoder's canvas, a frame at work, and the frames that are written.
+pub(crate) fn animation(
+    source: &SourceInfo,
+    geometry: &Geometry,
+    request: &ResizeRequest,
+    format: Format,
+) -> u64 {
+    // Frames come as Rgba.
+    let source = SourceInfo {
+        pixel_bytes: 4,
+        has_alpha: true,
+        ..source.clone()
+    };
+    let size = (source.width, source.height);
+    let frame = working(&source, size, 1, geometry, request);
+    let result = area(geometry.canvas.0, geometry.canvas.1);
+    let written = result * u64::from(source.frames) / 2;
+    let encoding = encoder(format, request, result, &source);
+    FLOOR + source.decoder_bytes + frame + result * 8 + encoding + written
+}
+
+/// From the decoded pixels to the result's: in linear light samples are twice as wide, for alpha
+/// a premultiplied copy is made, and the resampler keeps its picture between the two passes.
+fn working(
+    source: &SourceInfo,
+    (width, height): (u32, u32),
+    shrink: u32,
+    geometry: &Geometry,
+    request: &ResizeRequest,
+) -> u64 {
+    let plain = u64::from(source.pixel_bytes);
+    // Opaque 8-bit pictures are averaged in light before they are resampled.
+    let averages = request.profile == Profile::Fine && matches!(plain, 1 | 3) && !source.has_alpha;
+    let by = if averages {
+        pipeline::halvings_in_light(shrink, geometry, request)
+    } else {
+        1
+    };
+    let stored = area(width, height);
+    let (width, height) = (width.div_ceil(by), height.div_ceil(by));
+    let pixels = area(width, height);
+    let pixel = match request.profile {
+        Profile::Fast => plain,
+        Profile::Fine => plain * 2,
+    };
+    let converting = match request.profile {
+        Profile::Fast => 0,
+        Profile::Fine => stored * plain + pixels * pixel,
+    };
+    let copies = if source.has_alpha { 2 } else { 1 };
+    let between = area(geometry.scaled.0, height).max(area(geometry.scaled.1, width)) * pixel;
+    let scaled = area(geometry.scaled.0, geometry.scaled.1) * pixel;
+    let result = area(geometry.canvas.0, geometry.canvas.1);
+    let resampling = pixels * pixel * copies + between + scaled;
+    // Transparent pictures and those on a canvas become Rgba on the way.
+    let composed = if source.has_alpha || geometry.canvas != geometry.scaled {
+        result * 8
+    } else {
+        scaled
+    };
+    converting.max(resampling).max(scaled + composed)
+}
+
+/// The result's pixels and what an encoder holds beside them.
+fn encoder(format: Format, request: &ResizeRequest, pixels: u64, source: &SourceInfo) -> u64 {
+    match format {
+        // Coefficients of the whole picture for optimised tables, and the output twice: as
+        // libjpeg grows it, and as it is handed over. Full-size colour doubles them.
+        Format::Jpeg => match request.quality.or(request.max_bytes.map(|_| 100)) {
+            Some(quality) if quality >= 90 => pixels * 12,
+            _ if request.profile == Profile::Fine => pixels * 12,
+            _ => pixels * 8,
+        },
+        Format::Webp if request.lossless == Some(true) => (14 << 20) + pixels * 26,
+        // Transparency is packed losslessly, which takes the lossless coder's tables.
+        Format::Webp if source.has_alpha => (6 << 20) + pixels * 18,
+        Format::Webp => (1 << 20) + pixels * 10,
+        Format::Avif => (4 << 20) + pixels * 44,
+        // The screen, the waiting frame, what changed, and colours in Oklab.
+        Format::Gif => pixels * 26,
+        _ if request.palette.is_some() => pixels * 30,
+        // The pixels, filtered, compressed, and in their file.
+        _ => pixels * u64::from(source.pixel_bytes) * 4,
+    }
+}
+
+fn area(width: u32, height: u32) -> u64 {
+    u64::from(width) * u64::from(height)
 }
 
 /// What the `image` crate's decoders hold: floats before they are scaled, a palette picture's
@@ -90,7 +206,7 @@ pub(crate) fn webp_decoder(width: u32, height: u32, lossless: bool, frames: u32)
 /// Floating-point planes, in two stages of the decoder and its tables.
 pub(crate) fn jxl_decoder(width: u32, height: u32, layout: Layout) -> u64 {
     let pixels = u64::from(width) * u64::from(height);
-    (8 << 20) + pixels * 4 * 4 * (layout.channels() as u64).max(3)
+    pixels * 4 * 4 * (layout.channels() as u64).max(3)
 }
 
 /// The planes of colour and alpha as AV1 has them (each padded to whole superblocks), the
@@ -98,5 +214,5 @@ pub(crate) fn jxl_decoder(width: u32, height: u32, layout: Layout) -> u64 {
 pub(crate) fn avif_decoder(width: u32, height: u32, bits: u8, planes_in_pixel: f64) -> u64 {
     let padded = |side: u32| u64::from(side).next_multiple_of(128) + 128;
     let samples = (padded(width) * padded(height)) as f64 * planes_in_pixel;
-    (6 << 20) + (samples * f64::from(bits.div_ceil(8)) * 1.6) as u64
+    (1 << 20) + (samples * f64::from(bits.div_ceil(8)) * 1.6) as u64
 }

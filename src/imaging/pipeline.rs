@@ -44,6 +44,14 @@ pub(crate) fn shrink_on_load(shrinks: bool, geometry: &Geometry, request: &Resiz
     }
 }
 
+/// By how much `fine` averages squares in light before the filter, after the decoder has shrunk.
+pub(crate) fn halvings_in_light(shrunk: u32, geometry: &Geometry, request: &ResizeRequest) -> u32 {
+    match request.filter {
+        Filter::Nearest => 1,
+        _ => halvings(geometry.shrink() / f64::from(shrunk), FINE_RESIDUAL).min(8),
+    }
+}
+
 /// The largest power of two that leaves at least `residual` of a shrink factor.
 fn halvings(shrink: f64, residual: f64) -> u32 {
     let mut power = 1;
@@ -112,7 +120,9 @@ fn planar(
 ) -> Result<Option<Vec<u8>>, ImagingError> {
     let (header, geometry, request) = (view.header, &view.geometry, view.request);
     let format = view.format;
-    if view.profile.is_some() || !planar::suffices(source, header.layout, format, request, geometry)
+    if view.profile.is_some()
+        || header.planar_bytes.is_none()
+        || !planar::suffices(source, format, request, geometry)
     {
         return Ok(None);
     }
@@ -282,17 +292,19 @@ impl<'a> View<'a> {
     /// Resamples, turns, sharpens and lays out one decoded picture.
     fn render(&self, decoded: Raster) -> Result<Raster, String> {
         let scaled = match self.request.profile {
-            Profile::Fast => to_srgb(self.scale(&decoded)?, self.profile.as_deref())?,
+            Profile::Fast => {
+                let scaled = self.scale(&decoded)?;
+                drop(decoded);
+                to_srgb(scaled, self.profile.as_deref())?
+            }
             Profile::Fine => {
-                let remains =
-                    self.geometry.shrink() / f64::from(shrunk_by(self.header.width, decoded.width));
+                let shrunk = shrunk_by(self.header.width, decoded.width);
+                let by = halvings_in_light(shrunk, &self.geometry, self.request);
                 let srgb = to_srgb(decoded, self.profile.as_deref())?;
-                let by = match self.request.filter {
-                    Filter::Nearest => 1,
-                    _ => halvings(remains, FINE_RESIDUAL).min(8),
-                };
                 let light = linear::to_light_shrunk(srgb, by).unwrap_or_else(linear::to_light);
-                linear::from_light(self.scale(&light)?)
+                let scaled = self.scale(&light)?;
+                drop(light);
+                linear::from_light(scaled)
             }
         };
         let upright = self.header.orientation.apply(scaled);

@@ -38,7 +38,11 @@ pub(crate) fn plan(
         )));
     }
     let shrink = pipeline::shrink_on_load(source.shrinks, &geometry, request);
-    let memory_bytes = estimate::still(source, shrink, &geometry);
+    let memory_bytes = if frames > 1 {
+        estimate::animation(source, &geometry, request, format)
+    } else {
+        estimate::still(source, shrink, &geometry, request, format)
+    };
     if memory_bytes > limits.max_memory_bytes {
         return Err(ImagingError::TooLarge(format!(
             "the picture would take {memory_bytes} bytes of memory: the most is {}",

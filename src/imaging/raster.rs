@@ -106,6 +106,33 @@ impl Raster {
         }
     }
 
+    /// Divides premultiplied colours by their alpha.
+    pub(crate) fn with_straight_alpha(mut self) -> Self {
+        fn divide<T: Copy + Into<u64> + TryFrom<u64>>(
+            values: &mut [T],
+            channels: usize,
+            full: u64,
+        ) {
+            for pixel in values.chunks_exact_mut(channels) {
+                let alpha: u64 = pixel[channels - 1].into();
+                for value in &mut pixel[..channels - 1] {
+                    let premultiplied: u64 = (*value).into();
+                    if alpha > 0 {
+                        let straight = (premultiplied * full + alpha / 2) / alpha;
+                        *value = T::try_from(straight.min(full)).unwrap_or(*value);
+                    }
+                }
+            }
+        }
+        let channels = self.layout.channels();
+        match &mut self.samples {
+            Samples::U8(values) => divide(values, channels, 255),
+            Samples::U16(values) => divide(values, channels, 65_535),
+            Samples::F32(_) => {}
+        }
+        self
+    }
+
     /// The 8-bit samples; empty when the depth is another.
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.samples {

@@ -35,6 +35,7 @@ pub(super) fn header(format: Format, bytes: &[u8]) -> Result<Header, String> {
         layout,
         bits,
         shrinks: false,
+        planar_bytes: None,
         decoder_bytes: estimate::image_rs_decoder(format, width, height, color),
         orientation: Orientation::from_exif(u32::from(orientation)),
         metadata,
@@ -44,6 +45,18 @@ pub(super) fn header(format: Format, bytes: &[u8]) -> Result<Header, String> {
 /// Decodes to any layout but Cmyk, in 8 or 16 bits. Floating-point samples (TIFF) are taken as
 /// 0 to 1.
 pub(super) fn decode(format: Format, bytes: &[u8], header: &Header) -> Result<Raster, String> {
+    let raster = samples(format, bytes, header)?;
+    // TIFF may hold colours that are already multiplied by alpha: ExtraSamples is 1.
+    const EXTRA_SAMPLES: u16 = 338;
+    let premultiplied = format == Format::Tiff && tiff_short(bytes, EXTRA_SAMPLES) == Some(1);
+    Ok(if premultiplied && raster.layout.has_alpha() {
+        raster.with_straight_alpha()
+    } else {
+        raster
+    })
+}
+
+fn samples(format: Format, bytes: &[u8], header: &Header) -> Result<Raster, String> {
     let mut decoder = decoder(format, bytes)?;
     // The estimate has bounded the memory before.
     decoder
@@ -87,6 +100,30 @@ fn decoder(format: Format, bytes: &[u8]) -> Result<Box<dyn ImageDecoder + '_>, S
         _ => TiffDecoder::new(reader).map(|decoder| Box::new(decoder) as _),
     };
     decoder.map_err(|error| error.to_string())
+}
+
+/// The first value of a field of 16 bits in the first directory of a TIFF (TIFF 6.0, section 2).
+fn tiff_short(bytes: &[u8], tag: u16) -> Option<u16> {
+    let little = bytes.starts_with(b"II");
+    let short = |at: usize| {
+        let (two, _) = bytes.get(at..)?.split_first_chunk()?;
+        Some(if little {
+            u16::from_le_bytes(*two)
+        } else {
+            u16::from_be_bytes(*two)
+        })
+    };
+    let (four, _) = bytes.get(4..)?.split_first_chunk()?;
+    let directory = if little {
+        u32::from_le_bytes(*four)
+    } else {
+        u32::from_be_bytes(*four)
+    } as usize;
+    let count = usize::from(short(directory)?);
+    (0..count)
+        .map(|index| directory + 2 + 12 * index)
+        .find(|&entry| short(entry) == Some(tag))
+        .and_then(|entry| short(entry + 8))
 }
 
 /// The layout and the bits of a sample once decoded.

@@ -36,6 +36,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
         ));
     }
     let coefficients = markers.coefficients();
+    let planar_bytes = markers.planar_bytes();
     let metadata = Metadata {
         exif: markers.exif,
         xmp: markers.xmp,
@@ -48,6 +49,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
         layout,
         bits: 8,
         shrinks: !markers.lossless,
+        planar_bytes,
         decoder_bytes: estimate::jpeg_decoder(&coefficients),
         orientation: metadata.orientation(),
         metadata,

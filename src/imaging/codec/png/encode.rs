@@ -70,6 +70,9 @@ fn with_palette(
 
 /// Packs indices into rows of whole bytes, the first pixel in the highest bits (PNG, 7.2).
 fn pack(indices: &[u8], width: usize, bits: usize) -> Vec<u8> {
+    if bits == 8 {
+        return indices.to_vec();
+    }
     let per_byte = 8 / bits;
     let rows = indices.chunks_exact(width);
     rows.flat_map(|row| row.chunks(per_byte))

@@ -1,0 +1,175 @@
+//! The estimate of memory against what was used, for every kind of picture and code path.
+//!
+//! Each case runs in a child process of its own (this test binary again), which reads its peak
+//! resident memory from the kernel, less what was resident before. Linux only.
+#![cfg(target_os = "linux")]
+
+#[path = "imaging/support.rs"]
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use picresize::imaging::{ImagingError, Limits, inspect, plan, resize};
+use support::{corpus, files_below, request};
+
+const CHILD: &str = "PICRESIZE_MEMORY_CHILD";
+/// What runs once and is small (codec tables, code that is paged in) can't be told from the
+/// picture's own memory below this.
+const FLOOR_BYTES: u64 = 10 << 20;
+
+struct Measured {
+    estimate: u64,
+    used: u64,
+}
+
+/// The child's side: does one resize and tells what it took.
+#[test]
+fn child() {
+    let Ok(case) = std::env::var(CHILD) else {
+        return;
+    };
+    let (path, options) = case.split_once('\n').unwrap();
+    let bytes = std::fs::read(path).unwrap();
+    let request = request(options);
+    let limits = Limits::default();
+    let source = match inspect(&bytes) {
+        Ok(source) => source,
+        Err(error) => return println!("\nREFUSED {error}"),
+    };
+    let plan = match plan(&source, &request, &limits) {
+        Ok(plan) => plan,
+        Err(error) => return println!("\nREFUSED {error}"),
+    };
+    // Writing 5 resets the peak to what is resident now (proc(5)).
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let before = status_bytes("VmRSS:");
+    let result = resize(&bytes, &request, &limits);
+    let used = status_bytes("VmHWM:").saturating_sub(before);
+    match result {
+        Ok(_) => println!("\nUSED {} {used}", plan.memory_bytes),
+        Err(ImagingError::Body { reason, .. }) => println!("\nREFUSED {reason}"),
+        Err(error) => panic!("{path} {options}: {error}"),
+    }
+}
+
+fn status_bytes(field: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib * 1024
+}
+
+/// `None` when the picture was refused.
+fn measure(path: &Path, options: &str) -> Option<Measured> {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture"])
+        .env(CHILD, format!("{}\n{options}", path.display()))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}: {text}", path.display());
+    if text.lines().any(|line| line.starts_with("REFUSED")) {
+        return None;
+    }
+    let line = text.lines().find_map(|line| line.strip_prefix("USED "));
+    let (estimate, used) = line.unwrap().split_once(' ').unwrap();
+    Some(Measured {
+        estimate: estimate.parse().unwrap(),
+        used: used.parse().unwrap(),
+    })
+}
+
+/// Collects every case that is out of bounds, so that one run shows all.
+fn check(path: &Path, options: &str, wrong: &mut Vec<String>) {
+    let Some(Measured { estimate, used }) = measure(path, options) else {
+        return;
+    };
+    let name = path.file_name().unwrap().to_string_lossy();
+    let line = format!(
+        "{name} {options}: estimate {} KiB, used {} KiB, {:.2} times",
+        estimate / 1024,
+        used / 1024,
+        estimate as f64 / used as f64
+    );
+    let too_low = estimate < used;
+    let too_high = estimate > FLOOR_BYTES && estimate > 2 * used;
+    if std::env::var_os("PICRESIZE_SHOW_MEMORY").is_some() {
+        eprintln!("{line}");
+    }
+    if too_low || too_high {
+        wrong.push(line);
+    }
+}
+
+#[test]
+fn estimates_hold_over_the_corpus() {
+    let Some(pictures) = corpus() else { return };
+    let mut wrong = Vec::new();
+    for folder in ["photos", "formats/test-images", "orientation"] {
+        for file in files_below(&pictures.join(folder)) {
+            check(
+                &file,
+                "width=512 height=512 fit=inside quality=80",
+                &mut wrong,
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn estimates_hold_for_every_code_path() {
+    let Some(pictures) = corpus() else { return };
+    let photo = |name: &str| pictures.join("photos").join(name);
+    let mut wrong = Vec::new();
+    for options in [
+        "width=1000",
+        "width=1000 format=png",
+        "width=1000 format=webp",
+        "width=1000 format=webp lossless=true",
+        "width=600 format=avif",
+        "width=1000 format=gif",
+        "width=1000 format=png palette=64",
+        "width=1000 progressive=true quality=95",
+        "width=1000 profile=fine",
+        "width=1000 sharpen=50",
+        "width=3000",
+        "width=2000 height=2000 fit=contain background=red",
+        "width=500 height=1000 fit=cover position=smart",
+        "width=800 max_bytes=60000",
+    ] {
+        let options = options.replace("red", "#f00");
+        check(&photo("photo-02-2048x1365.jpg"), &options, &mut wrong);
+        check(&photo("photo-01-2048x1365.png"), &options, &mut wrong);
+    }
+    for (name, options) in [
+        ("photo-01-2048x1332.webp", "width=1000 profile=fine"),
+        ("mosaic-progressive-4096x2664.jpg", "width=300 profile=fine"),
+        ("photo-gray.jpg", "width=1000 profile=fine format=webp"),
+    ] {
+        check(&photo(name), options, &mut wrong);
+    }
+    let formats = pictures.join("formats/test-images");
+    for (name, options) in [
+        ("gif/anim/large-gif-anim-combine.gif", "width=900"),
+        (
+            "gif/anim/large-gif-anim-full-frame-replace.gif",
+            "width=900 format=webp",
+        ),
+        ("webp/extended_images/anim.webp", "width=900 format=gif"),
+        ("png/apng/ball.png", "width=700 format=webp"),
+    ] {
+        check(&formats.join(name), options, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// The promise of the README: 25 megapixels to 512 in less than 60 MB.
+#[test]
+fn a_large_photograph_stays_small() {
+    let Some(pictures) = corpus() else { return };
+    let photo = pictures.join("photos/mosaic-6144x3996.jpg");
+    let measured = measure(&photo, "width=512 height=512 fit=inside").unwrap();
+    assert!(measured.used < 60_000_000, "{} bytes", measured.used);
+}
