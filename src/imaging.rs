@@ -76,6 +76,9 @@ pub struct SourceInfo {
     /// Bytes of one decoded pixel.
     pub pixel_bytes: u32,
     pub has_alpha: bool,
+    /// Bytes that four decoded pixels take as planes of brightness and colour, when the picture
+    /// can be resized so.
+    pub planar_bytes: Option<u32>,
     /// Whether the decoder can shrink while it decodes.
     pub shrinks: bool,
     /// Bytes the decoder holds beside the decoded picture.
@@ -92,6 +95,10 @@ impl SourceInfo {
             frames: header.frames,
             pixel_bytes: header.layout.channels() as u32 * u32::from(header.bits / 8),
             has_alpha: header.layout.has_alpha(),
+            // A profile may have to be followed, which takes whole pixels.
+            planar_bytes: header
+                .planar_bytes
+                .filter(|_| header.metadata.icc.is_none()),
             shrinks: header.shrinks,
             decoder_bytes: header.decoder_bytes,
         }

@@ -35,6 +35,9 @@ pub(crate) struct Header {
     pub(crate) bits: u8,
     /// Whether the decoder can shrink while it decodes, by 2, 4 and 8.
     pub(crate) shrinks: bool,
+    /// Bytes that four pixels take in planes of brightness and colour; `None` when the picture is
+    /// not stored so.
+    pub(crate) planar_bytes: Option<u32>,
     /// Bytes the decoder holds beside the decoded picture, however much it shrinks.
     pub(crate) decoder_bytes: u64,
     pub(crate) orientation: Orientation,
@@ -50,6 +53,8 @@ pub(crate) struct EncodeOptions<'a> {
     pub(crate) lossless: bool,
     /// Most colours of a palette.
     pub(crate) palette: Option<u16>,
+    /// Whether JPEG keeps colour in full resolution at every quality.
+    pub(crate) full_color: bool,
     /// What goes along with the pixels.
     pub(crate) metadata: &'a Metadata,
 }

@@ -4,10 +4,10 @@ use image::ColorType;
 
 use crate::operation::{Format, Profile, ResizeRequest};
 
-use super::SourceInfo;
 use super::codec::Coefficients;
 use super::geometry::Geometry;
 use super::raster::Layout;
+use super::{SourceInfo, pipeline, planar};
 
 /// What a codec's tables, handles and rows take, whatever the size.
 const FLOOR: u64 = 4 << 20;
@@ -43,12 +43,35 @@ pub(crate) fn still(
 ) -> u64 {
     let width = source.width.div_ceil(shrink);
     let height = source.height.div_ceil(shrink);
+    if let Some(bytes) = source.planar_bytes
+        && planar::suffices(source.format, format, request, geometry)
+    {
+        return planes(source, (width, height), geometry, request, u64::from(bytes));
+    }
     let decoded = area(width, height) * u64::from(source.pixel_bytes);
     let decoding = source.decoder_bytes + decoded;
     let result = area(geometry.canvas.0, geometry.canvas.1);
     let encoding = encoder(format, request, result, source);
-    let working = working(source, (width, height), geometry, request);
+    let working = working(source, (width, height), shrink, geometry, request);
     FLOOR + decoding.max(working).max(encoding)
+}
+
+/// A still picture that is resized plane by plane; `bytes` are those of four pixels.
+fn planes(
+    source: &SourceInfo,
+    (width, height): (u32, u32),
+    geometry: &Geometry,
+    request: &ResizeRequest,
+    bytes: u64,
+) -> u64 {
+    let decoded = area(width, height) * bytes / 4;
+    // A colour plane is copied to repeat its edge.
+    let copied = area(width, height) * bytes.saturating_sub(4) / 8;
+    let between = area(geometry.scaled.0, height).max(area(geometry.scaled.1, width));
+    let result = area(geometry.scaled.0, geometry.scaled.1);
+    let working = decoded + copied + between + result * 4;
+    let encoding = encoder(source.format, request, result, source);
+    FLOOR + (source.decoder_bytes + decoded).max(working).max(encoding)
 }
 
 /// An animation: the decoder's canvas, a frame at work, and the frames that are written.
@@ -65,7 +88,7 @@ pub(crate) fn animation(
         ..source.clone()
     };
     let size = (source.width, source.height);
-    let frame = working(&source, size, geometry, request);
+    let frame = working(&source, size, 1, geometry, request);
     let result = area(geometry.canvas.0, geometry.canvas.1);
     let written = result * u64::from(source.frames) / 2;
     let encoding = encoder(format, request, result, &source);
@@ -77,18 +100,28 @@ pub(crate) fn animation(
 fn working(
     source: &SourceInfo,
     (width, height): (u32, u32),
+    shrink: u32,
     geometry: &Geometry,
     request: &ResizeRequest,
 ) -> u64 {
-    let pixels = area(width, height);
     let plain = u64::from(source.pixel_bytes);
+    // Opaque 8-bit pictures are averaged in light before they are resampled.
+    let averages = request.profile == Profile::Fine && matches!(plain, 1 | 3) && !source.has_alpha;
+    let by = if averages {
+        pipeline::halvings_in_light(shrink, geometry, request)
+    } else {
+        1
+    };
+    let stored = area(width, height);
+    let (width, height) = (width.div_ceil(by), height.div_ceil(by));
+    let pixels = area(width, height);
     let pixel = match request.profile {
         Profile::Fast => plain,
         Profile::Fine => plain * 2,
     };
     let converting = match request.profile {
         Profile::Fast => 0,
-        Profile::Fine => pixels * (plain + pixel),
+        Profile::Fine => stored * plain + pixels * pixel,
     };
     let copies = if source.has_alpha { 2 } else { 1 };
     let between = area(geometry.scaled.0, height).max(area(geometry.scaled.1, width)) * pixel;
@@ -111,6 +144,7 @@ fn encoder(format: Format, request: &ResizeRequest, pixels: u64, source: &Source
         // libjpeg grows it, and as it is handed over. Full-size colour doubles them.
         Format::Jpeg => match request.quality.or(request.max_bytes.map(|_| 100)) {
             Some(quality) if quality >= 90 => pixels * 12,
+            _ if request.profile == Profile::Fine => pixels * 12,
             _ => pixels * 8,
         },
         Format::Webp if request.lossless == Some(true) => (14 << 20) + pixels * 26,
@@ -121,7 +155,8 @@ fn encoder(format: Format, request: &ResizeRequest, pixels: u64, source: &Source
         // The screen, the waiting frame, what changed, and colours in Oklab.
         Format::Gif => pixels * 31,
         _ if request.palette.is_some() => pixels * 30,
-        _ => pixels * u64::from(source.pixel_bytes) * 2,
+        // The pixels, filtered, compressed, and in their file.
+        _ => pixels * u64::from(source.pixel_bytes) * 4,
     }
 }
 

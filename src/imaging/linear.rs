@@ -8,10 +8,8 @@ use std::sync::LazyLock;
 use super::raster::{Layout, Raster, Samples};
 
 /// Light of each 8-bit value, in 16 bits; the darkest step is still 20 wide.
-static LIGHT_OF_U8: LazyLock<Vec<u16>> = LazyLock::new(|| {
-    (0..=255)
-        .map(|value| (decode(f64::from(value) / 255.0) * 65_535.0).round() as u16)
-        .collect()
+static LIGHT_OF_U8: LazyLock<[u16; 256]> = LazyLock::new(|| {
+    std::array::from_fn(|value| (decode(value as f64 / 255.0) * 65_535.0).round() as u16)
 });
 
 /// Light of each 16-bit value.
@@ -60,7 +58,7 @@ pub(crate) fn to_light(raster: Raster) -> Raster {
     let is_alpha = |index: usize| index % channels == alpha;
     let samples = match raster.samples {
         Samples::U8(values) => {
-            let table = &*LIGHT_OF_U8;
+            let table: &[u16; 256] = &LIGHT_OF_U8;
             let lit = values.iter().enumerate().map(|(index, value)| {
                 if is_alpha(index) {
                     u16::from(*value) * 257
@@ -84,6 +82,71 @@ pub(crate) fn to_light(raster: Raster) -> Raster {
         light @ Samples::F32(_) => light,
     };
     Raster { samples, ..raster }
+}
+
+/// The same for 8-bit pictures without alpha, with each `by` × `by` pixels averaged into one; `by`
+/// is 2, 4 or 8. Pixels at the right and bottom end are repeated to fill the last squares. Other
+/// pictures come back as they are.
+pub(crate) fn to_light_shrunk(raster: Raster, by: u32) -> Result<Raster, Raster> {
+    let Samples::U8(values) = &raster.samples else {
+        return Err(raster);
+    };
+    let (width, height) = (raster.width as usize, raster.height as usize);
+    let shrink = match (raster.layout, by) {
+        (Layout::Gray, 2) => average::<1, 2>,
+        (Layout::Gray, 4) => average::<1, 4>,
+        (Layout::Gray, 8) => average::<1, 8>,
+        (Layout::Rgb, 2) => average::<3, 2>,
+        (Layout::Rgb, 4) => average::<3, 4>,
+        (Layout::Rgb, 8) => average::<3, 8>,
+        _ => return Err(raster),
+    };
+    let light = shrink(values, width, height);
+    Ok(Raster::from_u16(
+        raster.width.div_ceil(by),
+        raster.height.div_ceil(by),
+        raster.layout,
+        light,
+    ))
+}
+
+fn average<const CHANNELS: usize, const BY: usize>(
+    values: &[u8],
+    width: usize,
+    height: usize,
+) -> Vec<u16> {
+    let table: &[u16; 256] = &LIGHT_OF_U8;
+    let row_bytes = width * CHANNELS;
+    let columns = width.div_ceil(BY);
+    let area = (BY * BY) as u32;
+    let mut averages = Vec::with_capacity(columns * height.div_ceil(BY) * CHANNELS);
+    let mut sums = vec![[0_u32; CHANNELS]; columns];
+    for top in (0..height).step_by(BY) {
+        sums.fill([area / 2; CHANNELS]);
+        for y in top..top + BY {
+            let row = &values[y.min(height - 1) * row_bytes..][..row_bytes];
+            let (pixels, _) = row.as_chunks::<CHANNELS>();
+            let (squares, rest) = pixels.as_chunks::<BY>();
+            for (sums, pixels) in sums.iter_mut().zip(squares) {
+                for pixel in pixels {
+                    for (sum, value) in sums.iter_mut().zip(pixel) {
+                        *sum += u32::from(table[usize::from(*value)]);
+                    }
+                }
+            }
+            if let (Some(sums), Some(last)) = (sums.get_mut(squares.len()), rest.last()) {
+                for index in 0..BY {
+                    let pixel = rest.get(index).unwrap_or(last);
+                    for (sum, value) in sums.iter_mut().zip(pixel) {
+                        *sum += u32::from(table[usize::from(*value)]);
+                    }
+                }
+            }
+        }
+        let sums = sums.as_flattened().iter();
+        averages.extend(sums.map(|sum| (sum / area) as u16));
+    }
+    averages
 }
 
 /// Light to gamma-coded samples, of the depth that [`to_light`] was given.
@@ -134,6 +197,18 @@ fn alpha_index(layout: Layout) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn squares_are_averaged_in_light() {
+        // A checkerboard of black and white is half as bright as white; the last column and row
+        // are repeated.
+        let raster = Raster::from_u8(3, 3, Layout::Gray, vec![0, 255, 0, 255, 0, 0, 0, 0, 255]);
+        let light = to_light_shrunk(raster, 2).expect("gray can be shrunk");
+        assert_eq!((light.width, light.height), (2, 2));
+        assert_eq!(light.samples, Samples::U16(vec![32_768, 0, 0, 65_535]));
+        let raster = Raster::from_u8(1, 1, Layout::Rgba, vec![0, 1, 2, 3]);
+        assert_eq!(to_light_shrunk(raster.clone(), 2), Err(raster));
+    }
 
     #[test]
     fn every_value_survives_the_way_to_light_and_back() {

@@ -27,19 +27,38 @@ use super::{compose, linear, smart};
 /// Source pixels that remain for each pixel of the result after shrink-on-load. The decoder's
 /// own shrinking is a box filter; so much is left for the real one.
 const RESIDUAL: f64 = 1.5;
+/// The same for the profile `fine`, in which the decoder shrinks by no more than 2, since it
+/// averages in the picture's own light. A little below 2: sizes are rounded.
+const FINE_RESIDUAL: f64 = 1.9;
 /// The quality of lossy results when none is asked for.
 const DEFAULT_QUALITY: u8 = 80;
 
 /// By how much the decoder shrinks: a power of two up to 8.
 pub(crate) fn shrink_on_load(shrinks: bool, geometry: &Geometry, request: &ResizeRequest) -> u32 {
-    if !shrinks || request.profile == Profile::Fine || request.filter == Filter::Nearest {
+    if !shrinks || request.filter == Filter::Nearest {
         return 1;
     }
-    let mut shrink = 1;
-    while shrink < 8 && geometry.shrink() >= f64::from(shrink * 2) * RESIDUAL {
-        shrink *= 2;
+    match request.profile {
+        Profile::Fast => halvings(geometry.shrink(), RESIDUAL).min(8),
+        Profile::Fine => halvings(geometry.shrink(), FINE_RESIDUAL).min(2),
     }
-    shrink
+}
+
+/// By how much `fine` averages squares in light before the filter, after the decoder has shrunk.
+pub(crate) fn halvings_in_light(shrunk: u32, geometry: &Geometry, request: &ResizeRequest) -> u32 {
+    match request.filter {
+        Filter::Nearest => 1,
+        _ => halvings(geometry.shrink() / f64::from(shrunk), FINE_RESIDUAL).min(8),
+    }
+}
+
+/// The largest power of two that leaves at least `residual` of a shrink factor.
+fn halvings(shrink: f64, residual: f64) -> u32 {
+    let mut power = 1;
+    while power < 1 << 16 && shrink >= f64::from(power * 2) * residual {
+        power *= 2;
+    }
+    power
 }
 
 /// Makes the result that `plan` describes.
@@ -57,6 +76,7 @@ pub(crate) fn run(
         progressive: request.progressive == Some(true),
         lossless: request.lossless == Some(true),
         palette: request.palette,
+        full_color: request.profile == Profile::Fine,
         metadata: &metadata,
     };
     let view = View::new(header, request, plan.format, geometry);
@@ -100,7 +120,9 @@ fn planar(
 ) -> Result<Option<Vec<u8>>, ImagingError> {
     let (header, geometry, request) = (view.header, &view.geometry, view.request);
     let format = view.format;
-    if view.profile.is_some() || !planar::suffices(source, header.layout, format, request, geometry)
+    if view.profile.is_some()
+        || header.planar_bytes.is_none()
+        || !planar::suffices(source, format, request, geometry)
     {
         return Ok(None);
     }
@@ -276,7 +298,10 @@ impl<'a> View<'a> {
                 to_srgb(scaled, self.profile.as_deref())?
             }
             Profile::Fine => {
-                let light = linear::to_light(to_srgb(decoded, self.profile.as_deref())?);
+                let shrunk = shrunk_by(self.header.width, decoded.width);
+                let by = halvings_in_light(shrunk, &self.geometry, self.request);
+                let srgb = to_srgb(decoded, self.profile.as_deref())?;
+                let light = linear::to_light_shrunk(srgb, by).unwrap_or_else(linear::to_light);
                 let scaled = self.scale(&light)?;
                 drop(light);
                 linear::from_light(scaled)
@@ -300,16 +325,21 @@ impl<'a> View<'a> {
     fn scale(&self, decoded: &Raster) -> Result<Raster, String> {
         let orientation = self.header.orientation;
         let part = orientation.stored_rect(self.geometry.crop, self.viewed_size());
-        // The decoded picture may be smaller than the stored one.
-        let scale_x = f64::from(decoded.width) / f64::from(self.header.width);
-        let scale_y = f64::from(decoded.height) / f64::from(self.header.height);
+        let step_x = f64::from(shrunk_by(self.header.width, decoded.width));
+        let step_y = f64::from(shrunk_by(self.header.height, decoded.height));
         let part = Rect {
-            x: part.x * scale_x,
-            y: part.y * scale_y,
-            width: part.width * scale_x,
-            height: part.height * scale_y,
+            x: part.x / step_x,
+            y: part.y / step_y,
+            width: part.width / step_x,
+            height: part.height / step_y,
         };
         let size = orientation.turn_size(self.geometry.scaled);
         resample(decoded, part, size, self.request.filter)
     }
+}
+
+/// By how much a side was shrunk, when what was left over made one more pixel.
+fn shrunk_by(stored: u32, decoded: u32) -> u32 {
+    // A side of a few pixels tells only the least factor, which is as good. All are powers of 2.
+    stored.div_ceil(decoded).next_power_of_two()
 }

@@ -95,14 +95,12 @@ impl Planes {
 /// Whether the source's planes can be had is known only to its codec.
 pub(crate) fn suffices(
     source: Format,
-    layout: Layout,
     result: Format,
     request: &ResizeRequest,
     geometry: &Geometry,
 ) -> bool {
     source == result
         && matches!(source, Format::Jpeg | Format::Webp)
-        && matches!(layout, Layout::Gray | Layout::Rgb)
         && request.profile == Profile::Fast
         && request.filter != Filter::Nearest
         && !(request.fit == Fit::Cover && request.position == Position::Smart)

@@ -49,6 +49,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
         layout,
         bits: if info.bit_depth > 8 { 16 } else { 8 },
         shrinks: false,
+        planar_bytes: None,
         decoder_bytes: estimate::avif_decoder(width, height, info.bit_depth, planes_in_pixel)
             + bytes.len() as u64,
         orientation: properties.orientation,

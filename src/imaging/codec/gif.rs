@@ -31,6 +31,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
         layout: Layout::Rgba,
         bits: 8,
         shrinks: false,
+        planar_bytes: None,
         decoder_bytes: estimate::gif_decoder(width, height, blocks.largest_frame, blocks.restores),
         orientation: Orientation::default(),
         metadata,

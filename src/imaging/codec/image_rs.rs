@@ -35,6 +35,7 @@ pub(super) fn header(format: Format, bytes: &[u8]) -> Result<Header, String> {
         layout,
         bits,
         shrinks: false,
+        planar_bytes: None,
         decoder_bytes: estimate::image_rs_decoder(format, width, height, color),
         orientation: Orientation::from_exif(u32::from(orientation)),
         metadata,

@@ -13,7 +13,7 @@ pub(super) mod planes;
 
 pub(crate) use markers::Coefficients;
 
-/// From this quality on colour is stored in full resolution.
+/// From this quality on colour is always stored in full resolution.
 const FULL_COLOR_QUALITY: u8 = 90;
 /// Scans of a progressive picture; files with thousands of them only exist to keep decoders busy.
 const MAX_SCANS: u32 = 500;
@@ -36,6 +36,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
         ));
     }
     let coefficients = markers.coefficients();
+    let planar_bytes = markers.planar_bytes();
     let metadata = Metadata {
         exif: markers.exif,
         xmp: markers.xmp,
@@ -48,6 +49,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
         layout,
         bits: 8,
         shrinks: !markers.lossless,
+        planar_bytes,
         decoder_bytes: estimate::jpeg_decoder(&coefficients),
         orientation: metadata.orientation(),
         metadata,
@@ -113,7 +115,9 @@ fn is_harmless(reason: &str) -> bool {
 pub(super) fn encode(raster: &Raster, options: &EncodeOptions<'_>) -> Result<Vec<u8>, String> {
     let (format, subsampling) = match raster.layout {
         Layout::Gray => (PixelFormat::GRAY, Subsamp::Gray),
-        Layout::Rgb if options.quality >= FULL_COLOR_QUALITY => (PixelFormat::RGB, Subsamp::None),
+        Layout::Rgb if options.full_color || options.quality >= FULL_COLOR_QUALITY => {
+            (PixelFormat::RGB, Subsamp::None)
+        }
         Layout::Rgb => (PixelFormat::RGB, Subsamp::Sub2x2),
         other => return Err(format!("{other:?} pixels do not fit into JPEG")),
     };

@@ -44,6 +44,7 @@ fn describe(image: &JxlImage) -> Result<Header, String> {
         layout,
         bits: if depth > 8 { 16 } else { 8 },
         shrinks: false,
+        planar_bytes: None,
         decoder_bytes: estimate::jxl_decoder(width, height, layout),
         // The decoder turns the picture itself.
         orientation: Orientation::default(),

@@ -47,7 +47,9 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
         layout,
         bits,
         shrinks: false,
-        decoder_bytes: estimate::png_decoder(info.width, info.height, layout, bits, frames),
+        planar_bytes: None,
+        decoder_bytes: estimate::png_decoder(info.width, info.height, layout, bits, frames)
+            + plain::joined_bytes(bytes, bits, frames),
         orientation: metadata.orientation(),
         metadata,
     })

@@ -35,6 +35,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
         },
         bits: 8,
         shrinks: false,
+        planar_bytes: (!features.lossless && !features.has_alpha).then_some(6),
         decoder_bytes: estimate::webp_decoder(
             features.width,
             features.height,

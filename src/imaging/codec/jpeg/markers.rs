@@ -47,6 +47,14 @@ pub(crate) struct Coefficients {
 }
 
 impl Markers {
+    /// Bytes of four pixels in the picture's planes; `None` for ink, which has no brightness.
+    pub(super) fn planar_bytes(&self) -> Option<u32> {
+        let area = |of: &Component| u32::from(of.across) * u32::from(of.down);
+        let largest = self.components.iter().map(area).max()?;
+        let all: u32 = self.components.iter().map(area).sum();
+        (self.components.len() != 4).then(|| (4 * all).div_ceil(largest))
+    }
+
     pub(super) fn coefficients(&self) -> Coefficients {
         Coefficients {
             width: self.width,

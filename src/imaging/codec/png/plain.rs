@@ -18,6 +18,15 @@ const THOROUGH: i32 = 6;
 /// and pays.
 const GRAPHIC: usize = 5;
 
+/// Bytes the decoder holds at most beside the picture: its chunks, put together.
+pub(super) fn joined_bytes(bytes: &[u8], bits: u8, frames: u32) -> u64 {
+    if bits == 8 && frames == 1 {
+        bytes.len() as u64
+    } else {
+        0
+    }
+}
+
 /// Decodes a plain PNG of a size and layout. `None` when it isn't plain, or has any fault: then
 /// the general decoder knows what to say.
 pub(super) fn decode(bytes: &[u8], (width, height): (u32, u32), layout: Layout) -> Option<Vec<u8>> {
