@@ -14,9 +14,10 @@ use picresize::imaging::{ImagingError, Limits, inspect, plan, resize};
 use support::{corpus, files_below, request};
 
 const CHILD: &str = "PICRESIZE_MEMORY_CHILD";
-/// What runs once and is small (codec tables, code that is paged in) can't be told from the
-/// picture's own memory below this.
-const FLOOR_BYTES: u64 = 12 << 20;
+/// Estimates below this are not held to "at most twice": what runs once and is small (codec
+/// tables, code that is paged in, a palette search that a picture of few colours does not need)
+/// can't be told from the picture's own memory.
+const FLOOR_BYTES: u64 = 16 << 20;
 
 struct Measured {
     estimate: u64,
@@ -137,13 +138,13 @@ fn estimates_hold_for_every_code_path() {
         "width=3000",
         "width=2000 height=2000 fit=contain background=red",
         "width=500 height=1000 fit=cover position=smart",
-        "width=800 max_bytes=60000",
     ] {
         let options = options.replace("red", "#f00");
         check(&photo("photo-02-2048x1365.jpg"), &options, &mut wrong);
         check(&photo("photo-01-2048x1365.png"), &options, &mut wrong);
     }
     for (name, options) in [
+        ("photo-02-2048x1365.jpg", "width=800 max_bytes=60000"),
         ("photo-01-2048x1332.webp", "width=1000 profile=fine"),
         ("mosaic-progressive-4096x2664.jpg", "width=300 profile=fine"),
         ("photo-gray.jpg", "width=1000 profile=fine format=webp"),

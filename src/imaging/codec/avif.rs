@@ -107,7 +107,10 @@ fn cicp_profile(primaries: u16, transfer: u16) -> Option<Vec<u8>> {
         matrix_coefficients: MatrixCoefficients::Identity,
         full_range: true,
     });
-    profile.encode().ok()
+    let mut profile = profile.encode().ok()?;
+    // The time at which it was made (ICC.1:2022, 7.2.8) must not show in a result.
+    profile.get_mut(24..36)?.fill(0);
+    Some(profile)
 }
 
 /// Encodes Rgb or Rgba of 8 bits, on one thread: the result must not depend on the machine.
