@@ -92,7 +92,7 @@ pub(crate) fn animation(
     let result = area(geometry.canvas.0, geometry.canvas.1);
     let written = result * u64::from(source.frames) / 2;
     let encoding = encoder(format, request, result, &source);
-    FLOOR + source.decoder_bytes + frame + result * 8 + encoding + written
+    FLOOR + source.decoder_bytes + frame + encoding + written
 }
 
 /// From the decoded pixels to the result's: in linear light samples are twice as wide, for alpha
@@ -149,11 +149,11 @@ fn encoder(format: Format, request: &ResizeRequest, pixels: u64, source: &Source
         },
         Format::Webp if request.lossless == Some(true) => (14 << 20) + pixels * 26,
         // Transparency is packed losslessly, which takes the lossless coder's tables.
-        Format::Webp if source.has_alpha => (6 << 20) + pixels * 18,
+        Format::Webp if source.has_alpha => (5 << 20) + pixels * 12,
         Format::Webp => (1 << 20) + pixels * 10,
         Format::Avif => (4 << 20) + pixels * 44,
         // The screen, the waiting frame, what changed, and colours in Oklab.
-        Format::Gif => pixels * 26,
+        Format::Gif => pixels * 31,
         _ if request.palette.is_some() => pixels * 30,
         // The pixels, filtered, compressed, and in their file.
         _ => pixels * u64::from(source.pixel_bytes) * 4,

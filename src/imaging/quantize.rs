@@ -35,12 +35,11 @@ pub(crate) enum Alpha {
 
 /// Reduces `width × height` Rgba pixels to at most `colors` (2 to 256) colours.
 pub(crate) fn quantize(
-    pixels: &[u8],
+    mut pixels: Vec<[u8; 4]>,
     (width, height): (u32, u32),
     colors: u16,
     alpha: Alpha,
 ) -> Indexed {
-    let mut pixels: Vec<[u8; 4]> = pixels.as_chunks::<4>().0.to_vec();
     let half = |pixel: &[u8; 4]| !matches!(pixel[3], 0 | 255);
     let levels = alpha == Alpha::Levels && colors >= LEAST_FOR_ALPHA && pixels.iter().any(half);
     for pixel in &mut pixels {
@@ -190,8 +189,8 @@ mod tests {
 
     #[test]
     fn few_colors_stay_exact() {
-        let pixels = [[1, 2, 3, 255], [4, 5, 6, 255], [9, 9, 9, 3], [1, 2, 3, 255]].concat();
-        let indexed = quantize(&pixels, (4, 1), 4, Alpha::Binary);
+        let pixels = [[1, 2, 3, 255], [4, 5, 6, 255], [9, 9, 9, 3], [1, 2, 3, 255]];
+        let indexed = quantize(pixels.to_vec(), (4, 1), 4, Alpha::Binary);
         let seen: Vec<_> = indexed
             .indices
             .iter()
@@ -203,15 +202,15 @@ mod tests {
 
     #[test]
     fn many_colors_become_as_many_as_asked_for() {
-        let pixels: Vec<u8> = (0..64 * 64_u32)
-            .flat_map(|n| [(n % 64 * 4) as u8, (n / 64 * 4) as u8, 77, (n % 256) as u8])
+        let pixels: Vec<[u8; 4]> = (0..64 * 64_u32)
+            .map(|n| [(n % 64 * 4) as u8, (n / 64 * 4) as u8, 77, (n % 256) as u8])
             .collect();
         for (colors, alpha) in [
             (2, Alpha::Levels),
             (16, Alpha::Binary),
             (256, Alpha::Levels),
         ] {
-            let indexed = quantize(&pixels, (64, 64), colors, alpha);
+            let indexed = quantize(pixels.clone(), (64, 64), colors, alpha);
             assert!(indexed.palette.len() <= usize::from(colors));
             assert!(indexed.palette.len() > usize::from(colors) / 2);
             assert_eq!(indexed.indices.len(), 64 * 64);

@@ -15,10 +15,7 @@ pub(in crate::imaging::codec) fn encode(
     options: &EncodeOptions<'_>,
 ) -> Result<Vec<u8>, String> {
     let mut sink = GifSink::new((raster.width, raster.height), 1, options)?;
-    sink.add(Frame {
-        raster: raster.clone(),
-        delay_ms: 0,
-    })?;
+    sink.push(raster, 0)?;
     Box::new(sink).finish()
 }
 
@@ -63,6 +60,20 @@ impl GifSink {
         })
     }
 
+    /// Takes a frame, and writes the one before.
+    fn push(&mut self, raster: &Raster, delay_ms: u32) -> Result<(), String> {
+        let pixels = raster.bytes().as_chunks::<4>().0.iter();
+        let pixels: Vec<[u8; 4]> = pixels
+            .map(|&[r, g, b, a]| if a < 128 { [0; 4] } else { [r, g, b, 255] })
+            .collect();
+        let delay = (delay_ms.saturating_add(5) / 10).min(u32::from(u16::MAX)) as u16;
+        if let Some((before, delay)) = self.waiting.take() {
+            self.write(before, delay, Some(&pixels))?;
+        }
+        self.waiting = Some((pixels, delay));
+        Ok(())
+    }
+
     /// Writes a frame, given the one that follows.
     fn write(
         &mut self,
@@ -75,33 +86,27 @@ impl GifSink {
             pairs.any(|(now, then)| now[3] != 0 && then[3] == 0)
         });
         // A pixel that already shows its colour is written as transparent, which packs better.
-        let mut changed = frame.clone();
-        if let Some(shown) = &self.shown {
-            for (pixel, shown) in changed.iter_mut().zip(shown) {
-                if pixel == shown {
-                    *pixel = [0; 4];
-                }
-            }
-        }
-        let whole = (0, 0, self.width, self.height);
-        // Leaving clears the frame's own place, so it has to be everywhere.
-        let place = if must_leave || self.shown.is_none() {
-            whole
-        } else {
-            self.bounds(&changed)
+        let changed = |index: usize| match &self.shown {
+            Some(shown) if shown[index] == frame[index] => [0; 4],
+            _ => frame[index],
         };
-        let (left, top, width, height) = place;
-        let screen_width = usize::from(self.width);
-        let part: Vec<u8> = changed
-            .chunks_exact(screen_width)
-            .skip(usize::from(top))
-            .take(usize::from(height))
-            .flat_map(|row| &row[usize::from(left)..usize::from(left + width)])
-            .flatten()
-            .copied()
+        // Leaving clears the frame's own place, so it has to be everywhere.
+        let (left, top, width, height) = if must_leave || self.shown.is_none() {
+            (0, 0, self.width, self.height)
+        } else {
+            self.bounds(changed)
+        };
+        let (left_end, screen_width) = (usize::from(left), usize::from(self.width));
+        let rows = usize::from(top)..usize::from(top) + usize::from(height);
+        let part: Vec<[u8; 4]> = rows
+            .flat_map(|row| {
+                let start = row * screen_width + left_end;
+                start..start + usize::from(width)
+            })
+            .map(changed)
             .collect();
         let size = (u32::from(width), u32::from(height));
-        let indexed = quantize(&part, size, self.colors, Alpha::Binary);
+        let indexed = quantize(part, size, self.colors, Alpha::Binary);
         let transparent = indexed.palette.iter().position(|color| color[3] == 0);
         let gif_frame = GifFrame {
             delay,
@@ -133,18 +138,16 @@ impl GifSink {
     }
 
     /// Left, top, width and height of what is not transparent, at least one pixel.
-    fn bounds(&self, pixels: &[[u8; 4]]) -> (u16, u16, u16, u16) {
-        let width = usize::from(self.width);
-        let (mut left, mut right) = (width, 0);
-        let (mut top, mut bottom) = (usize::from(self.height), 0);
-        for (y, row) in pixels.chunks_exact(width).enumerate() {
-            for (x, pixel) in row.iter().enumerate() {
-                if pixel[3] != 0 {
-                    left = left.min(x);
-                    right = right.max(x + 1);
-                    top = top.min(y);
-                    bottom = bottom.max(y + 1);
-                }
+    fn bounds(&self, pixel: impl Fn(usize) -> [u8; 4]) -> (u16, u16, u16, u16) {
+        let (width, height) = (usize::from(self.width), usize::from(self.height));
+        let (mut left, mut right, mut top, mut bottom) = (width, 0, height, 0);
+        for index in 0..width * height {
+            if pixel(index)[3] != 0 {
+                let (x, y) = (index % width, index / width);
+                left = left.min(x);
+                right = right.max(x + 1);
+                top = top.min(y);
+                bottom = bottom.max(y + 1);
             }
         }
         if left >= right {
@@ -161,16 +164,7 @@ impl GifSink {
 
 impl FrameSink for GifSink {
     fn add(&mut self, frame: Frame) -> Result<(), String> {
-        let pixels = frame.raster.bytes().as_chunks::<4>().0.iter();
-        let pixels: Vec<[u8; 4]> = pixels
-            .map(|&[r, g, b, a]| if a < 128 { [0; 4] } else { [r, g, b, 255] })
-            .collect();
-        let delay = (frame.delay_ms.saturating_add(5) / 10).min(u32::from(u16::MAX)) as u16;
-        if let Some((before, delay)) = self.waiting.take() {
-            self.write(before, delay, Some(&pixels))?;
-        }
-        self.waiting = Some((pixels, delay));
-        Ok(())
+        self.push(&frame.raster, frame.delay_ms)
     }
 
     fn finish(mut self: Box<Self>) -> Result<Vec<u8>, String> {

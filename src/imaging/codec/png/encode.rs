@@ -47,7 +47,12 @@ fn with_palette(
 ) -> Result<Vec<u8>, String> {
     let rgba = raster.clone().into_rgba8();
     let size = (raster.width, raster.height);
-    let indexed = quantize(rgba.bytes(), size, colors, Alpha::Levels);
+    let indexed = quantize(
+        rgba.bytes().as_chunks().0.to_vec(),
+        size,
+        colors,
+        Alpha::Levels,
+    );
     let mut info = info(raster, options);
     info.color_type = ColorType::Indexed;
     let colors = indexed.palette.iter();
