@@ -88,10 +88,13 @@ fn cpu_time() -> Result<Duration> {
     Ok(BEGIN.elapsed())
 }
 
+/// A picture's file and the size its reference has.
+type Wanted = (String, usize, usize);
+
 /// The source and the size for which a reference was made last, and the reference.
 #[derive(Default)]
 struct References {
-    last: Option<((String, usize, usize), Vec<[f32; 3]>)>,
+    last: Option<(Wanted, Vec<[f32; 3]>)>,
 }
 
 impl References {

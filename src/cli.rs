@@ -31,7 +31,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Serve),
-    Resize(resize::Resize),
+    Resize(Box<resize::Resize>),
 }
 
 /// Where the settings come from.

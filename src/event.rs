@@ -173,7 +173,7 @@ impl Event {
             return Err(malformed(
                 "ce_specversion",
                 version,
-                "only 1.0 is understood",
+                &"only 1.0 is understood",
             ));
         }
         let body = match required(record, "ce_type")? {
@@ -181,7 +181,7 @@ impl Event {
             "resize.started" => EventBody::Started(serde_json::from_slice(&record.value)?),
             "resize.completed" => EventBody::Completed(serde_json::from_slice(&record.value)?),
             "resize.failed" => EventBody::Failed(serde_json::from_slice(&record.value)?),
-            other => return Err(malformed("ce_type", other, "no such type is known")),
+            other => return Err(malformed("ce_type", other, &"no such type is known")),
         };
         Ok(Self {
             id: required(record, "ce_id")?.to_owned(),
@@ -197,7 +197,7 @@ fn requested(record: &Record) -> Result<EventBody, EventError> {
     let format = Format::ALL
         .into_iter()
         .find(|format| format.content_type() == content_type)
-        .ok_or_else(|| malformed("content-type", content_type, "not a picture format"))?;
+        .ok_or_else(|| malformed("content-type", content_type, &"not a picture format"))?;
     let mut pairs = Vec::new();
     for key in ResizeRequest::KEYS {
         if let Some(value) = header(record, &option_header(key)) {
@@ -247,10 +247,10 @@ where
     let value = required(record, name)?;
     value
         .parse()
-        .map_err(|error: T::Err| malformed(name, value, error))
+        .map_err(|error: T::Err| malformed(name, value, &error))
 }
 
-fn malformed(header: &'static str, value: &str, reason: impl ToString) -> EventError {
+fn malformed(header: &'static str, value: &str, reason: &impl ToString) -> EventError {
     EventError::Header {
         header,
         value: value.to_owned(),

@@ -1,6 +1,8 @@
 //! Every picture of the corpus: good ones come out as an independent reader sees them, broken ones
 //! with a clear error, none with a crash.
 
+#![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
+
 #[path = "imaging/support.rs"]
 mod support;
 

@@ -2,6 +2,8 @@
 //!
 //! Each case runs in a child process of its own (this test binary again), which reads its peak
 //! resident memory from the kernel, less what was resident before. Linux only.
+
+#![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
 #![cfg(target_os = "linux")]
 
 #[path = "imaging/support.rs"]

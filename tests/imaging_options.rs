@@ -1,6 +1,8 @@
 //! Every option does what it says: each test fails if its option did nothing. And the bytes of
 //! results: the same on any thread and in any build.
 
+#![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
+
 #[path = "imaging/support.rs"]
 mod support;
 

@@ -30,7 +30,7 @@ pub(crate) fn finish(
         raster = raster.into_u8();
     }
     if geometry.canvas != (raster.width, raster.height) {
-        raster = on_canvas(raster.into_rgba(), geometry, background);
+        raster = on_canvas(&raster.into_rgba(), geometry, background);
     }
     if raster.layout.has_alpha() && (!holds_alpha || request.background.is_some()) {
         raster = over(raster.into_rgba(), background);
@@ -46,7 +46,7 @@ pub(crate) fn finish(
 }
 
 /// Puts an Rgba picture at its offset on a canvas of the background.
-fn on_canvas(raster: Raster, geometry: &Geometry, background: Background) -> Raster {
+fn on_canvas(raster: &Raster, geometry: &Geometry, background: Background) -> Raster {
     fn place<T: Copy>(
         values: &[T],
         background: [T; 4],

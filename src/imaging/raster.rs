@@ -117,8 +117,8 @@ impl Raster {
                 let alpha: u64 = pixel[channels - 1].into();
                 for value in &mut pixel[..channels - 1] {
                     let premultiplied: u64 = (*value).into();
-                    if alpha > 0 {
-                        let straight = (premultiplied * full + alpha / 2) / alpha;
+                    let scaled = premultiplied * full + alpha / 2;
+                    if let Some(straight) = scaled.checked_div(alpha) {
                         *value = T::try_from(straight.min(full)).unwrap_or(*value);
                     }
                 }

@@ -85,8 +85,7 @@ impl PictureStore for EmbeddedStore {
         now: Timestamp,
     ) -> Result<Begun, StoreError> {
         let (asked, worker) = (operation.clone(), worker.to_owned());
-        let begun = self
-            .database
+        self.database
             .write(move |connection| {
                 insert(connection, &asked)?;
                 match find(connection, asked.id)? {
@@ -107,8 +106,7 @@ impl PictureStore for EmbeddedStore {
                         |row| Ok(Ok(Begun::Attempt(row.get(0)?))),
                     )
             })
-            .await?;
-        begun
+            .await?
     }
 
     async fn complete(

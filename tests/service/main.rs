@@ -1,5 +1,7 @@
 //! The service as its users meet it: over HTTP, on the embedded engine, and killed now and then.
 
+#![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
+
 mod accept;
 mod contract;
 mod corpus;

@@ -83,7 +83,7 @@ fn neighbours(place: u32, full: u32, side: u32) -> (u32, u32, f32) {
         return (place, place, 0.0);
     }
     let near = (place / 2).min(side - 1);
-    if place % 2 == 0 {
+    if place.is_multiple_of(2) {
         (near.saturating_sub(1), near, 0.75)
     } else {
         (near, (near + 1).min(side - 1), 0.25)
