@@ -263,3 +263,82 @@ fn fill(target: &mut [u8], stride: u32, samples: &[u8], (width, height): (u32, u
         target.copy_within(filled - stride..filled, start);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imaging::Limits;
+
+    const SIZE: (u32, u32) = (64, 48);
+
+    /// Soft slopes in all planes; mirrored from left to right on demand.
+    fn slopes(mirrored: bool) -> Planes {
+        let mut planes = Planes::new(SIZE.0, SIZE.1, Some((2, 2)));
+        let widths = [SIZE.0, SIZE.0 / 2, SIZE.0 / 2];
+        for (plane, width) in planes.split_mut().into_iter().zip(widths) {
+            for (y, row) in plane.chunks_exact_mut(width as usize).enumerate() {
+                for (x, sample) in row.iter_mut().enumerate() {
+                    *sample = (20 + x * 160 / width as usize + y) as u8;
+                }
+                if mirrored {
+                    row.reverse();
+                }
+            }
+        }
+        planes
+    }
+
+    fn resampled(source: &Planes, orientation: Orientation, size: (u32, u32)) -> Planes {
+        let request = ResizeRequest {
+            width: Some(size.0),
+            height: Some(size.1),
+            ..ResizeRequest::default()
+        };
+        let geometry = Geometry::of(SIZE, &request, &Limits::default()).unwrap();
+        let placement = Placement {
+            shrink: 1,
+            viewed: SIZE,
+            orientation,
+            geometry: &geometry,
+            filter: Filter::Lanczos3,
+            color: (2, 2),
+        };
+        resample(source, &placement).unwrap()
+    }
+
+    #[test]
+    fn planes_cover_whole_color_samples() {
+        let planes = Planes::new(5, 3, Some((2, 2)));
+        assert_eq!((planes.size_of(0), planes.size_of(1)), ((6, 4), (3, 2)));
+        assert_eq!(planes.split().map(<[u8]>::len), [24, 6, 6]);
+        let gray = Planes::new(5, 3, None);
+        assert_eq!(gray.split().map(<[u8]>::len), [15, 0, 0]);
+    }
+
+    /// The colour samples of an odd size reach over another edge when the picture is mirrored,
+    /// and must lie where they lay before.
+    #[test]
+    fn a_mirrored_picture_comes_out_like_the_upright_one() {
+        let size = (17, 13);
+        let upright = resampled(&slopes(false), Orientation::default(), size);
+        let turned = resampled(&slopes(true), Orientation::from_exif(2), size);
+        let pairs = upright.samples.iter().zip(&turned.samples);
+        let most = pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+        assert!(most <= 1, "they differ by {most}");
+        assert!(upright.samples.iter().any(|sample| *sample > 150));
+    }
+
+    #[test]
+    fn edges_are_repeated_as_far_as_a_part_reaches() {
+        let part = Rect {
+            x: -0.5,
+            y: 0.0,
+            width: 3.0,
+            height: 2.5,
+        };
+        let (samples, size, part) = extend(&[1, 2, 3, 4], (2, 2), part);
+        assert_eq!(size, (4, 3));
+        assert_eq!(samples, Some(vec![1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4]));
+        assert_eq!((part.x, part.y), (0.5, 0.0));
+    }
+}
