@@ -316,10 +316,10 @@ fn cases() -> Vec<Case> {
         ),
         Case::get(
             "the status of an unknown id",
-            "/api/01939a5e-6f0e-7d31-8d43-2f6c1f0f7b11/status",
+            "/api/01939a5f-6f0e-7d31-8d43-2f6c1f0f7b11/status",
             404,
             "unknown-operation",
-            &["01939a5e"],
+            &["01939a5f"],
         ),
         Case::get(
             "a malformed id",
