@@ -69,7 +69,7 @@ struct Options {
     /// lanczos3, catmullrom, mitchell, bilinear, box or nearest
     #[arg(long)]
     filter: Option<String>,
-    /// fast, or fine (linear light, no shrink-on-load)
+    /// fast, or fine (linear light)
     #[arg(long)]
     profile: Option<String>,
     /// Progressive JPEG: true or false

@@ -100,7 +100,7 @@ named_values! {
         /// Shrink-on-load, resampling in the picture's own light.
         #[default]
         Fast = "fast",
-        /// No shrink-on-load, resampling in linear light.
+        /// Resampling in linear light; a JPEG is halved at the most while it is decoded.
         Fine = "fine",
     }
 }
