@@ -3,7 +3,9 @@
 //! An event's attributes travel as `ce_*` headers, its data as the record's value, its operation's
 //! ID as the record's key. The options of a request are extension attributes, named like the
 //! option without underscores (extension names have only lower-case letters and digits).
-//! Attributes that are not known here are ignored, as CloudEvents asks of a consumer.
+//! Attributes that are not known here are ignored, as CloudEvents asks of a consumer. A type or a
+//! version of the specification that is not known is an error: such a record is set aside, and a
+//! newer version can put it back.
 
 use std::str::FromStr;
 
@@ -18,7 +20,12 @@ const SPEC_VERSION: &str = "1.0";
 const SOURCE: &str = "/picresize";
 const SOURCE_WIDTH: &str = "ce_sourcewidth";
 const SOURCE_HEIGHT: &str = "ce_sourceheight";
+const SOURCE_BYTES: &str = "ce_sourcebytes";
 const SOURCE_DIGEST: &str = "ce_sourcedigest";
+/// Where the data is when the record does not carry it (CloudEvents extension "Dataref").
+const DATA_REF: &str = "ce_dataref";
+/// W3C Trace Context (CloudEvents extension "Distributed Tracing").
+const TRACE_PARENT: &str = "ce_traceparent";
 
 /// What a log stores: a key, headers and a value, all of them the wire form of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,17 +42,19 @@ pub struct Event {
     pub id: String,
     pub time: Timestamp,
     pub operation: OperationId,
+    /// The `traceparent` of the request that this goes back to, as it came (W3C Trace Context).
+    pub trace_parent: Option<String>,
     pub body: EventBody,
 }
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventBody {
-    /// A request was accepted; the picture rides along.
+    /// A request was accepted.
     Requested {
         request: ResizeRequest,
         source: PictureFacts,
-        picture: Bytes,
+        picture: Picture,
     },
     /// A worker began.
     Started(Started),
@@ -53,6 +62,15 @@ pub enum EventBody {
     Completed(Completed),
     /// There will be no result.
     Failed(Failed),
+}
+
+/// How a request's picture travels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Picture {
+    /// In the event itself (event-carried state transfer).
+    Carried(Bytes),
+    /// In the table, in the row of the operation; the event refers to it (claim check).
+    Deposited,
 }
 
 /// The data of a `resize.started` event.
@@ -118,8 +136,15 @@ impl Event {
             id: Uuid::now_v7().to_string(),
             time,
             operation,
+            trace_parent: None,
             body,
         }
+    }
+
+    /// The same event as part of a trace.
+    pub fn traced(mut self, trace_parent: Option<String>) -> Self {
+        self.trace_parent = trace_parent;
+        self
     }
 
     /// The event as a log stores it.
@@ -144,16 +169,28 @@ impl Event {
                 for (name, value) in [
                     (SOURCE_WIDTH, source.width.to_string()),
                     (SOURCE_HEIGHT, source.height.to_string()),
+                    (SOURCE_BYTES, source.bytes.to_string()),
                     (SOURCE_DIGEST, source.digest.to_string()),
                 ] {
                     headers.push((name.to_owned(), value.into()));
                 }
-                (source.format.content_type(), picture.clone())
+                let value = match picture {
+                    Picture::Carried(bytes) => bytes.clone(),
+                    Picture::Deposited => {
+                        let reference = format!("urn:uuid:{}", self.operation);
+                        headers.push((DATA_REF.to_owned(), reference.into()));
+                        Bytes::new()
+                    }
+                };
+                (source.format.content_type(), value)
             }
             EventBody::Started(data) => json(data),
             EventBody::Completed(data) => json(data),
             EventBody::Failed(data) => json(data),
         };
+        if let Some(trace_parent) = &self.trace_parent {
+            headers.push((TRACE_PARENT.to_owned(), trace_parent.clone().into()));
+        }
         headers.push(("content-type".to_owned(), content_type.into()));
         Record {
             key: self.operation.to_string(),
@@ -187,6 +224,7 @@ impl Event {
             id: required(record, "ce_id")?.to_owned(),
             time: parsed(record, "ce_time")?,
             operation: parsed(record, "ce_subject")?,
+            trace_parent: header(record, TRACE_PARENT).map(str::to_owned),
             body,
         })
     }
@@ -212,13 +250,17 @@ fn requested(record: &Record) -> Result<EventBody, EventError> {
         format,
         width: parsed(record, SOURCE_WIDTH)?,
         height: parsed(record, SOURCE_HEIGHT)?,
-        bytes: record.value.len() as u64,
+        bytes: parsed(record, SOURCE_BYTES)?,
         digest: parsed(record, SOURCE_DIGEST)?,
+    };
+    let picture = match header(record, DATA_REF) {
+        Some(_) => Picture::Deposited,
+        None => Picture::Carried(record.value.clone()),
     };
     Ok(EventBody::Requested {
         request,
         source,
-        picture: record.value.clone(),
+        picture,
     })
 }
 
@@ -286,14 +328,19 @@ mod tests {
         event(EventBody::Requested {
             request,
             source: facts(),
-            picture: Bytes::from_static(b"picture"),
+            picture: Picture::Carried(Bytes::from_static(b"picture")),
         })
     }
 
     #[test]
     fn every_event_survives_its_wire_form() {
+        let mut deposited = requested_event().body;
+        if let EventBody::Requested { picture, .. } = &mut deposited {
+            *picture = Picture::Deposited;
+        }
         let bodies = [
             requested_event().body,
+            deposited,
             EventBody::Started(Started {
                 worker: "w".into(),
                 attempt: 2,
@@ -313,7 +360,7 @@ mod tests {
             }),
         ];
         for body in bodies {
-            let event = event(body);
+            let event = event(body).traced(Some("00-0af7-b7ad-01".into()));
             assert_eq!(Event::from_record(&event.to_record()).unwrap(), event);
         }
     }

@@ -7,8 +7,10 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::event::Record;
+pub use crate::operation::EventPosition as Position;
 
 pub mod embedded;
 
@@ -40,12 +42,6 @@ impl fmt::Display for Topic {
     }
 }
 
-/// Where an event stands in a topic. Offsets of one partition grow, not always by one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Position {
-    pub partition: i32,
-    pub offset: i64,
-}
 
 /// What a consumer is told next.
 #[derive(Debug)]
@@ -55,6 +51,34 @@ pub enum Received {
     /// These partitions belong to another consumer now: work on their events is not to be
     /// committed any more.
     Revoked(Vec<i32>),
+}
+
+/// Where a reader begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With the first event that is still there.
+    Beginning,
+    /// With the first event that was appended at this time or later.
+    Time(Timestamp),
+    /// With these events, one a partition. Partitions that are not named are left out.
+    Positions(Vec<Position>),
+}
+
+/// An event as a reader finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub position: Position,
+    pub appended_at: Timestamp,
+    pub record: Record,
+}
+
+/// What became of an event that was to be erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Erased {
+    /// Its data is gone.
+    Now,
+    /// The log can't; its data goes when the log's retention removes it.
+    WithRetention,
 }
 
 /// Why the log did not do as asked.
@@ -77,6 +101,17 @@ pub trait EventLog: Send + Sync + fmt::Debug {
     /// Joins a consumer group, which begins where it last committed, at first at the beginning.
     async fn subscribe(&self, topic: Topic, group: &str) -> Result<Box<dyn Consumer>, LogError>;
 
+    /// Reads a topic from `start` to its end as it is now, in no consumer group: nobody's position
+    /// moves. Each partition is read in order.
+    async fn read(&self, topic: Topic, start: &Start) -> Result<Box<dyn Reader>, LogError>;
+
+    /// Empties the data of an event, as far as the log can. Its headers stay.
+    async fn erase(&self, topic: Topic, position: Position) -> Result<Erased, LogError>;
+
+    /// Removes events that were appended before `before`, `most` of them at once, where the log
+    /// does not do so by itself. Returns how many they were.
+    async fn trim(&self, before: Timestamp, most: u32) -> Result<u64, LogError>;
+
     /// Whether the log answers.
     async fn ping(&self) -> Result<(), LogError>;
 }
@@ -89,4 +124,14 @@ pub trait Consumer: Send + fmt::Debug {
 
     /// Commits that every event before `next` in its partition is finished.
     async fn commit(&mut self, next: Position) -> Result<(), LogError>;
+}
+
+/// Reads a topic once.
+#[async_trait]
+pub trait Reader: Send + fmt::Debug {
+    /// The next event; none at the end.
+    async fn next(&mut self) -> Result<Option<Entry>, LogError>;
+
+    /// How many events there were to read at most, for showing progress.
+    fn total(&self) -> u64;
 }

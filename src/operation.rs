@@ -122,6 +122,69 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// Where an event stands in its topic: written as `partition:offset`. Offsets of one partition
+/// grow, not always by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventPosition {
+    pub partition: i32,
+    pub offset: i64,
+}
+
+impl fmt::Display for EventPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.partition, self.offset)
+    }
+}
+
+/// The text is not a position.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a position: expected partition:offset, such as 3:1207")]
+pub struct MalformedPosition(String);
+
+impl FromStr for EventPosition {
+    type Err = MalformedPosition;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parsed = text.split_once(':').and_then(|(partition, offset)| {
+            Some(Self {
+                partition: partition.parse().ok().filter(|p| *p >= 0)?,
+                offset: offset.parse().ok().filter(|o| *o >= 0)?,
+            })
+        });
+        parsed.ok_or_else(|| MalformedPosition(text.chars().take(80).collect()))
+    }
+}
+
+impl Serialize for EventPosition {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A perceptual hash: pictures that look alike have hashes that differ in few bits. Written as
+/// 16 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fingerprint(pub u64);
+
+impl Fingerprint {
+    /// The number of bits in which two differ, 0 to 64.
+    pub fn distance(self, other: Self) -> u32 {
+        (self.0 ^ other.0).count_ones()
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl Serialize for Fingerprint {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// A picture format that is read, and mostly also written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -245,10 +308,21 @@ pub enum Status {
     Processing,
     Done,
     Failed,
+    /// Its time was over: the pictures are gone, the row stays for a while.
+    Expired,
+    /// Someone asked for it to be forgotten: as [`Status::Expired`].
+    Erased,
 }
 
 impl Status {
-    const ALL: [Self; 4] = [Self::Queued, Self::Processing, Self::Done, Self::Failed];
+    const ALL: [Self; 6] = [
+        Self::Queued,
+        Self::Processing,
+        Self::Done,
+        Self::Failed,
+        Self::Expired,
+        Self::Erased,
+    ];
 
     /// The name used in answers and the table.
     pub fn name(self) -> &'static str {
@@ -257,6 +331,8 @@ impl Status {
             Self::Processing => "processing",
             Self::Done => "done",
             Self::Failed => "failed",
+            Self::Expired => "expired",
+            Self::Erased => "erased",
         }
     }
 
@@ -265,9 +341,14 @@ impl Status {
         Self::ALL.into_iter().find(|status| status.name() == name)
     }
 
-    /// Done or failed: nothing more will happen.
+    /// Nothing more will be made of it.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Done | Self::Failed)
+        !matches!(self, Self::Queued | Self::Processing)
+    }
+
+    /// The pictures were removed for good.
+    pub fn is_gone(self) -> bool {
+        matches!(self, Self::Expired | Self::Erased)
     }
 }
 
@@ -280,6 +361,8 @@ pub struct Operation {
     pub source: PictureFacts,
     /// Present once the status is [`Status::Done`].
     pub result: Option<PictureFacts>,
+    /// The result's perceptual hash, when it has one.
+    pub fingerprint: Option<Fingerprint>,
     /// Why it failed, in words for a person; present once the status is [`Status::Failed`].
     pub failure: Option<String>,
     /// How many times a worker has begun it.
@@ -288,9 +371,13 @@ pub struct Operation {
     pub worker: Option<String>,
     /// The engine version that made the result or the failure.
     pub engine: Option<String>,
+    /// Where its request stands in the log.
+    pub position: Option<EventPosition>,
     pub queued_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
+    /// When its pictures are removed; never, when there is no such time.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl Operation {
@@ -307,13 +394,16 @@ impl Operation {
             request,
             source,
             result: None,
+            fingerprint: None,
             failure: None,
             attempts: 0,
             worker: None,
             engine: None,
+            position: None,
             queued_at,
             started_at: None,
             finished_at: None,
+            expires_at: None,
         }
     }
 
@@ -347,6 +437,19 @@ mod tests {
         assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
         assert!("12".parse::<Digest>().is_err());
         assert!("é".repeat(32).parse::<Digest>().is_err());
+    }
+
+    #[test]
+    fn a_position_survives_its_text_form() {
+        let position = EventPosition {
+            partition: 3,
+            offset: 1207,
+        };
+        assert_eq!(position.to_string(), "3:1207");
+        assert_eq!("3:1207".parse::<EventPosition>().unwrap(), position);
+        for text in ["", "3", "3:", ":7", "-1:7", "3:-7", "3:x"] {
+            assert!(text.parse::<EventPosition>().is_err(), "{text}");
+        }
     }
 
     #[test]

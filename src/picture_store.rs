@@ -1,6 +1,7 @@
 //! The port to the table: one row an operation, from queued to done or failed.
 //!
-//! Rows only move forward. Whoever writes twice, or late, changes nothing that is already right.
+//! Rows only move forward. Whoever writes twice, or late, changes nothing that is already right;
+//! only [`PictureStore::replace`], for a person's playback, changes a result.
 
 use std::fmt;
 
@@ -8,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::operation::{Operation, OperationId, PictureFacts};
+use crate::operation::{Digest, Fingerprint, Operation, OperationId, PictureFacts, ResizeRequest};
 
 pub mod embedded;
 
@@ -39,9 +40,23 @@ pub enum Begun {
 pub struct FinishedPicture {
     pub facts: PictureFacts,
     pub bytes: Bytes,
+    /// The perceptual hash, when one could be made.
+    pub fingerprint: Option<Fingerprint>,
     /// The engine version that made it.
     pub engine: &'static str,
 }
+
+/// A part of a long answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    pub skip: u32,
+    pub take: u32,
+}
+
+/// Fingerprints that differ in more bits are never found by [`PictureStore::similar`]. It looks
+/// for hashes of which one of four bands of 16 bits differs in one bit at most: with seven
+/// differing bits or fewer there is always such a band.
+pub const MOST_DISTANCE: u32 = 7;
 
 /// The table of operations and their results.
 #[async_trait]
@@ -58,7 +73,7 @@ pub trait PictureStore: Send + Sync + fmt::Debug {
         now: Timestamp,
     ) -> Result<Begun, StoreError>;
 
-    /// Stores a result, unless the operation is already done or failed.
+    /// Stores a result, unless nothing more is to be made of the operation.
     async fn complete(
         &self,
         id: OperationId,
@@ -66,7 +81,7 @@ pub trait PictureStore: Send + Sync + fmt::Debug {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Stores why there is no result, unless the operation is already done or failed.
+    /// Stores why there is no result, unless nothing more is to be made of the operation.
     async fn fail(
         &self,
         id: OperationId,
@@ -80,6 +95,64 @@ pub trait PictureStore: Send + Sync + fmt::Debug {
 
     /// The result's bytes of an operation that is done.
     async fn result(&self, id: OperationId) -> Result<Option<Bytes>, StoreError>;
+
+    /// Adds the row of an operation together with its picture, for an event that only refers to
+    /// it. Changes nothing when the row is there already.
+    async fn deposit(&self, operation: &Operation, picture: Bytes) -> Result<(), StoreError>;
+
+    /// The picture that came with [`deposit`](Self::deposit).
+    async fn deposited(&self, id: OperationId) -> Result<Option<Bytes>, StoreError>;
+
+    /// A done operation that asked the same of the same picture, made by this engine version,
+    /// whose result is there.
+    async fn twin(
+        &self,
+        operation: &Operation,
+        engine: &str,
+    ) -> Result<Option<OperationId>, StoreError>;
+
+    /// Completes an operation with the result of its twin. Says whether that was done: the twin's
+    /// result may be gone by now, or the operation be finished.
+    async fn copy_result(
+        &self,
+        id: OperationId,
+        twin: OperationId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Puts another result, made with other options, in the place of a done operation's. Says
+    /// whether there was one.
+    async fn replace(
+        &self,
+        id: OperationId,
+        request: &ResizeRequest,
+        picture: FinishedPicture,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Operations whose source or result has these very bytes, the newest first.
+    async fn with_digest(&self, digest: Digest, page: Page) -> Result<Vec<Operation>, StoreError>;
+
+    /// Operations whose result looks alike, with the distance: the nearest first, then the newest.
+    /// `distance` is [`MOST_DISTANCE`] at the most.
+    async fn similar(
+        &self,
+        fingerprint: Fingerprint,
+        distance: u32,
+        page: Page,
+    ) -> Result<Vec<(u32, Operation)>, StoreError>;
+
+    /// Marks operations as expired whose time was over at `now`, and removes their pictures:
+    /// `most` of them at once. Returns how many they were.
+    async fn expire(&self, now: Timestamp, most: u32) -> Result<u64, StoreError>;
+
+    /// Removes the rows of operations that were expired or erased before `before`: `most` of them
+    /// at once. Returns how many they were.
+    async fn forget(&self, before: Timestamp, most: u32) -> Result<u64, StoreError>;
+
+    /// Marks an operation as erased, from `now` on, and removes its pictures, whatever its status
+    /// is. Says whether there is such an operation.
+    async fn erase(&self, id: OperationId, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Whether the table answers.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -4,6 +4,8 @@
 //! the later wins. What is unknown or makes no sense is refused by name before anything starts.
 //! `picresize.example.toml` explains each setting; a test keeps the two in step.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,12 +25,45 @@ const MIB: u64 = 1 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    pub engine: Engine,
     pub data: Data,
+    pub kafka: Kafka,
+    pub mysql: Mysql,
+    pub events: Events,
+    pub retention: Retention,
     pub server: Server,
     pub limits: Limits,
     pub worker: Worker,
     pub lifecycle: Lifecycle,
     pub logs: Logs,
+}
+
+/// What the log and the table are kept in.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Engine {
+    pub log: LogEngine,
+    pub table: TableEngine,
+}
+
+/// What the log is kept in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogEngine {
+    /// A file of this process.
+    #[default]
+    Embedded,
+    Kafka,
+}
+
+/// What the table is kept in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TableEngine {
+    /// A file of this process.
+    #[default]
+    Embedded,
+    Mysql,
 }
 
 /// Where the embedded log and table live.
@@ -37,6 +72,88 @@ pub struct Settings {
 pub struct Data {
     /// Created when missing; one process at a time owns it.
     pub folder: PathBuf,
+}
+
+/// The Kafka cluster that holds the log.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kafka {
+    /// `host:port` of some brokers, with commas between.
+    pub bootstrap_servers: String,
+    pub requests_topic: String,
+    pub events_topic: String,
+    pub dead_letters_topic: String,
+    /// What `migrate` makes new topics with.
+    pub partitions: i32,
+    pub replication: i32,
+    pub min_insync_replicas: i32,
+    pub retention_hours: u64,
+    /// Memory for events that were fetched and wait.
+    pub prefetch_mib: u64,
+    /// Anything else that librdkafka is to be told, for producers and consumers alike. An
+    /// underscore in a name stands for a dot.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// The MySQL server that holds the table.
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mysql {
+    pub host: String,
+    pub port: u16,
+    pub database: String,
+    pub user: String,
+    pub password: String,
+    pub tls: Tls,
+    /// A PEM file of the authorities to trust beside the system's; empty for none.
+    pub ca_file: PathBuf,
+    /// Connections at the most.
+    pub connections: usize,
+    /// The user of `migrate`; empty for the same as ever.
+    pub migration_user: String,
+    pub migration_password: String,
+}
+
+/// How a connection is protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tls {
+    #[default]
+    Off,
+    /// Encrypted, whoever the server is.
+    Required,
+    /// Encrypted, with a certificate of a known authority for this host.
+    Verified,
+}
+
+/// How events carry pictures.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Events {
+    pub model: EventModel,
+}
+
+/// How events carry pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventModel {
+    /// The picture rides in the event.
+    #[default]
+    Carried,
+    /// The picture waits in the table, the event refers to it.
+    ClaimCheck,
+}
+
+/// How long things are kept.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// How long an operation's pictures are kept; 0 for ever.
+    pub keep_hours: u64,
+    /// How long an operation that is gone is answered with 410 rather than 404.
+    pub gone_hours: u64,
+    /// Seconds between two looks for what is to be removed.
+    pub sweep_seconds: u64,
 }
 
 /// The HTTP side.
@@ -49,6 +166,8 @@ pub struct Server {
     pub body_timeout_seconds: u64,
     /// Memory for the bodies of requests that are being received; more have to wait.
     pub upload_memory_mib: u64,
+    /// Whether a request that was answered before is answered from the stored result.
+    pub reuse_results: bool,
 }
 
 /// What one picture may be and cost.
@@ -81,6 +200,8 @@ pub struct Worker {
     pub group: String,
     /// How often an operation is begun before it is set aside as failed.
     pub max_attempts: u32,
+    /// Where a process that is only a worker tells of its health; port 0 takes a free one.
+    pub admin_listen: SocketAddr,
 }
 
 /// How the process ends.
@@ -107,12 +228,87 @@ impl Default for Data {
     }
 }
 
+impl Default for Kafka {
+    fn default() -> Self {
+        Self {
+            bootstrap_servers: "127.0.0.1:9092".to_owned(),
+            requests_topic: "picresize.requests".to_owned(),
+            events_topic: "picresize.events".to_owned(),
+            dead_letters_topic: "picresize.dead-letters".to_owned(),
+            partitions: 12,
+            replication: 3,
+            min_insync_replicas: 2,
+            retention_hours: 7 * 24,
+            prefetch_mib: 64,
+            properties: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Mysql {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 3306,
+            database: "picresize".to_owned(),
+            user: "picresize".to_owned(),
+            password: String::new(),
+            tls: Tls::default(),
+            ca_file: PathBuf::new(),
+            connections: 10,
+            migration_user: String::new(),
+            migration_password: String::new(),
+        }
+    }
+}
+
+/// Without the passwords.
+impl fmt::Debug for Mysql {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            host,
+            port,
+            database,
+            user,
+            password: _,
+            tls,
+            ca_file,
+            connections,
+            migration_user,
+            migration_password: _,
+        } = self;
+        f.debug_struct("Mysql")
+            .field("host", host)
+            .field("port", port)
+            .field("database", database)
+            .field("user", user)
+            .field("password", &"…")
+            .field("tls", tls)
+            .field("ca_file", ca_file)
+            .field("connections", connections)
+            .field("migration_user", migration_user)
+            .field("migration_password", &"…")
+            .finish()
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            keep_hours: 30 * 24,
+            gone_hours: 30 * 24,
+            sweep_seconds: 60,
+        }
+    }
+}
+
 impl Default for Server {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
             body_timeout_seconds: 60,
             upload_memory_mib: 512,
+            reuse_results: true,
         }
     }
 }
@@ -138,6 +334,7 @@ impl Default for Worker {
             memory_mib: 1024,
             group: "picresize-workers".to_owned(),
             max_attempts: 3,
+            admin_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
         }
     }
 }
@@ -203,6 +400,10 @@ impl Settings {
             ("limits.max_result_bytes", limits.max_result_bytes),
             ("worker.memory_mib", worker.memory_mib),
             ("worker.max_attempts", worker.max_attempts.into()),
+            ("kafka.retention_hours", self.kafka.retention_hours),
+            ("kafka.prefetch_mib", self.kafka.prefetch_mib),
+            ("mysql.connections", self.mysql.connections as u64),
+            ("retention.sweep_seconds", self.retention.sweep_seconds),
         ];
         for (key, value) in at_least_one {
             if value == 0 {
@@ -210,12 +411,9 @@ impl Settings {
                 return Err(SettingsError::Value { key, problem });
             }
         }
-        if worker.group.trim().is_empty() {
-            return Err(SettingsError::Value {
-                key: "worker.group",
-                problem: "is empty: give the consumer group a name".to_owned(),
-            });
-        }
+        self.check_names()?;
+        self.check_replicas()?;
+        self.check_engines()?;
         if let Err(error) = EnvFilter::builder().parse(&self.logs.filter) {
             return Err(SettingsError::Value {
                 key: "logs.filter",
@@ -233,6 +431,103 @@ impl Settings {
             });
         }
         Ok(())
+    }
+
+    fn check_names(&self) -> Result<(), SettingsError> {
+        let (kafka, mysql) = (&self.kafka, &self.mysql);
+        let names = [
+            ("worker.group", &self.worker.group),
+            ("kafka.bootstrap_servers", &kafka.bootstrap_servers),
+            ("kafka.requests_topic", &kafka.requests_topic),
+            ("kafka.events_topic", &kafka.events_topic),
+            ("kafka.dead_letters_topic", &kafka.dead_letters_topic),
+            ("mysql.host", &mysql.host),
+            ("mysql.database", &mysql.database),
+            ("mysql.user", &mysql.user),
+        ];
+        match names.iter().find(|(_, name)| name.trim().is_empty()) {
+            Some((key, _)) => Err(SettingsError::Value {
+                key,
+                problem: "is empty: give a name".to_owned(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_replicas(&self) -> Result<(), SettingsError> {
+        let kafka = &self.kafka;
+        let counts = [
+            ("kafka.partitions", kafka.partitions, i32::MAX),
+            ("kafka.replication", kafka.replication, i16::MAX.into()),
+            (
+                "kafka.min_insync_replicas",
+                kafka.min_insync_replicas,
+                kafka.replication,
+            ),
+        ];
+        for (key, value, most) in counts {
+            if !(1..=most).contains(&value) {
+                return Err(SettingsError::Value {
+                    key,
+                    problem: format!("is {value}: it has to be from 1 to {most}"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_engines(&self) -> Result<(), SettingsError> {
+        match (self.engine.log, self.engine.table) {
+            (LogEngine::Kafka, TableEngine::Embedded) => Err(SettingsError::Value {
+                key: "engine.table",
+                problem: "is embedded while engine.log is kafka: the processes that share the log \
+                          would each save to a table of their own; set engine.table to mysql"
+                    .to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the log and the table can be shared with other processes, which `role` needs.
+    ///
+    /// # Errors
+    ///
+    /// The engine that can't be shared.
+    pub fn check_shared(&self, role: &str) -> Result<(), SettingsError> {
+        let alone = |key, other| SettingsError::Value {
+            key,
+            problem: format!(
+                "is embedded, and an embedded one belongs to a single process: `picresize {role}` \
+                 needs {other}, or use `picresize serve`"
+            ),
+        };
+        match self.engine {
+            Engine {
+                log: LogEngine::Embedded,
+                ..
+            } => Err(alone("engine.log", "kafka")),
+            Engine {
+                table: TableEngine::Embedded,
+                ..
+            } => Err(alone("engine.table", "mysql")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Bytes of the largest record of the log: a picture of the largest size, and its headers.
+    pub fn max_record_bytes(&self) -> u64 {
+        self.limits.max_picture_bytes + 64 * 1024
+    }
+
+    /// How long an operation's pictures are kept, unless for ever.
+    pub fn keep(&self) -> Option<Duration> {
+        let hours = self.retention.keep_hours;
+        (hours > 0).then(|| Duration::from_secs(hours.saturating_mul(3600)))
+    }
+
+    /// How long an operation that is gone is remembered.
+    pub fn remember(&self) -> Duration {
+        Duration::from_secs(self.retention.gone_hours.saturating_mul(3600))
     }
 
     /// Bytes of a request's body: a picture of the largest size in base64, and room for the rest.
@@ -313,6 +608,13 @@ mod tests {
             ("[worker]\nconcurrency = \"many\"", "worker.concurrency"),
             ("[worker]\ngroup = \"\"", "worker.group"),
             ("[logs]\nfilter = \"a=b=c\"", "logs.filter"),
+            ("[engine]\nlog = \"rabbit\"", "rabbit"),
+            ("[engine]\nlog = \"kafka\"", "engine.table"),
+            ("[kafka]\npartitions = 0", "kafka.partitions"),
+            ("[kafka]\nreplication = 1", "kafka.min_insync_replicas"),
+            ("[kafka]\nevents_topic = \"\"", "kafka.events_topic"),
+            ("[mysql]\ntls = \"perhaps\"", "perhaps"),
+            ("[events]\nmodel = \"x\"", "events.model"),
             (
                 "[server]\nupload_memory_mib = 1",
                 "server.upload_memory_mib",
