@@ -3,6 +3,7 @@
 //! As many operations are worked on at once as there are cores, each admitted by the memory it is
 //! estimated to need. The next few wait beside them with their pictures loaded.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,7 @@ pub async fn run(
         store: engine.store,
         limits: settings.imaging_limits(),
         max_attempts: settings.worker.max_attempts,
+        keep: settings.keep(),
         name,
         cores: Semaphore::new(running),
         memory_mib: Semaphore::new(memory_mib.min(Semaphore::MAX_PERMITS)),
@@ -71,6 +73,7 @@ pub async fn run(
         jobs: JoinSet::new(),
         most_jobs: running * (1 + WAITING_PER_RUNNING),
         watermark: Watermark::default(),
+        assigned: HashMap::new(),
     };
     worker.consume(&stop).await?;
     worker.drain().await
@@ -82,6 +85,8 @@ struct Worker {
     jobs: JoinSet<(Position, Result<(), Abandoned>)>,
     most_jobs: usize,
     watermark: Watermark,
+    /// Cancelled when the partition goes to another worker.
+    assigned: HashMap<i32, CancellationToken>,
 }
 
 impl Worker {
@@ -116,12 +121,16 @@ impl Worker {
         match received {
             Received::Delivered(position, record) => {
                 self.watermark.delivered(position);
-                let job = Job::new(Arc::clone(&self.workshop), record);
+                let revoked = self.assigned.entry(position.partition).or_default().clone();
+                let job = Job::new(Arc::clone(&self.workshop), position, record, revoked);
                 self.jobs.spawn(async move { (position, job.run().await) });
             }
             Received::Revoked(partitions) => {
                 for partition in partitions {
                     self.watermark.revoked(partition);
+                    if let Some(assigned) = self.assigned.remove(&partition) {
+                        assigned.cancel();
+                    }
                 }
             }
         }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::ApiState;
 use super::problem::{Kind, Problem};
 use super::submission::{Checked, Submission};
-use crate::event::{Event, EventBody};
+use crate::event::{Event, EventBody, Picture};
 use crate::event_log::Topic;
 use crate::operation::{Operation, OperationId, PictureFacts, Status};
 
@@ -149,14 +149,15 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 /// Stores the request durably. From here on it is never lost.
 async fn append(state: &ApiState, id: OperationId, checked: Checked) -> Result<Operation, Problem> {
     let now = Timestamp::now();
-    let operation = Operation::queued(id, checked.request, checked.facts, now);
+    let mut operation = Operation::queued(id, checked.request, checked.facts, now);
     let body = EventBody::Requested {
         request: operation.request.clone(),
         source: operation.source.clone(),
-        picture: checked.picture,
+        picture: Picture::Carried(checked.picture),
     };
     let event = Event::new(id, now, body);
-    state.log.append(Topic::Requests, event.to_record()).await?;
+    let position = state.log.append(Topic::Requests, event.to_record()).await?;
+    operation.position = Some(position);
     // The log has it, so the answer is yes; a worker adds the row if this does not.
     if let Err(error) = state.store.enqueue(&operation).await {
         tracing::warn!(%id, %error, "an accepted operation has no row yet");

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, params};
 use tokio::sync::{OwnedMutexGuard, watch};
 
-use super::{Consumer, EventLog, LogError, Position, Received, Topic};
+use super::{Consumer, Entry, Erased, EventLog, LogError, Position, Reader, Received, Start, Topic};
 use crate::event::Record;
 use crate::sqlite::{Database, DatabaseError};
 
@@ -27,6 +28,7 @@ const MIGRATIONS: &[&str] = &["
         value       BLOB    NOT NULL,
         UNIQUE (topic, position)
     ) STRICT;
+    CREATE INDEX events_by_time ON events (topic, appended_at);
     CREATE TABLE positions (
         consumer_group TEXT    NOT NULL,
         topic          TEXT    NOT NULL,
@@ -115,6 +117,62 @@ impl EventLog for EmbeddedLog {
         }))
     }
 
+    async fn read(&self, topic: Topic, start: &Start) -> Result<Box<dyn Reader>, LogError> {
+        let start = start.clone();
+        let (next, end) = self
+            .database
+            .read(move |connection| {
+                let end = connection
+                    .prepare_cached("SELECT max(position) + 1 FROM events WHERE topic = ?1")?
+                    .query_row([topic.name()], |row| row.get::<_, Option<i64>>(0))?
+                    .unwrap_or(0);
+                Ok((first_offset(connection, topic, &start)?.unwrap_or(end), end))
+            })
+            .await?;
+        Ok(Box::new(EmbeddedReader {
+            database: Arc::clone(&self.database),
+            topic,
+            next,
+            end,
+            total: u64::try_from(end - next).unwrap_or(0),
+        }))
+    }
+
+    async fn erase(&self, topic: Topic, position: Position) -> Result<Erased, LogError> {
+        self.database
+            .write(move |connection| {
+                connection
+                    .prepare_cached(
+                        "UPDATE events SET value = x'' WHERE topic = ?1 AND position = ?2",
+                    )?
+                    .execute(params![topic.name(), position.offset])
+            })
+            .await?;
+        Ok(Erased::Now)
+    }
+
+    async fn trim(&self, before: Timestamp, most: u32) -> Result<u64, LogError> {
+        let removed = self
+            .database
+            .write(move |connection| {
+                // The last event of each topic stays: it holds the place of the next. A request
+                // that no worker has finished stays as well.
+                connection
+                    .prepare_cached(
+                        "DELETE FROM events WHERE id IN (
+                             SELECT id FROM events AS old WHERE appended_at < ?1
+                             AND position < (SELECT max(position) FROM events WHERE topic = old.topic)
+                             AND (topic <> 'picresize.requests' OR position <
+                                  (SELECT min(next) FROM positions WHERE topic = old.topic))
+                             LIMIT ?2
+                         )",
+                    )?
+                    .execute(params![before.as_millisecond(), most])
+            })
+            .await?;
+        Ok(removed as u64)
+    }
+
     async fn ping(&self) -> Result<(), LogError> {
         self.database
             .read(|connection| connection.query_row("SELECT 1", [], |_| Ok(())))
@@ -179,13 +237,9 @@ impl Consumer for EmbeddedConsumer {
                 .database
                 .read(move |connection| read_event(connection, topic, next))
                 .await?;
-            if let Some((offset, record)) = found {
-                self.own().await?.next = offset + 1;
-                let position = Position {
-                    partition: PARTITION,
-                    offset,
-                };
-                return Ok(Received::Delivered(position, record));
+            if let Some(entry) = found {
+                self.own().await?.next = entry.position.offset + 1;
+                return Ok(Received::Delivered(entry.position, entry.record));
             }
             if self.appended.changed().await.is_err() {
                 return Err(DatabaseError::Closed.into());
@@ -209,32 +263,95 @@ impl Consumer for EmbeddedConsumer {
     }
 }
 
+/// Reads up to where the log ended when the reading began.
+#[derive(Debug)]
+struct EmbeddedReader {
+    database: Arc<Database>,
+    topic: Topic,
+    next: i64,
+    end: i64,
+    total: u64,
+}
+
+#[async_trait]
+impl Reader for EmbeddedReader {
+    async fn next(&mut self) -> Result<Option<Entry>, LogError> {
+        if self.next >= self.end {
+            return Ok(None);
+        }
+        let (topic, next) = (self.topic.name(), self.next);
+        let found = self
+            .database
+            .read(move |connection| read_event(connection, topic, next))
+            .await?;
+        let entry = found.filter(|entry| entry.position.offset < self.end);
+        self.next = entry
+            .as_ref()
+            .map_or(self.end, |entry| entry.position.offset + 1);
+        Ok(entry)
+    }
+
+    fn total(&self) -> u64 {
+        self.total
+    }
+}
+
+/// The offset that a reader begins with; none when there is nothing to read.
+fn first_offset(
+    connection: &rusqlite::Connection,
+    topic: Topic,
+    start: &Start,
+) -> rusqlite::Result<Option<i64>> {
+    match start {
+        Start::Beginning => connection
+            .prepare_cached("SELECT min(position) FROM events WHERE topic = ?1")?
+            .query_row([topic.name()], |row| row.get(0)),
+        Start::Time(time) => connection
+            .prepare_cached(
+                "SELECT min(position) FROM events WHERE topic = ?1 AND appended_at >= ?2",
+            )?
+            .query_row(params![topic.name(), time.as_millisecond()], |row| {
+                row.get(0)
+            }),
+        Start::Positions(positions) => Ok(positions
+            .iter()
+            .find(|position| position.partition == PARTITION)
+            .map(|position| position.offset)),
+    }
+}
+
 fn read_event(
     connection: &rusqlite::Connection,
     topic: &str,
     from: i64,
-) -> rusqlite::Result<Option<(i64, Record)>> {
+) -> rusqlite::Result<Option<Entry>> {
     connection
         .prepare_cached(
-            "SELECT position, key, headers, value FROM events
+            "SELECT position, appended_at, key, headers, value FROM events
              WHERE topic = ?1 AND position >= ?2 ORDER BY position LIMIT 1",
         )?
         .query_row(params![topic, from], |row| {
-            let headers: String = row.get(2)?;
-            let headers = serde_json::from_str(&headers).map_err(|error| {
-                rusqlite::Error::FromSqlConversionFailure(
-                    2,
-                    rusqlite::types::Type::Text,
-                    Box::new(error),
-                )
-            })?;
-            let value: Vec<u8> = row.get(3)?;
-            let record = Record {
-                key: row.get(1)?,
-                headers,
-                value: value.into(),
+            let unreadable = |column, kind, error| {
+                rusqlite::Error::FromSqlConversionFailure(column, kind, error)
             };
-            Ok((row.get(0)?, record))
+            let appended_at = Timestamp::from_millisecond(row.get(1)?)
+                .map_err(|error| unreadable(1, Type::Integer, Box::new(error)))?;
+            let headers: String = row.get(3)?;
+            let headers = serde_json::from_str(&headers)
+                .map_err(|error| unreadable(3, Type::Text, Box::new(error)))?;
+            let value: Vec<u8> = row.get(4)?;
+            Ok(Entry {
+                position: Position {
+                    partition: PARTITION,
+                    offset: row.get(0)?,
+                },
+                appended_at,
+                record: Record {
+                    key: row.get(2)?,
+                    headers,
+                    value: value.into(),
+                },
+            })
         })
         .optional()
 }

@@ -1,17 +1,18 @@
 //! One operation, from its event to its row: load, compute, store.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use super::{FIRST_PAUSE, LONGEST_PAUSE};
-use crate::event::{Completed, Event, EventBody, Failed, Record, Started};
-use crate::event_log::{EventLog, Topic};
-use crate::imaging::{self, ENGINE_VERSION, Resized};
-use crate::operation::{Digest, Operation, OperationId, PictureFacts, ResizeRequest};
+use crate::event::{Completed, Event, EventBody, Failed, Picture, Record, Started};
+use crate::event_log::{EventLog, Position, Topic};
+use crate::imaging::{self, ENGINE_VERSION, ImagingError};
+use crate::operation::{Operation, OperationId, ResizeRequest};
 use crate::picture_store::{Begun, FinishedPicture, PictureStore};
 
 const MIB: u64 = 1 << 20;
@@ -22,6 +23,8 @@ pub(super) struct Workshop {
     pub(super) store: Arc<dyn PictureStore>,
     pub(super) limits: imaging::Limits,
     pub(super) max_attempts: u32,
+    /// How long an operation's pictures are kept, unless for ever.
+    pub(super) keep: Option<Duration>,
     /// The worker's name.
     pub(super) name: String,
     pub(super) cores: Semaphore,
@@ -29,40 +32,61 @@ pub(super) struct Workshop {
     pub(super) stop: CancellationToken,
 }
 
-/// The worker was asked to stop while the log or the table did not answer: the event was not
-/// finished and is delivered again.
+/// The event was not finished and is delivered again: the worker was asked to stop while the log
+/// or the table did not answer, or the event went to another worker before it was begun.
 #[derive(Debug)]
 pub(super) struct Abandoned;
 
 /// An event to be handled.
 pub(super) struct Job {
     workshop: Arc<Workshop>,
+    position: Position,
     record: Record,
+    /// Cancelled when the event's partition went to another worker.
+    revoked: CancellationToken,
 }
 
 /// A request, as it came out of its event.
 struct Requested {
     operation: Operation,
-    picture: bytes::Bytes,
+    picture: Bytes,
+    trace_parent: Option<String>,
 }
 
 impl Job {
-    pub(super) fn new(workshop: Arc<Workshop>, record: Record) -> Self {
-        Self { workshop, record }
+    pub(super) fn new(
+        workshop: Arc<Workshop>,
+        position: Position,
+        record: Record,
+        revoked: CancellationToken,
+    ) -> Self {
+        Self {
+            workshop,
+            position,
+            record,
+            revoked,
+        }
     }
 
     /// Handles the event. When this is `Ok` the event is finished, whatever came of it.
     pub(super) async fn run(self) -> Result<(), Abandoned> {
-        let Some(requested) = self.load().await? else {
+        // What was begun is finished even when the event went elsewhere: the table takes one
+        // result. What only waits for its turn is left to the other worker.
+        let waited = tokio::select! {
+            () = self.revoked.cancelled() => return Err(Abandoned),
+            waited = self.wait() => waited?,
+        };
+        let Some((requested, _memory, _core)) = waited else {
             return Ok(());
         };
-        let operation = &requested.operation;
+        let Requested {
+            operation,
+            picture,
+            trace_parent,
+        } = requested;
         let (id, request) = (operation.id, operation.request.clone());
-        let memory_mib = memory_mib(&requested, &self.workshop);
-        let _memory = permits(&self.workshop.memory_mib, memory_mib).await;
-        let _core = permits(&self.workshop.cores, 1).await;
 
-        let attempt = match self.begin(operation).await? {
+        let attempt = match self.begin(&operation).await? {
             Begun::Finished => return Ok(()),
             Begun::Taken => {
                 tracing::warn!(%id, "an event was dropped: its identifier belongs to an earlier request");
@@ -71,54 +95,79 @@ impl Job {
             Begun::Attempt(attempt) => attempt,
         };
         if attempt > self.workshop.max_attempts {
-            return self.give_up(id).await;
+            return self.give_up(id, trace_parent).await;
         }
-        self.announce(
-            id,
-            EventBody::Started(Started {
-                worker: self.workshop.name.clone(),
-                attempt,
-            }),
-        )
-        .await;
+        let body = EventBody::Started(Started {
+            worker: self.workshop.name.clone(),
+            attempt,
+        });
+        self.announce(id, &trace_parent, body).await;
 
         let started = Instant::now();
-        let outcome = compute(requested.picture, request, self.workshop.limits.clone()).await;
+        let outcome = compute(picture, request, self.workshop.limits.clone()).await;
         let elapsed = started.elapsed();
         match outcome {
-            Ok(resized) => {
-                let source = requested.operation.source;
-                let elapsed_milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-                self.complete(id, source, resized, elapsed_milliseconds)
+            Ok(picture) => {
+                let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+                self.complete(&operation, picture, milliseconds, &trace_parent)
                     .await
             }
-            Err(reason) => self.fail(id, &reason).await,
+            Err(reason) => self.fail(id, &reason, &trace_parent).await,
         }
     }
 
-    /// The request that the event carries. What cannot be understood is set aside.
-    async fn load(&self) -> Result<Option<Requested>, Abandoned> {
-        let event = Event::from_record(&self.record).map_err(|error| error.to_string());
-        let reason = match event {
-            Ok(Event {
-                time,
-                operation: id,
-                body:
-                    EventBody::Requested {
-                        request,
-                        source,
-                        picture,
-                    },
-                ..
-            }) => {
-                let operation = Operation::queued(id, request, source, time);
-                return Ok(Some(Requested { operation, picture }));
-            }
-            Ok(_) => "the event is not a request".to_owned(),
-            Err(reason) => reason,
+    /// Loads the request and waits for memory and a core.
+    async fn wait(&self) -> Result<Option<(Requested, Permit<'_>, Permit<'_>)>, Abandoned> {
+        let Some(requested) = self.load().await? else {
+            return Ok(None);
         };
-        self.set_aside(&reason).await?;
-        Ok(None)
+        let memory_mib = memory_mib(&requested, &self.workshop);
+        let memory = permits(&self.workshop.memory_mib, memory_mib).await;
+        let core = permits(&self.workshop.cores, 1).await;
+        Ok(Some((requested, memory, core)))
+    }
+
+    /// The request of the event, and its picture. What cannot be understood is set aside.
+    async fn load(&self) -> Result<Option<Requested>, Abandoned> {
+        let event = match Event::from_record(&self.record) {
+            Ok(event) => event,
+            Err(error) => {
+                self.set_aside(&error.to_string()).await?;
+                return Ok(None);
+            }
+        };
+        let EventBody::Requested {
+            request,
+            source,
+            picture,
+        } = event.body
+        else {
+            self.set_aside("the event is not a request").await?;
+            return Ok(None);
+        };
+        let mut operation = Operation::queued(event.operation, request, source, event.time);
+        operation.position = Some(self.position);
+        operation.expires_at = self.workshop.keep.and_then(|keep| event.time.checked_add(keep).ok());
+        let picture = match picture {
+            Picture::Carried(picture) => picture,
+            Picture::Deposited => {
+                let store = &self.workshop.store;
+                let deposited = self
+                    .persist("loaded", || store.deposited(operation.id))
+                    .await?;
+                let Some(picture) = deposited else {
+                    let reason = "its picture is not in the table any more";
+                    tracing::warn!(id = %operation.id, reason, "an event was dropped");
+                    return Ok(None);
+                };
+                picture
+            }
+        };
+        Ok(Some(Requested {
+            operation,
+            picture,
+            trace_parent: event.trace_parent,
+        }))
     }
 
     async fn begin(&self, operation: &Operation) -> Result<Begun, Abandoned> {
@@ -129,23 +178,13 @@ impl Job {
 
     async fn complete(
         &self,
-        id: OperationId,
-        source: PictureFacts,
-        resized: Resized,
+        operation: &Operation,
+        picture: FinishedPicture,
         elapsed_milliseconds: u64,
+        trace_parent: &Option<String>,
     ) -> Result<(), Abandoned> {
-        let facts = PictureFacts {
-            format: resized.format,
-            width: resized.width,
-            height: resized.height,
-            bytes: resized.bytes.len() as u64,
-            digest: Digest::of(&resized.bytes),
-        };
-        let picture = FinishedPicture {
-            facts: facts.clone(),
-            bytes: resized.bytes.into(),
-            engine: ENGINE_VERSION,
-        };
+        let (id, source) = (operation.id, operation.source.clone());
+        let facts = picture.facts.clone();
         let store = &self.workshop.store;
         self.persist("completed", || {
             store.complete(id, picture.clone(), Timestamp::now())
@@ -164,11 +203,16 @@ impl Job {
             engine: ENGINE_VERSION.to_owned(),
             elapsed_milliseconds,
         });
-        self.announce(id, body).await;
+        self.announce(id, trace_parent, body).await;
         Ok(())
     }
 
-    async fn fail(&self, id: OperationId, reason: &str) -> Result<(), Abandoned> {
+    async fn fail(
+        &self,
+        id: OperationId,
+        reason: &str,
+        trace_parent: &Option<String>,
+    ) -> Result<(), Abandoned> {
         let store = &self.workshop.store;
         self.persist("failed", || {
             store.fail(id, reason, ENGINE_VERSION, Timestamp::now())
@@ -181,16 +225,20 @@ impl Job {
             worker: self.workshop.name.clone(),
             engine: ENGINE_VERSION.to_owned(),
         });
-        self.announce(id, body).await;
+        self.announce(id, trace_parent, body).await;
         Ok(())
     }
 
     /// Fails an operation that ended its worker again and again.
-    async fn give_up(&self, id: OperationId) -> Result<(), Abandoned> {
+    async fn give_up(
+        &self,
+        id: OperationId,
+        trace_parent: Option<String>,
+    ) -> Result<(), Abandoned> {
         let attempts = self.workshop.max_attempts;
         let reason = format!("the picture ended the program that worked on it {attempts} times");
         self.set_aside(&reason).await?;
-        self.fail(id, &reason).await
+        self.fail(id, &reason, &trace_parent).await
     }
 
     /// Puts the event among the dead letters, as it came, with the reason.
@@ -208,8 +256,8 @@ impl Job {
     }
 
     /// Tells what happened. The table has it already, so a log that is away is no reason to wait.
-    async fn announce(&self, id: OperationId, body: EventBody) {
-        let event = Event::new(id, Timestamp::now(), body);
+    async fn announce(&self, id: OperationId, trace_parent: &Option<String>, body: EventBody) {
+        let event = Event::new(id, Timestamp::now(), body).traced(trace_parent.clone());
         let announced = self.workshop.log.append(Topic::Events, event.to_record());
         if let Err(error) = announced.await {
             tracing::warn!(%id, %error, "an event was not announced");
@@ -252,21 +300,30 @@ fn memory_mib(requested: &Requested, workshop: &Workshop) -> u32 {
     u32::try_from(bytes.div_ceil(MIB)).unwrap_or(u32::MAX)
 }
 
-async fn permits(semaphore: &Semaphore, count: u32) -> Option<tokio::sync::SemaphorePermit<'_>> {
+type Permit<'a> = Option<SemaphorePermit<'a>>;
+
+async fn permits(semaphore: &Semaphore, count: u32) -> Permit<'_> {
     // Never closed, so there always is one.
     semaphore.acquire_many(count).await.ok()
 }
 
 /// Resizes on a thread where it blocks nobody. A panic in a codec is this picture's failure.
 async fn compute(
-    picture: bytes::Bytes,
+    picture: Bytes,
     request: ResizeRequest,
     limits: imaging::Limits,
-) -> Result<Resized, String> {
-    let task = tokio::task::spawn_blocking(move || imaging::resize(&picture, &request, &limits));
+) -> Result<FinishedPicture, String> {
+    let task = tokio::task::spawn_blocking(move || {
+        let resized = imaging::resize(&picture, &request, &limits)?;
+        Ok(FinishedPicture {
+            facts: resized.facts(),
+            fingerprint: imaging::fingerprint(&resized.bytes, &limits),
+            bytes: resized.bytes.into(),
+            engine: ENGINE_VERSION,
+        })
+    });
     match task.await {
-        Ok(Ok(resized)) => Ok(resized),
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(made) => made.map_err(|error: ImagingError| error.to_string()),
         Err(_) => Err("the picture cannot be decoded: its codec gave up".to_owned()),
     }
 }
