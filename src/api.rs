@@ -60,9 +60,25 @@ pub async fn serve(
     settings: &Settings,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let app = app(ApiState::new(engine, settings));
+    let app = app(health::routes(engine.clone()), ApiState::new(engine, settings));
     let service = axum::ServiceExt::<Request>::into_make_service(app);
     axum::serve(listener, service)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+}
+
+/// Serves health and readiness alone, for a process that has no other HTTP side, until `stop`.
+///
+/// # Errors
+///
+/// The listener failed.
+pub async fn serve_health(
+    listener: TcpListener,
+    engine: Engine,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let app = health::routes(engine).fallback(no_such_path);
+    axum::serve(listener, app)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
 }
@@ -108,24 +124,23 @@ impl ApiState {
     }
 }
 
-fn app(state: ApiState) -> NormalizePath<Router> {
+fn app(health: Router, state: ApiState) -> NormalizePath<Router> {
     let router = Router::new()
         .route("/", get(page::page))
         .route("/result", get(page::page))
         .route("/assets/{name}", get(page::asset))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
         .route("/api", axum::routing::post(operations::accept))
         .route("/api/{id}", get(operations::fetch))
         .route("/api/{id}/status", get(operations::status))
+        .with_state(Arc::new(state))
+        .merge(health)
         .fallback(no_such_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(SetResponseHeaderLayer::if_not_present(
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
-        ))
-        .with_state(Arc::new(state));
+        ));
     // Around the router, since it changes which route is found.
     NormalizePathLayer::trim_trailing_slash().layer(router)
 }

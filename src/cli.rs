@@ -7,8 +7,13 @@ use clap::{Parser, Subcommand};
 
 use crate::settings::{Settings, SettingsError};
 
+mod api;
+mod health;
+mod migrate;
 mod resize;
+mod roles;
 mod serve;
+mod worker;
 
 /// Resizes pictures: as a service, or right here.
 ///
@@ -26,11 +31,17 @@ Examples:
   picresize serve
       Everything in one process, at http://127.0.0.1:8000, with its data in ./picresize-data
   picresize resize photo.jpg small.webp --width 512
-      One picture, without a server";
+      One picture, without a server
+  picresize migrate && picresize api & picresize worker
+      The roles apart, on Kafka and MySQL (engine.log, engine.table)";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    Api(api::Api),
+    Worker(worker::Worker),
+    Migrate(migrate::Migrate),
+    Health(health::Health),
     Resize(Box<resize::Resize>),
 }
 
@@ -54,6 +65,10 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let outcome = match self.command {
             Command::Serve(command) => command.run(),
+            Command::Api(command) => command.run(),
+            Command::Worker(command) => command.run(),
+            Command::Migrate(command) => command.run(),
+            Command::Health(command) => command.run(),
             Command::Resize(command) => command.run(),
         };
         match outcome {

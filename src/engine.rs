@@ -1,14 +1,21 @@
-//! Opens the log and the table that the settings name.
+//! Opens the log and the table that the settings name, and prepares them.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::event_log::embedded::EmbeddedLog;
+use crate::event_log::kafka::{KafkaLog, KafkaOptions, TopicOptions};
 use crate::event_log::{EventLog, LogError};
 use crate::picture_store::embedded::EmbeddedStore;
+use crate::picture_store::mysql::{MysqlOptions, MysqlStore};
 use crate::picture_store::{PictureStore, StoreError};
-use crate::settings::Settings;
+use crate::settings::{LogEngine, Settings, TableEngine};
+
+/// The pause after the log or the table did not answer at the start, doubled up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// An open log and table, ready to be shared.
 #[derive(Clone, Debug)]
@@ -16,7 +23,7 @@ pub struct Engine {
     pub log: Arc<dyn EventLog>,
     pub store: Arc<dyn PictureStore>,
     /// Held as long as anyone uses the folder.
-    _folder: Arc<DataFolder>,
+    _folder: Option<Arc<DataFolder>>,
 }
 
 /// Why the engine can't be opened; each says what to do.
@@ -38,19 +45,129 @@ pub enum EngineError {
     Store(#[from] StoreError),
 }
 
+impl EngineError {
+    /// Whether it can heal by itself: a server does not answer.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Log(LogError::Unavailable(_)) | Self::Store(StoreError::Unavailable(_))
+        )
+    }
+}
+
 impl Engine {
-    /// Opens what the settings name, making what is missing.
+    /// Opens what the settings name. Embedded files are made when they are missing.
     ///
     /// # Errors
     ///
     /// See [`EngineError`].
-    pub fn open(settings: &Settings) -> Result<Self, EngineError> {
-        let folder = DataFolder::own(&settings.data.folder)?;
+    pub async fn open(settings: &Settings) -> Result<Self, EngineError> {
+        let embedded = settings.engine.log == LogEngine::Embedded
+            || settings.engine.table == TableEngine::Embedded;
+        let folder = if embedded {
+            Some(Arc::new(DataFolder::own(&settings.data.folder)?))
+        } else {
+            None
+        };
         Ok(Self {
-            log: Arc::new(EmbeddedLog::open(&folder.path.join("log.sqlite"))?),
-            store: Arc::new(EmbeddedStore::open(&folder.path.join("pictures.sqlite"))?),
-            _folder: Arc::new(folder),
+            log: open_log(settings).await?,
+            store: open_store(settings).await?,
+            _folder: folder,
         })
+    }
+
+    /// As [`open`](Self::open), but waits for servers that do not answer yet.
+    ///
+    /// # Errors
+    ///
+    /// What waiting does not heal.
+    pub async fn open_patiently(settings: &Settings) -> Result<Self, EngineError> {
+        patiently(|| Self::open(settings)).await
+    }
+
+    /// Makes or alters what the log and the table need, waiting for servers that do not answer
+    /// yet. Returns what was done and what was already right, a line each.
+    ///
+    /// # Errors
+    ///
+    /// What waiting does not heal.
+    pub async fn migrate(settings: &Settings) -> Result<Vec<String>, EngineError> {
+        let mut report = Vec::new();
+        match settings.engine.table {
+            TableEngine::Embedded => report.push("table: embedded, made by `serve`".to_owned()),
+            TableEngine::Mysql => {
+                let options = mysql_options(settings, true);
+                report.extend(patiently(async || Ok(MysqlStore::migrate(&options).await?)).await?);
+            }
+        }
+        match settings.engine.log {
+            LogEngine::Embedded => report.push("log: embedded, made by `serve`".to_owned()),
+            LogEngine::Kafka => {
+                let options = kafka_options(settings);
+                let topics = TopicOptions {
+                    partitions: settings.kafka.partitions,
+                    replication: settings.kafka.replication,
+                    min_insync_replicas: settings.kafka.min_insync_replicas,
+                    retention: Duration::from_secs(
+                        settings.kafka.retention_hours.saturating_mul(3600),
+                    ),
+                };
+                report.extend(
+                    patiently(async || Ok(KafkaLog::migrate(&options, topics).await?)).await?,
+                );
+            }
+        }
+        Ok(report)
+    }
+}
+
+async fn open_log(settings: &Settings) -> Result<Arc<dyn EventLog>, LogError> {
+    Ok(match settings.engine.log {
+        LogEngine::Embedded => {
+            let path = settings.data.folder.join("log.sqlite");
+            Arc::new(EmbeddedLog::open(&path)?)
+        }
+        LogEngine::Kafka => Arc::new(KafkaLog::open(kafka_options(settings)).await?),
+    })
+}
+
+async fn open_store(settings: &Settings) -> Result<Arc<dyn PictureStore>, StoreError> {
+    Ok(match settings.engine.table {
+        TableEngine::Embedded => {
+            let path = settings.data.folder.join("pictures.sqlite");
+            Arc::new(EmbeddedStore::open(&path)?)
+        }
+        TableEngine::Mysql => Arc::new(MysqlStore::open(mysql_options(settings, false)).await?),
+    })
+}
+
+/// Tries until it succeeds or fails for good.
+async fn patiently<T>(
+    mut attempt: impl AsyncFnMut() -> Result<T, EngineError>,
+) -> Result<T, EngineError> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match attempt().await {
+            Err(error) if error.is_passing() => {
+                tracing::warn!(%error, "waiting; trying again");
+            }
+            ended => return ended,
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn kafka_options(settings: &Settings) -> KafkaOptions {
+    let kafka = &settings.kafka;
+    KafkaOptions {
+        bootstrap_servers: kafka.bootstrap_servers.clone(),
+        requests_topic: kafka.requests_topic.clone(),
+        events_topic: kafka.events_topic.clone(),
+        dead_letters_topic: kafka.dead_letters_topic.clone(),
+        max_record_bytes: settings.max_record_bytes(),
+        prefetch_bytes: kafka.prefetch_mib.saturating_mul(1 << 20),
+        properties: kafka.properties.clone(),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::event::Record;
 pub use crate::operation::EventPosition as Position;
 
 pub mod embedded;
+pub mod kafka;
 
 /// A named stream of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,7 +27,10 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// The topic's name in the log.
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Requests, Self::Events, Self::DeadLetters];
+
+    /// The topic's usual name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Requests => "picresize.requests",
@@ -87,6 +91,9 @@ pub enum LogError {
     /// It can't be reached or written now; later it may.
     #[error("the event log is not available: {0}")]
     Unavailable(Box<dyn std::error::Error + Send + Sync>),
+    /// It is not set up as this program needs it, which waiting does not heal.
+    #[error("{0}")]
+    Misconfigured(String),
     /// The record is larger than the log takes.
     #[error("the event has {bytes} bytes, the log takes {limit} at most")]
     TooLarge { bytes: u64, limit: u64 },

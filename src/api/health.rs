@@ -1,28 +1,36 @@
 //! Whether the process lives, and whether it can do its work.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::ApiState;
 use super::problem::{Kind, Problem};
+use crate::engine::Engine;
 
 /// How long the log and the table have to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The two paths.
+pub(super) fn routes(engine: Engine) -> Router {
+    Router::new()
+        .route("/healthz", get(alive))
+        .route("/readyz", get(ready))
+        .with_state(engine)
+}
+
 /// `GET /healthz`
-pub(super) async fn alive() -> Json<Value> {
+async fn alive() -> Json<Value> {
     Json(json!({"status": "alive"}))
 }
 
 /// `GET /readyz`
-pub(super) async fn ready(State(state): State<Arc<ApiState>>) -> Result<Json<Value>, Problem> {
+async fn ready(State(engine): State<Engine>) -> Result<Json<Value>, Problem> {
     let (log, store) = tokio::join!(
-        tokio::time::timeout(PATIENCE, state.log.ping()),
-        tokio::time::timeout(PATIENCE, state.store.ping()),
+        tokio::time::timeout(PATIENCE, engine.log.ping()),
+        tokio::time::timeout(PATIENCE, engine.store.ping()),
     );
     let mut silent = Vec::new();
     if !matches!(log, Ok(Ok(()))) {

@@ -186,6 +186,10 @@ impl From<LogError> for Problem {
                 &error,
                 "the request could not be stored; nothing was accepted, please try again",
             ),
+            LogError::Misconfigured(_) => Self::unavailable(
+                &error,
+                "the event log is not set up; nothing was accepted, please try again later",
+            ),
             LogError::TooLarge { .. } => Self::new(Kind::BodyTooLarge, error.to_string()),
         }
     }
@@ -197,6 +201,10 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable(_) => Self::unavailable(
                 &error,
                 "the picture table does not answer, please try again",
+            ),
+            StoreError::Misconfigured(_) => Self::unavailable(
+                &error,
+                "the picture table is not set up, please try again later",
             ),
             StoreError::Corrupt { .. } => Self::internal(&error),
         }

@@ -95,8 +95,14 @@ const MODULE_ONLY_IN: &[(&str, &[&str])] = &[
 
 /// Libraries that stay in one place.
 const CRATE_ONLY_IN: &[(&str, &[&str])] = &[
-    ("rdkafka", &["src/event_log/kafka.rs"]),
-    ("mysql_async", &["src/picture_store/mysql.rs"]),
+    (
+        "rdkafka",
+        &["src/event_log/kafka.rs", "src/event_log/kafka/"],
+    ),
+    (
+        "mysql_async",
+        &["src/picture_store/mysql.rs", "src/picture_store/mysql/"],
+    ),
     (
         "rusqlite",
         &[

@@ -40,7 +40,7 @@ impl TestServer {
         settings.data.folder = folder.path().join("data");
         change(&mut settings);
         settings.check().unwrap();
-        let engine = Engine::open(&settings).unwrap();
+        let engine = Engine::open(&settings).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();

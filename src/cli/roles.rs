@@ -1,0 +1,134 @@
+//! Runs one role or several in this process, until a stop signal.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Engine;
+use crate::settings::Settings;
+use crate::{api, lifecycle, telemetry, worker};
+
+/// What this process is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Roles {
+    All,
+    Api,
+    Worker,
+}
+
+/// Checks the settings, starts logging and runs the roles to their end.
+pub(super) fn run(settings: Settings, roles: Roles) -> Result<ExitCode> {
+    settings.check()?;
+    match roles {
+        Roles::All => {}
+        Roles::Api => settings.check_shared("api")?,
+        Roles::Worker => settings.check_shared("worker")?,
+    }
+    telemetry::start(&settings.logs.filter)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(run_roles(settings, roles));
+    // A picture that is still being resized is not waited for: it is done after the next start.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn run_roles(settings: Settings, roles: Roles) -> Result<ExitCode> {
+    let stop = lifecycle::stop_on_signal()?;
+    // Bound first, so that a port that is taken shows before anything is waited for.
+    let listener = match roles {
+        Roles::All | Roles::Api => {
+            bind(settings.server.listen, "server.listen, --listen").await?
+        }
+        Roles::Worker => {
+            bind(settings.worker.admin_listen, "worker.admin_listen, --admin-listen").await?
+        }
+    };
+    let engine = tokio::select! {
+        engine = Engine::open_patiently(&settings) => engine?,
+        () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
+    };
+    let url = format!("http://{}", listener.local_addr()?);
+    let mut running = JoinSet::new();
+    match roles {
+        Roles::All | Roles::Api => {
+            println!("picresize is ready at {url}");
+            let (engine, settings, stop) = (engine.clone(), settings.clone(), stop.clone());
+            running.spawn(async move {
+                api::serve(listener, engine, &settings, stop)
+                    .await
+                    .context("the HTTP side ended")
+            });
+        }
+        Roles::Worker => {
+            println!("picresize worker is ready; its health is at {url}/readyz");
+            let (engine, stop) = (engine.clone(), stop.clone());
+            running.spawn(async move {
+                api::serve_health(listener, engine, stop)
+                    .await
+                    .context("the admin side ended")
+            });
+        }
+    }
+    if roles != Roles::Api {
+        let (settings, stop) = (settings.clone(), stop.clone());
+        running.spawn(async move {
+            worker::run(engine, &settings, worker_name(), stop)
+                .await
+                .context("the worker ended")
+        });
+    }
+    finish(running, &settings, &stop).await
+}
+
+async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen at {address} ({setting})"))
+}
+
+/// Waits for the stop signal, then for what was begun, within the grace period.
+async fn finish(
+    mut running: JoinSet<Result<()>>,
+    settings: &Settings,
+    stop: &CancellationToken,
+) -> Result<ExitCode> {
+    // A role that ends unasked takes the process with it: half a service helps nobody.
+    let ended = tokio::select! {
+        () = stop.cancelled() => None,
+        ended = running.join_next() => ended,
+    };
+    stop.cancel();
+    if let Some(ended) = ended {
+        ended??;
+    }
+    let drained = tokio::time::timeout(settings.grace(), async {
+        while let Some(ended) = running.join_next().await {
+            ended??;
+        }
+        anyhow::Ok(())
+    });
+    match drained.await {
+        Ok(outcome) => outcome?,
+        Err(_) => tracing::warn!(
+            seconds = settings.lifecycle.grace_seconds,
+            "not everything was finished in time; the rest is delivered again"
+        ),
+    }
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Names this worker in the table: the host and the process.
+fn worker_name() -> String {
+    let host = ["HOSTNAME", "COMPUTERNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok())
+        .unwrap_or_else(|| "localhost".to_owned());
+    format!("{host}-{}", std::process::id())
+}

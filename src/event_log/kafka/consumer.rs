@@ -1,0 +1,202 @@
+//! A member of a consumer group.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{
+    BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, StreamConsumer,
+};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tokio::sync::mpsc;
+
+use super::{Complaints, Explains, KafkaOptions, blocking, position, record};
+use crate::event_log::{Consumer, LogError, Position, Received};
+
+/// A worker that is not heard of for so long loses its partitions.
+const SESSION_MILLISECONDS: &str = "15000";
+const HEARTBEAT_MILLISECONDS: &str = "3000";
+/// A worker that takes no event for so long loses its partitions, too: longer than any picture.
+const POLL_MILLISECONDS: &str = "900000";
+/// librdkafka wants answers to be allowed a little more than the records they hold.
+const ANSWER_OVERHEAD_BYTES: u64 = 1 << 20;
+
+pub(super) struct GroupMember {
+    options: Arc<KafkaOptions>,
+    topic: String,
+    group: String,
+    membership: Membership,
+    /// The least offset that may be committed: it only grows while the partition is held.
+    floor: HashMap<i32, i64>,
+}
+
+struct Membership {
+    consumer: Arc<StreamConsumer<Group>>,
+    revoked: mpsc::UnboundedReceiver<Vec<i32>>,
+}
+
+impl fmt::Debug for GroupMember {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupMember")
+            .field("topic", &self.topic)
+            .field("group", &self.group)
+            .finish_non_exhaustive()
+    }
+}
+
+impl GroupMember {
+    pub(super) fn join(
+        options: Arc<KafkaOptions>,
+        topic: String,
+        group: &str,
+    ) -> Result<Self, LogError> {
+        let membership = Membership::new(&options, &topic, group)?;
+        Ok(Self {
+            options,
+            topic,
+            group: group.to_owned(),
+            membership,
+            floor: HashMap::new(),
+        })
+    }
+
+    /// A client that met a fatal error does nothing any more: a new one takes its place.
+    fn join_again(&mut self) -> Result<Received, LogError> {
+        self.membership = Membership::new(&self.options, &self.topic, &self.group)?;
+        Ok(self.gave_up(self.floor.keys().copied().collect()))
+    }
+
+    fn gave_up(&mut self, partitions: Vec<i32>) -> Received {
+        for partition in &partitions {
+            self.floor.remove(partition);
+        }
+        Received::Revoked(partitions)
+    }
+}
+
+impl Membership {
+    fn new(options: &KafkaOptions, topic: &str, group: &str) -> Result<Self, LogError> {
+        let (sender, revoked) = mpsc::unbounded_channel();
+        let context = Group {
+            complaints: Complaints::default(),
+            revoked: sender,
+        };
+        let consumer: StreamConsumer<Group> = fetching(options)?
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", SESSION_MILLISECONDS)
+            .set("heartbeat.interval.ms", HEARTBEAT_MILLISECONDS)
+            .set("max.poll.interval.ms", POLL_MILLISECONDS)
+            .create_with_context(context)?;
+        consumer.subscribe(&[topic])?;
+        Ok(Self {
+            consumer: Arc::new(consumer),
+            revoked,
+        })
+    }
+}
+
+/// How records are fetched: the largest fits, and what waits is bounded by bytes.
+pub(super) fn fetching(
+    options: &KafkaOptions,
+) -> Result<rdkafka::config::ClientConfig, LogError> {
+    let fetch = options.prefetch_bytes.max(options.max_record_bytes);
+    let answer = (fetch + ANSWER_OVERHEAD_BYTES).max(100_000_000);
+    let mut config = options.client()?;
+    config
+        .set("fetch.message.max.bytes", options.max_record_bytes.to_string())
+        .set("fetch.max.bytes", fetch.to_string())
+        .set("receive.message.max.bytes", answer.to_string())
+        .set(
+            "queued.max.messages.kbytes",
+            (options.prefetch_bytes / 1024).max(1).to_string(),
+        );
+    Ok(config)
+}
+
+#[async_trait]
+impl Consumer for GroupMember {
+    async fn receive(&mut self) -> Result<Received, LogError> {
+        let Membership { consumer, revoked } = &mut self.membership;
+        let received = tokio::select! {
+            // What was lost is told before anything else is delivered.
+            biased;
+            Some(partitions) = revoked.recv() => Err(partitions),
+            message = consumer.recv() => Ok(message.map(|message| {
+                let position = position(&message);
+                (position, record(&message))
+            })),
+        };
+        match received {
+            Err(partitions) => Ok(self.gave_up(partitions)),
+            Ok(Ok((position, record))) => {
+                self.floor.entry(position.partition).or_insert(position.offset);
+                Ok(Received::Delivered(position, record))
+            }
+            Ok(Err(error)) if self.membership.consumer.client().fatal_error().is_some() => {
+                tracing::error!(%error, "the Kafka consumer has to be made anew");
+                self.join_again()
+            }
+            Ok(Err(error)) => Err(self.membership.consumer.context().complaints.explain(error)),
+        }
+    }
+
+    async fn commit(&mut self, next: Position) -> Result<(), LogError> {
+        let floor = self.floor.entry(next.partition).or_insert(next.offset);
+        if next.offset < *floor {
+            return Ok(());
+        }
+        *floor = next.offset;
+        let mut offsets = TopicPartitionList::new();
+        offsets
+            .add_partition_offset(&self.topic, next.partition, Offset::Offset(next.offset))
+            .map_err(LogError::from)?;
+        let consumer = Arc::clone(&self.membership.consumer);
+        blocking(move || {
+            consumer
+                .commit(&offsets, CommitMode::Sync)
+                .map_err(|error| consumer.context().complaints.explain(error))
+        })
+        .await
+    }
+}
+
+/// Tells the member which partitions it lost.
+struct Group {
+    complaints: Complaints,
+    revoked: mpsc::UnboundedSender<Vec<i32>>,
+}
+
+impl ClientContext for Group {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.complaints.error(error, reason);
+    }
+}
+
+impl ConsumerContext for Group {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let numbers = |partitions: &TopicPartitionList| -> Vec<i32> {
+            let elements = partitions.elements();
+            elements.iter().map(|element| element.partition()).collect()
+        };
+        match rebalance {
+            Rebalance::Assign(partitions) if partitions.count() > 0 => {
+                tracing::info!(partitions = ?numbers(partitions), "assigned");
+            }
+            Rebalance::Revoke(partitions) if partitions.count() > 0 => {
+                let partitions = numbers(partitions);
+                tracing::info!(?partitions, "revoked");
+                // A member that is gone needs no news.
+                let _ = self.revoked.send(partitions);
+            }
+            Rebalance::Error(error) => tracing::warn!(%error, "a rebalance failed"),
+            _ => {}
+        }
+    }
+}

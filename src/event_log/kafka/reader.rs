@@ -1,0 +1,147 @@
+//! Reads a topic once, as a member of no group.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::consumer::fetching;
+use super::{Complaints, Explains, KafkaOptions, QUESTION, blocking, entry, partitions};
+use crate::event_log::{Entry, LogError, Position, Reader, Start, Topic};
+
+/// How long the brokers may take for the next record.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) struct RangeReader {
+    consumer: StreamConsumer<Complaints>,
+    /// The offset before which each partition is still to be read.
+    ends: HashMap<i32, i64>,
+    total: u64,
+}
+
+impl fmt::Debug for RangeReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RangeReader")
+            .field("ends", &self.ends)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RangeReader {
+    pub(super) async fn open(
+        options: &KafkaOptions,
+        topic: Topic,
+        start: Start,
+    ) -> Result<Self, LogError> {
+        let topic = options.topic(topic).to_owned();
+        let consumer: StreamConsumer<Complaints> = fetching(options)?
+            // Asked for by librdkafka; nothing is ever committed to it.
+            .set("group.id", "picresize-reader")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
+            .set("auto.offset.reset", "earliest")
+            .create_with_context(Complaints::default())?;
+        blocking(move || Self::assign(consumer, &topic, &start)).await
+    }
+
+    fn assign(
+        consumer: StreamConsumer<Complaints>,
+        topic: &str,
+        start: &Start,
+    ) -> Result<Self, LogError> {
+        let explain = |error| consumer.context().explain(error);
+        let mut assignment = TopicPartitionList::new();
+        let mut ends = HashMap::new();
+        let mut total = 0;
+        for partition in partitions(consumer.client(), topic)? {
+            let (low, high) = consumer
+                .fetch_watermarks(topic, partition, QUESTION)
+                .map_err(explain)?;
+            let first = match start {
+                Start::Beginning => Some(low),
+                Start::Time(time) => {
+                    let milliseconds = time.as_millisecond();
+                    first_since(&consumer, topic, partition, milliseconds).map_err(explain)?
+                }
+                Start::Positions(positions) => positions
+                    .iter()
+                    .find(|position: &&Position| position.partition == partition)
+                    .map(|position| position.offset.max(low)),
+            };
+            let Some(first) = first.filter(|first| *first < high) else {
+                continue;
+            };
+            assignment
+                .add_partition_offset(topic, partition, Offset::Offset(first))
+                .map_err(explain)?;
+            ends.insert(partition, high);
+            total += u64::try_from(high - first).unwrap_or(0);
+        }
+        consumer.assign(&assignment).map_err(explain)?;
+        Ok(Self {
+            consumer,
+            ends,
+            total,
+        })
+    }
+}
+
+/// The first offset of a partition that was appended at this time or later.
+fn first_since(
+    consumer: &StreamConsumer<Complaints>,
+    topic: &str,
+    partition: i32,
+    milliseconds: i64,
+) -> Result<Option<i64>, KafkaError> {
+    let mut times = TopicPartitionList::new();
+    times.add_partition_offset(topic, partition, Offset::Offset(milliseconds))?;
+    let found = consumer.offsets_for_times(times, QUESTION)?;
+    let offset = found
+        .find_partition(topic, partition)
+        .map(|element| element.offset());
+    Ok(match offset {
+        Some(Offset::Offset(offset)) => Some(offset),
+        _ => None,
+    })
+}
+
+#[async_trait]
+impl Reader for RangeReader {
+    async fn next(&mut self) -> Result<Option<Entry>, LogError> {
+        while !self.ends.is_empty() {
+            let received = tokio::time::timeout(PATIENCE, self.consumer.recv()).await;
+            let Ok(received) = received else {
+                let reason = format!("no record came within {} seconds", PATIENCE.as_secs());
+                return Err(LogError::Unavailable(reason.into()));
+            };
+            let entry = match received {
+                Ok(message) => entry(&message),
+                Err(KafkaError::PartitionEOF(partition)) => {
+                    self.ends.remove(&partition);
+                    continue;
+                }
+                Err(error) => return Err(self.consumer.context().explain(error)),
+            };
+            let Position { partition, offset } = entry.position;
+            let Some(end) = self.ends.get(&partition).copied() else {
+                continue;
+            };
+            if offset + 1 >= end {
+                self.ends.remove(&partition);
+            }
+            if offset < end {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
+    }
+
+    fn total(&self) -> u64 {
+        self.total
+    }
+}
