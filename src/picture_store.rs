@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::operation::{Digest, Fingerprint, Operation, OperationId, PictureFacts, ResizeRequest};
 
 pub mod embedded;
+mod row;
 
 /// Why the table did not do as asked.
 #[derive(Debug, thiserror::Error)]

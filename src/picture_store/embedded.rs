@@ -1,20 +1,22 @@
 //! The picture table in a SQLite file.
 
+use std::cmp::Reverse;
 use std::path::Path;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::{Begun, FinishedPicture, PictureStore, StoreError};
-use crate::operation::{Format, Operation, OperationId, PictureFacts, ResizeRequest, Status};
+use super::row::{self, Columns, STORY};
+use super::{Begun, FinishedPicture, Page, PictureStore, StoreError};
+use crate::operation::{Digest, Fingerprint, Operation, OperationId, ResizeRequest};
 use crate::sqlite::{Database, DatabaseError};
 
 const MIGRATIONS: &[&str] = &["
     CREATE TABLE pictures (
         id            TEXT    NOT NULL PRIMARY KEY,
-        status        TEXT    NOT NULL, -- queued, processing, done or failed
+        status        TEXT    NOT NULL, -- queued, processing, done, failed, expired or erased
         request       TEXT    NOT NULL, -- JSON: [[option, value], …]
         source_format TEXT    NOT NULL,
         source_width  INTEGER NOT NULL,
@@ -26,22 +28,31 @@ const MIGRATIONS: &[&str] = &["
         result_height INTEGER,
         result_bytes  INTEGER,
         result_digest TEXT,
+        fingerprint   INTEGER,          -- the result's perceptual hash: 64 bits, and four times 16
+        band0         INTEGER GENERATED ALWAYS AS (fingerprint       & 65535) VIRTUAL,
+        band1         INTEGER GENERATED ALWAYS AS (fingerprint >> 16 & 65535) VIRTUAL,
+        band2         INTEGER GENERATED ALWAYS AS (fingerprint >> 32 & 65535) VIRTUAL,
+        band3         INTEGER GENERATED ALWAYS AS (fingerprint >> 48 & 65535) VIRTUAL,
         failure       TEXT,
         attempts      INTEGER NOT NULL DEFAULT 0,
         worker        TEXT,
         engine        TEXT,
+        position      TEXT,             -- of the request in the log: partition:offset
         queued_at     INTEGER NOT NULL, -- milliseconds since 1970
         started_at    INTEGER,
         finished_at   INTEGER,
+        expires_at    INTEGER,
+        source        BLOB,             -- the picture, when the event only refers to it
         result        BLOB
     ) STRICT;
+    CREATE INDEX pictures_source ON pictures (source_digest, queued_at);
+    CREATE INDEX pictures_result ON pictures (result_digest, queued_at);
+    CREATE INDEX pictures_expiry ON pictures (status, expires_at);
+    CREATE INDEX pictures_band0 ON pictures (band0, fingerprint, queued_at);
+    CREATE INDEX pictures_band1 ON pictures (band1, fingerprint, queued_at);
+    CREATE INDEX pictures_band2 ON pictures (band2, fingerprint, queued_at);
+    CREATE INDEX pictures_band3 ON pictures (band3, fingerprint, queued_at);
 "];
-
-/// The columns of a row's story, in the order in which [`operation`] reads them.
-const STORY: &str = "id, status, request,
-    source_format, source_width, source_height, source_bytes, source_digest,
-    result_format, result_width, result_height, result_bytes, result_digest,
-    failure, attempts, worker, engine, queued_at, started_at, finished_at";
 
 /// A picture table in a SQLite file.
 #[derive(Debug)]
@@ -60,6 +71,36 @@ impl EmbeddedStore {
             database: Database::open(path, MIGRATIONS)?,
         })
     }
+
+    /// Runs one statement; returns how many rows it changed.
+    async fn execute<P>(&self, sql: &'static str, parameters: P) -> Result<usize, StoreError>
+    where
+        P: rusqlite::Params + Send + 'static,
+    {
+        let changed = self
+            .database
+            .write(move |connection| connection.prepare_cached(sql)?.execute(parameters))
+            .await?;
+        Ok(changed)
+    }
+
+    /// The picture in one column of an operation's row.
+    async fn picture(
+        &self,
+        sql: &'static str,
+        id: OperationId,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let bytes = self
+            .database
+            .read(move |connection| {
+                connection
+                    .prepare_cached(sql)?
+                    .query_row([id.to_string()], |row| row.get::<_, Option<Vec<u8>>>(0))
+                    .optional()
+            })
+            .await?;
+        Ok(bytes.flatten().map(Bytes::from))
+    }
 }
 
 impl From<DatabaseError> for StoreError {
@@ -73,7 +114,7 @@ impl PictureStore for EmbeddedStore {
     async fn enqueue(&self, operation: &Operation) -> Result<(), StoreError> {
         let operation = operation.clone();
         self.database
-            .write(move |connection| insert(connection, &operation))
+            .write(move |connection| insert(connection, &operation, None))
             .await?;
         Ok(())
     }
@@ -87,7 +128,7 @@ impl PictureStore for EmbeddedStore {
         let (asked, worker) = (operation.clone(), worker.to_owned());
         self.database
             .write(move |connection| {
-                insert(connection, &asked)?;
+                insert(connection, &asked, None)?;
                 match find(connection, asked.id)? {
                     Some(Ok(row)) if !row.asks_the_same_as(&asked) => return Ok(Ok(Begun::Taken)),
                     Some(Ok(row)) if row.status.is_final() => return Ok(Ok(Begun::Finished)),
@@ -98,11 +139,18 @@ impl PictureStore for EmbeddedStore {
                     .prepare_cached(
                         "UPDATE pictures
                          SET status = 'processing', attempts = attempts + 1, worker = ?2,
-                             started_at = ?3
+                             started_at = ?3, position = COALESCE(position, ?4),
+                             expires_at = COALESCE(expires_at, ?5)
                          WHERE id = ?1 RETURNING attempts",
                     )?
                     .query_row(
-                        params![asked.id.to_string(), worker, now.as_millisecond()],
+                        params![
+                            asked.id.to_string(),
+                            worker,
+                            now.as_millisecond(),
+                            asked.position.map(|position| position.to_string()),
+                            asked.expires_at.map(Timestamp::as_millisecond),
+                        ],
                         |row| Ok(Ok(Begun::Attempt(row.get(0)?))),
                     )
             })
@@ -115,28 +163,16 @@ impl PictureStore for EmbeddedStore {
         picture: FinishedPicture,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let facts = picture.facts;
         self.database
             .write(move |connection| {
-                connection
-                    .prepare_cached(
-                        "UPDATE pictures
-                         SET status = 'done', result_format = ?2, result_width = ?3,
-                             result_height = ?4, result_bytes = ?5, result_digest = ?6,
-                             engine = ?7, finished_at = ?8, result = ?9
-                         WHERE id = ?1 AND status NOT IN ('done', 'failed')",
-                    )?
-                    .execute(params![
-                        id.to_string(),
-                        facts.format.name(),
-                        facts.width,
-                        facts.height,
-                        facts.bytes.cast_signed(),
-                        facts.digest.to_string(),
-                        picture.engine,
-                        now.as_millisecond(),
-                        &picture.bytes[..],
-                    ])
+                put_result(
+                    connection,
+                    id,
+                    "'queued', 'processing'",
+                    None,
+                    &picture,
+                    now,
+                )
             })
             .await?;
         Ok(())
@@ -149,23 +185,18 @@ impl PictureStore for EmbeddedStore {
         engine: &'static str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let reason = reason.to_owned();
-        self.database
-            .write(move |connection| {
-                connection
-                    .prepare_cached(
-                        "UPDATE pictures
-                         SET status = 'failed', failure = ?2, engine = ?3, finished_at = ?4
-                         WHERE id = ?1 AND status NOT IN ('done', 'failed')",
-                    )?
-                    .execute(params![
-                        id.to_string(),
-                        reason,
-                        engine,
-                        now.as_millisecond()
-                    ])
-            })
-            .await?;
+        self.execute(
+            "UPDATE pictures
+             SET status = 'failed', failure = ?2, engine = ?3, finished_at = ?4
+             WHERE id = ?1 AND status IN ('queued', 'processing')",
+            (
+                id.to_string(),
+                reason.to_owned(),
+                engine,
+                now.as_millisecond(),
+            ),
+        )
+        .await?;
         Ok(())
     }
 
@@ -178,16 +209,179 @@ impl PictureStore for EmbeddedStore {
     }
 
     async fn result(&self, id: OperationId) -> Result<Option<Bytes>, StoreError> {
-        let bytes = self
+        self.picture("SELECT result FROM pictures WHERE id = ?1", id)
+            .await
+    }
+
+    async fn deposit(&self, operation: &Operation, picture: Bytes) -> Result<(), StoreError> {
+        let operation = operation.clone();
+        self.database
+            .write(move |connection| insert(connection, &operation, Some(&picture)))
+            .await?;
+        Ok(())
+    }
+
+    async fn deposited(&self, id: OperationId) -> Result<Option<Bytes>, StoreError> {
+        self.picture("SELECT source FROM pictures WHERE id = ?1", id)
+            .await
+    }
+
+    async fn twin(
+        &self,
+        operation: &Operation,
+        engine: &str,
+    ) -> Result<Option<OperationId>, StoreError> {
+        let sought = (
+            operation.source.digest.to_string(),
+            row::request_text(&operation.request),
+            engine.to_owned(),
+            operation.id.to_string(),
+        );
+        let found = self
             .database
             .read(move |connection| {
                 connection
-                    .prepare_cached("SELECT result FROM pictures WHERE id = ?1")?
-                    .query_row([id.to_string()], |row| row.get::<_, Option<Vec<u8>>>(0))
+                    .prepare_cached(&format!(
+                        "SELECT {STORY} FROM pictures
+                         WHERE source_digest = ?1 AND request = ?2 AND engine = ?3 AND id <> ?4
+                             AND status = 'done' AND result IS NOT NULL
+                         ORDER BY queued_at DESC LIMIT 1"
+                    ))?
+                    .query_row(sought, |row| Ok(row::operation(row)))
                     .optional()
             })
             .await?;
-        Ok(bytes.flatten().map(Bytes::from))
+        Ok(found.transpose()?.map(|twin| twin.id))
+    }
+
+    async fn copy_result(
+        &self,
+        id: OperationId,
+        twin: OperationId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let changed = self
+            .execute(
+                "UPDATE pictures
+                 SET status = 'done', result_format = twin.result_format,
+                     result_width = twin.result_width, result_height = twin.result_height,
+                     result_bytes = twin.result_bytes, result_digest = twin.result_digest,
+                     fingerprint = twin.fingerprint, engine = twin.engine, result = twin.result,
+                     started_at = ?3, finished_at = ?3
+                 FROM pictures AS twin
+                 WHERE pictures.id = ?1 AND pictures.status IN ('queued', 'processing')
+                     AND twin.id = ?2 AND twin.status = 'done' AND twin.result IS NOT NULL",
+                (id.to_string(), twin.to_string(), now.as_millisecond()),
+            )
+            .await?;
+        Ok(changed > 0)
+    }
+
+    async fn replace(
+        &self,
+        id: OperationId,
+        request: &ResizeRequest,
+        picture: FinishedPicture,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let request = row::request_text(request);
+        let changed = self
+            .database
+            .write(move |connection| {
+                put_result(connection, id, "'done'", Some(&request), &picture, now)
+            })
+            .await?;
+        Ok(changed > 0)
+    }
+
+    async fn with_digest(&self, digest: Digest, page: Page) -> Result<Vec<Operation>, StoreError> {
+        let found: Vec<_> = self
+            .database
+            .read(move |connection| {
+                connection
+                    .prepare_cached(&format!(
+                        "SELECT {STORY} FROM pictures
+                         WHERE (source_digest = ?1 OR result_digest = ?1)
+                             AND status NOT IN ('expired', 'erased')
+                         ORDER BY queued_at DESC, id DESC LIMIT ?2 OFFSET ?3"
+                    ))?
+                    .query_map(params![digest.to_string(), page.take, page.skip], |row| {
+                        Ok(row::operation(row))
+                    })?
+                    .collect::<rusqlite::Result<_>>()
+            })
+            .await?;
+        found.into_iter().collect()
+    }
+
+    async fn similar(
+        &self,
+        fingerprint: Fingerprint,
+        distance: u32,
+        page: Page,
+    ) -> Result<Vec<(u32, Operation)>, StoreError> {
+        let found = self
+            .database
+            .read(move |connection| {
+                let snapshot = connection.unchecked_transaction()?;
+                let mut select = snapshot
+                    .prepare_cached(&format!("SELECT {STORY} FROM pictures WHERE rowid = ?1"))?;
+                nearest(&snapshot, fingerprint, distance)?
+                    .into_iter()
+                    .skip(page.skip as usize)
+                    .take(page.take as usize)
+                    .map(|near| {
+                        let operation =
+                            select.query_row([near.rowid], |row| Ok(row::operation(row)))?;
+                        Ok(operation.map(|operation| (near.distance, operation)))
+                    })
+                    .collect::<rusqlite::Result<Vec<_>>>()
+            })
+            .await?;
+        found.into_iter().collect()
+    }
+
+    async fn expire(&self, now: Timestamp, most: u32) -> Result<u64, StoreError> {
+        let changed = self
+            .execute(
+                "UPDATE pictures
+                 SET status = 'expired', fingerprint = NULL, source = NULL, result = NULL
+                 WHERE rowid IN (
+                     SELECT rowid FROM pictures
+                     WHERE status IN ('queued', 'processing', 'done', 'failed')
+                         AND expires_at <= ?1
+                     LIMIT ?2)",
+                (now.as_millisecond(), most),
+            )
+            .await?;
+        Ok(changed as u64)
+    }
+
+    async fn forget(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+        let changed = self
+            .execute(
+                "DELETE FROM pictures
+                 WHERE rowid IN (
+                     SELECT rowid FROM pictures
+                     WHERE status IN ('expired', 'erased') AND expires_at < ?1
+                     LIMIT ?2)",
+                (before.as_millisecond(), most),
+            )
+            .await?;
+        Ok(changed as u64)
+    }
+
+    async fn erase(&self, id: OperationId, now: Timestamp) -> Result<bool, StoreError> {
+        let changed = self
+            .execute(
+                "UPDATE pictures
+                 SET status = 'erased', expires_at = ?2, fingerprint = NULL, source = NULL,
+                     result = NULL
+                 WHERE id = ?1",
+                (id.to_string(), now.as_millisecond()),
+            )
+            .await?;
+        Ok(changed > 0)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -199,28 +393,67 @@ impl PictureStore for EmbeddedStore {
 }
 
 /// Adds a queued row, unless one with this ID is there.
-fn insert(connection: &Connection, operation: &Operation) -> rusqlite::Result<()> {
-    let request = serde_json::to_string(&operation.request.pairs())
-        .expect("pairs of text always have a JSON form");
+fn insert(
+    connection: &Connection,
+    operation: &Operation,
+    picture: Option<&[u8]>,
+) -> rusqlite::Result<usize> {
     let source = &operation.source;
     connection
         .prepare_cached(
             "INSERT INTO pictures (id, status, request, source_format, source_width,
-                 source_height, source_bytes, source_digest, queued_at)
-             VALUES (?1, 'queued', ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 source_height, source_bytes, source_digest, position, queued_at, expires_at,
+                 source)
+             VALUES (?1, 'queued', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             operation.id.to_string(),
-            request,
+            row::request_text(&operation.request),
             source.format.name(),
             source.width,
             source.height,
             source.bytes.cast_signed(),
             source.digest.to_string(),
+            operation.position.map(|position| position.to_string()),
             operation.queued_at.as_millisecond(),
-        ])?;
-    Ok(())
+            operation.expires_at.map(Timestamp::as_millisecond),
+            picture,
+        ])
+}
+
+/// Writes the result of an operation whose status is one of `statuses`, and, when there is one,
+/// the request it answers.
+fn put_result(
+    connection: &Connection,
+    id: OperationId,
+    statuses: &str,
+    request: Option<&str>,
+    picture: &FinishedPicture,
+    now: Timestamp,
+) -> rusqlite::Result<usize> {
+    let facts = &picture.facts;
+    connection
+        .prepare_cached(&format!(
+            "UPDATE pictures
+             SET status = 'done', request = COALESCE(?2, request), result_format = ?3,
+                 result_width = ?4, result_height = ?5, result_bytes = ?6, result_digest = ?7,
+                 fingerprint = ?8, engine = ?9, finished_at = ?10, result = ?11
+             WHERE id = ?1 AND status IN ({statuses})"
+        ))?
+        .execute(params![
+            id.to_string(),
+            request,
+            facts.format.name(),
+            facts.width,
+            facts.height,
+            facts.bytes.cast_signed(),
+            facts.digest.to_string(),
+            picture.fingerprint.map(|print| print.0.cast_signed()),
+            picture.engine,
+            now.as_millisecond(),
+            &picture.bytes[..],
+        ])
 }
 
 fn find(
@@ -229,61 +462,51 @@ fn find(
 ) -> rusqlite::Result<Option<Result<Operation, StoreError>>> {
     connection
         .prepare_cached(&format!("SELECT {STORY} FROM pictures WHERE id = ?1"))?
-        .query_row([id.to_string()], |row| {
-            Ok(operation(row).map_err(|reason| StoreError::Corrupt {
-                id: id.to_string(),
-                reason,
-            }))
-        })
+        .query_row([id.to_string()], |row| Ok(row::operation(row)))
         .optional()
 }
 
-/// Reads a row selected with [`STORY`]. The error says which column holds what can't be read.
-fn operation(row: &Row<'_>) -> Result<Operation, String> {
-    let request: String = column(row, "request")?;
-    let pairs: Vec<(String, String)> =
-        serde_json::from_str(&request).map_err(|error| format!("request: {error}"))?;
-    let request = ResizeRequest::from_pairs(pairs).map_err(|errors| format!("{errors:?}"))?;
-    let result_format: Option<String> = column(row, "result_format")?;
-    Ok(Operation {
-        id: parsed(row, "id", |text| text.parse().ok())?,
-        status: parsed(row, "status", Status::from_name)?,
-        request,
-        source: facts(row, "source")?,
-        result: result_format.map(|_| facts(row, "result")).transpose()?,
-        failure: column(row, "failure")?,
-        attempts: column(row, "attempts")?,
-        worker: column(row, "worker")?,
-        engine: column(row, "engine")?,
-        queued_at: time(column(row, "queued_at")?)?,
-        started_at: column::<Option<i64>>(row, "started_at")?
-            .map(time)
-            .transpose()?,
-        finished_at: column::<Option<i64>>(row, "finished_at")?
-            .map(time)
-            .transpose()?,
-    })
+/// A row that looks alike.
+struct Near {
+    distance: u32,
+    queued_at: i64,
+    rowid: i64,
 }
 
-fn facts(row: &Row<'_>, of: &str) -> Result<PictureFacts, String> {
-    Ok(PictureFacts {
-        format: parsed(row, &format!("{of}_format"), Format::from_name)?,
-        width: column(row, &format!("{of}_width"))?,
-        height: column(row, &format!("{of}_height"))?,
-        bytes: column::<i64>(row, &format!("{of}_bytes"))?.cast_unsigned(),
-        digest: parsed(row, &format!("{of}_digest"), |text| text.parse().ok())?,
-    })
+/// The rows whose fingerprint differs in `distance` bits at most, in the order of the answer.
+fn nearest(
+    connection: &Connection,
+    fingerprint: Fingerprint,
+    distance: u32,
+) -> rusqlite::Result<Vec<Near>> {
+    let mut found: Vec<Near> = connection
+        .prepare_cached(&row::candidates("rowid"))?
+        .query_map(params_from_iter(row::probes(fingerprint)), |row| {
+            let other = Fingerprint(row.get::<_, i64>(1)?.cast_unsigned());
+            Ok(Near {
+                distance: fingerprint.distance(other),
+                queued_at: row.get(2)?,
+                rowid: row.get(0)?,
+            })
+        })?
+        .filter(|near| near.as_ref().map_or(true, |near| near.distance <= distance))
+        .collect::<rusqlite::Result<_>>()?;
+    found
+        .sort_unstable_by_key(|near| (near.distance, Reverse(near.queued_at), Reverse(near.rowid)));
+    Ok(found)
 }
 
-fn column<T: rusqlite::types::FromSql>(row: &Row<'_>, name: &str) -> Result<T, String> {
-    row.get(name).map_err(|error| format!("{name}: {error}"))
-}
+impl Columns for Row<'_> {
+    fn text(&self, name: &str) -> Result<Option<String>, String> {
+        self.get(name).map_err(|error| error.to_string())
+    }
 
-fn parsed<T>(row: &Row<'_>, name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, String> {
-    let text: String = column(row, name)?;
-    parse(&text).ok_or_else(|| format!("{name} is {text:?}"))
-}
+    fn number(&self, name: &str) -> Result<Option<i64>, String> {
+        self.get(name).map_err(|error| error.to_string())
+    }
 
-fn time(milliseconds: i64) -> Result<Timestamp, String> {
-    Timestamp::from_millisecond(milliseconds).map_err(|error| error.to_string())
+    fn time(&self, name: &str) -> Result<Option<Timestamp>, String> {
+        let time = self.number(name)?.map(Timestamp::from_millisecond);
+        time.transpose().map_err(|error| error.to_string())
+    }
 }
