@@ -60,7 +60,10 @@ pub async fn serve(
     settings: &Settings,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let app = app(health::routes(engine.clone()), ApiState::new(engine, settings));
+    let app = app(
+        health::routes(engine.clone()),
+        ApiState::new(engine, settings),
+    );
     let service = axum::ServiceExt::<Request>::into_make_service(app);
     axum::serve(listener, service)
         .with_graceful_shutdown(stop.cancelled_owned())

@@ -46,7 +46,6 @@ impl fmt::Display for Topic {
     }
 }
 
-
 /// What a consumer is told next.
 #[derive(Debug)]
 pub enum Received {

@@ -35,9 +35,8 @@ impl Migrate {
             .enable_all()
             .build()?;
         let patience = Duration::from_secs(self.wait);
-        let migrated = runtime.block_on(async {
-            tokio::time::timeout(patience, Engine::migrate(&settings)).await
-        });
+        let migrated = runtime
+            .block_on(async { tokio::time::timeout(patience, Engine::migrate(&settings)).await });
         runtime.shutdown_background();
         let Ok(report) = migrated else {
             bail!(

@@ -42,11 +42,13 @@ async fn run_roles(settings: Settings, roles: Roles) -> Result<ExitCode> {
     let stop = lifecycle::stop_on_signal()?;
     // Bound first, so that a port that is taken shows before anything is waited for.
     let listener = match roles {
-        Roles::All | Roles::Api => {
-            bind(settings.server.listen, "server.listen, --listen").await?
-        }
+        Roles::All | Roles::Api => bind(settings.server.listen, "server.listen, --listen").await?,
         Roles::Worker => {
-            bind(settings.worker.admin_listen, "worker.admin_listen, --admin-listen").await?
+            bind(
+                settings.worker.admin_listen,
+                "worker.admin_listen, --admin-listen",
+            )
+            .await?
         }
     };
     let engine = tokio::select! {

@@ -10,7 +10,9 @@ use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, params};
 use tokio::sync::{OwnedMutexGuard, watch};
 
-use super::{Consumer, Entry, Erased, EventLog, LogError, Position, Reader, Received, Start, Topic};
+use super::{
+    Consumer, Entry, Erased, EventLog, LogError, Position, Reader, Received, Start, Topic,
+};
 use crate::event::Record;
 use crate::sqlite::{Database, DatabaseError};
 

@@ -324,7 +324,12 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
     let headers = message.headers().map_or_else(Vec::new, |headers| {
         headers
             .iter()
-            .map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()))
+            .map(|header| {
+                (
+                    header.key.to_owned(),
+                    header.value.unwrap_or_default().to_vec(),
+                )
+            })
             .collect()
     });
     Record {

@@ -147,7 +147,10 @@ impl Job {
         };
         let mut operation = Operation::queued(event.operation, request, source, event.time);
         operation.position = Some(self.position);
-        operation.expires_at = self.workshop.keep.and_then(|keep| event.time.checked_add(keep).ok());
+        operation.expires_at = self
+            .workshop
+            .keep
+            .and_then(|keep| event.time.checked_add(keep).ok());
         let picture = match picture {
             Picture::Carried(picture) => picture,
             Picture::Deposited => {

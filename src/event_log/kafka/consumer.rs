@@ -103,14 +103,15 @@ impl Membership {
 }
 
 /// How records are fetched: the largest fits, and what waits is bounded by bytes.
-pub(super) fn fetching(
-    options: &KafkaOptions,
-) -> Result<rdkafka::config::ClientConfig, LogError> {
+pub(super) fn fetching(options: &KafkaOptions) -> Result<rdkafka::config::ClientConfig, LogError> {
     let fetch = options.prefetch_bytes.max(options.max_record_bytes);
     let answer = (fetch + ANSWER_OVERHEAD_BYTES).max(100_000_000);
     let mut config = options.client()?;
     config
-        .set("fetch.message.max.bytes", options.max_record_bytes.to_string())
+        .set(
+            "fetch.message.max.bytes",
+            options.max_record_bytes.to_string(),
+        )
         .set("fetch.max.bytes", fetch.to_string())
         .set("receive.message.max.bytes", answer.to_string())
         .set(
@@ -136,7 +137,9 @@ impl Consumer for GroupMember {
         match received {
             Err(partitions) => Ok(self.gave_up(partitions)),
             Ok(Ok((position, record))) => {
-                self.floor.entry(position.partition).or_insert(position.offset);
+                self.floor
+                    .entry(position.partition)
+                    .or_insert(position.offset);
                 Ok(Received::Delivered(position, record))
             }
             Ok(Err(error)) if self.membership.consumer.client().fatal_error().is_some() => {

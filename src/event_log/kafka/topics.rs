@@ -182,7 +182,10 @@ impl Cluster {
         for (key, value) in &wanted {
             let present = found.get(key).and_then(|entry| entry.value.as_deref());
             if present != Some(value) {
-                changes.push(format!("{key} from {} to {value}", present.unwrap_or("nothing")));
+                changes.push(format!(
+                    "{key} from {} to {value}",
+                    present.unwrap_or("nothing")
+                ));
                 config.insert(key, value);
             }
         }
