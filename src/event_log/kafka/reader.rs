@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::consumer::fetching;
-use super::{Complaints, Explains, KafkaOptions, QUESTION, blocking, entry, partitions};
+use super::{Complaints, KafkaOptions, QUESTION, blocking, entry, partitions};
 use crate::event_log::{Entry, LogError, Position, Reader, Start, Topic};
 
 /// How long the brokers may take for the next record.
@@ -58,7 +58,7 @@ impl RangeReader {
         let mut assignment = TopicPartitionList::new();
         let mut ends = HashMap::new();
         let mut total = 0;
-        for partition in partitions(consumer.client(), topic)? {
+        for partition in partitions(consumer.client(), consumer.context(), topic)? {
             let (low, high) = consumer
                 .fetch_watermarks(topic, partition, QUESTION)
                 .map_err(explain)?;
