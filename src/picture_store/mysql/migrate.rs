@@ -6,6 +6,7 @@ use mysql_async::{Conn, ServerError};
 use super::super::StoreError;
 use super::MysqlOptions;
 use super::connect;
+use crate::operation::Digest;
 
 /// The scripts, in order: each brings the table from the version before to its own.
 const SCRIPTS: &[(&str, &str)] = &[(
@@ -34,11 +35,11 @@ pub(super) async fn migrate(options: &MysqlOptions) -> Result<Vec<String>, Store
 
 /// Takes the lock that keeps other migrations of this database out.
 async fn lock(options: &MysqlOptions, connection: &mut Conn) -> Result<(), StoreError> {
+    // A lock's name has 64 characters at the most, as a database's may have.
+    let digest = Digest::of(options.database.as_bytes()).to_string();
+    let name = format!("picresize-migrate-{}", &digest[..32]);
     let taken: Option<Option<u8>> = connection
-        .exec_first(
-            "SELECT GET_LOCK(CONCAT('picresize-migrate-', MD5(?)), ?)",
-            (&options.database, LOCK_SECONDS),
-        )
+        .exec_first("SELECT GET_LOCK(?, ?)", (name, LOCK_SECONDS))
         .await
         .map_err(|error| options.explain(error))?;
     if taken.flatten() == Some(1) {

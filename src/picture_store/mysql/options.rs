@@ -16,6 +16,10 @@ const IDLE: Duration = Duration::from_secs(60);
 /// After this much silence the other side is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
+const MIB: u64 = 1 << 20;
+/// What `max_allowed_packet` can be at the most.
+const LARGEST_PACKET: u64 = 1 << 30;
+
 /// A MySQL server, and who uses what there.
 #[derive(Clone)]
 pub struct MysqlOptions {
@@ -207,12 +211,20 @@ impl MysqlOptions {
 
     /// The smallest `max_allowed_packet` with which the largest picture fits: in whole MiB.
     pub(super) fn packet_bytes(&self) -> u64 {
-        const MIB: u64 = 1 << 20;
         (self.max_picture_bytes.div_ceil(MIB) + 1) * MIB
     }
 
     pub(super) fn packet_too_large(&self) -> StoreError {
         let needed = self.packet_bytes();
+        if needed > LARGEST_PACKET {
+            return StoreError::Misconfigured(format!(
+                "no max_allowed_packet of {} lets pictures of {} bytes through: set \
+                 limits.max_result_bytes and limits.max_picture_bytes to {} at most",
+                self.server(),
+                self.max_picture_bytes,
+                LARGEST_PACKET - MIB
+            ));
+        }
         StoreError::Misconfigured(format!(
             "{} does not take pictures of {} bytes: set max_allowed_packet = {needed} or more in \
              its section [mysqld] and restart it, or run `SET PERSIST max_allowed_packet = \
