@@ -1,6 +1,6 @@
--- The table of operations: one row for each, with its result. For MySQL 8.0.22 or later and
--- MariaDB 10.6 or later. `picresize migrate` runs this script; it can as well be run by hand, in
--- the database of picresize.
+-- The table of operations: one row for each, with its result. Tested on MySQL 9.7 and MariaDB
+-- 10.11. `picresize migrate` runs this script; it can as well be run by hand, in the database of
+-- picresize.
 --
 -- The user that picresize runs as needs no more than this:
 --     GRANT SELECT, INSERT, UPDATE, DELETE ON picresize.pictures TO 'picresize'@'%';
