@@ -199,7 +199,6 @@ fn mysql_options(settings: &Settings, migrating: bool) -> MysqlOptions {
 /// A data folder that belongs to this process. The lock goes with the process, however it ends.
 #[derive(Debug)]
 struct DataFolder {
-    path: PathBuf,
     _lock: File,
 }
 
@@ -212,10 +211,7 @@ impl DataFolder {
         std::fs::create_dir_all(path).map_err(unusable)?;
         let lock = File::create(path.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.to_owned(),
-                _lock: lock,
-            }),
+            Ok(()) => Ok(Self { _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(EngineError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(unusable(source)),
         }

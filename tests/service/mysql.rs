@@ -8,7 +8,7 @@ use picresize::operation::OperationId;
 use picresize::picture_store::mysql::{MysqlOptions, MysqlStore, TlsMode};
 use picresize::picture_store::{PictureStore, StoreError};
 
-use crate::support::{PATIENCE, address};
+use crate::support::{MARIADB, MYSQL, PATIENCE, address};
 
 const SCRIPT: &str = include_str!("../../sql/0001_pictures.sql");
 
@@ -24,8 +24,8 @@ impl Server {
 
     fn address(self) -> Option<Opts> {
         let address = match self {
-            Self::Mysql => address("PICRESIZE_TEST_MYSQL", "MySQL"),
-            Self::MariaDb => address("PICRESIZE_TEST_MARIADB", "MariaDB"),
+            Self::Mysql => address(MYSQL, MARIADB, "MySQL"),
+            Self::MariaDb => address(MARIADB, MYSQL, "MariaDB"),
         };
         Some(Opts::from_url(&address?).unwrap())
     }
