@@ -9,13 +9,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use super::{FIRST_PAUSE, LONGEST_PAUSE};
+use crate::engine::resizing;
 use crate::event::{Completed, Event, EventBody, Failed, Picture, Record, Started};
 use crate::event_log::{EventLog, Position, Topic};
-use crate::imaging::{self, ENGINE_VERSION, ImagingError};
-use crate::operation::{Operation, OperationId, ResizeRequest};
+use crate::imaging::{self, ENGINE_VERSION};
+use crate::operation::{Operation, OperationId};
 use crate::picture_store::{Begun, FinishedPicture, PictureStore};
-
-const MIB: u64 = 1 << 20;
 
 /// What all jobs of a worker share.
 pub(super) struct Workshop {
@@ -104,7 +103,7 @@ impl Job {
         self.announce(id, &trace_parent, body).await;
 
         let started = Instant::now();
-        let outcome = compute(picture, request, self.workshop.limits.clone()).await;
+        let outcome = resizing::resize(picture, request, self.workshop.limits.clone()).await;
         let elapsed = started.elapsed();
         match outcome {
             Ok(picture) => {
@@ -121,7 +120,9 @@ impl Job {
         let Some(requested) = self.load().await? else {
             return Ok(None);
         };
-        let memory_mib = memory_mib(&requested, &self.workshop);
+        let request = &requested.operation.request;
+        let memory_mib =
+            resizing::memory_mib(&requested.picture, request, &self.workshop.limits);
         let memory = permits(&self.workshop.memory_mib, memory_mib).await;
         let core = permits(&self.workshop.cores, 1).await;
         Ok(Some((requested, memory, core)))
@@ -294,39 +295,9 @@ impl Job {
     }
 }
 
-/// The estimated memory of a picture. What can't be planned takes little: it fails at once.
-fn memory_mib(requested: &Requested, workshop: &Workshop) -> u32 {
-    let request = &requested.operation.request;
-    let plan = imaging::inspect(&requested.picture)
-        .and_then(|source| imaging::plan(&source, request, &workshop.limits));
-    let bytes = plan.map_or(MIB, |plan| plan.memory_bytes);
-    u32::try_from(bytes.div_ceil(MIB)).unwrap_or(u32::MAX)
-}
-
 type Permit<'a> = Option<SemaphorePermit<'a>>;
 
 async fn permits(semaphore: &Semaphore, count: u32) -> Permit<'_> {
     // Never closed, so there always is one.
     semaphore.acquire_many(count).await.ok()
-}
-
-/// Resizes on a thread where it blocks nobody. A panic in a codec is this picture's failure.
-async fn compute(
-    picture: Bytes,
-    request: ResizeRequest,
-    limits: imaging::Limits,
-) -> Result<FinishedPicture, String> {
-    let task = tokio::task::spawn_blocking(move || {
-        let resized = imaging::resize(&picture, &request, &limits)?;
-        Ok(FinishedPicture {
-            facts: resized.facts(),
-            fingerprint: imaging::fingerprint(&resized.bytes, &limits),
-            bytes: resized.bytes.into(),
-            engine: ENGINE_VERSION,
-        })
-    });
-    match task.await {
-        Ok(made) => made.map_err(|error: ImagingError| error.to_string()),
-        Err(_) => Err("the picture cannot be decoded: its codec gave up".to_owned()),
-    }
 }
