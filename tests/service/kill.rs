@@ -1,10 +1,7 @@
 //! Killed and stopped at any moment, the service keeps what it promised.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -15,54 +12,12 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::process::{Process, free_address, program, run};
 use crate::support::{PATIENCE, Picture, png, request, wait};
 
 const PICTURES: usize = 500;
 const CLIENTS: usize = 16;
 const KILLS: usize = 5;
-
-/// The real program; killed when it goes out of scope.
-struct Process(Child);
-
-impl Process {
-    /// Starts `serve` and waits until it answers.
-    fn start(address: &str, data: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_picresize"))
-            .args(["serve", "--listen", address, "--data"])
-            .arg(data)
-            .env("PICRESIZE__LOGS__FILTER", "error")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut ready = String::new();
-        let stdout = child.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut ready).unwrap();
-        assert!(
-            ready.starts_with("picresize is ready at http://"),
-            "{ready:?}"
-        );
-        Self(child)
-    }
-
-    fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Already gone when the test went well.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A free address that stays the same over restarts.
-fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
 
 fn options(n: usize) -> Value {
     let format = ["same", "jpeg", "webp"][n % 3];
@@ -114,7 +69,7 @@ async fn every_201_is_done_after_five_kills() {
     let folder = tempfile::tempdir().unwrap();
     let address = free_address();
     let url = format!("http://{address}");
-    let mut process = Process::start(&address, folder.path());
+    let mut process = Process::serve(&address, folder.path());
 
     let next = Arc::new(AtomicUsize::new(0));
     let accepted = Arc::new(AtomicUsize::new(0));
@@ -143,7 +98,7 @@ async fn every_201_is_done_after_five_kills() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         process.kill();
-        process = Process::start(&address, folder.path());
+        process = Process::serve(&address, folder.path());
     }
 
     let ids: HashMap<usize, String> = clients.join_all().await.into_iter().flatten().collect();
@@ -160,12 +115,12 @@ async fn every_201_is_done_after_five_kills() {
 #[tokio::test]
 async fn a_folder_belongs_to_one_process() {
     let folder = tempfile::tempdir().unwrap();
-    let _first = Process::start("127.0.0.1:0", folder.path());
-    let second = Command::new(env!("CARGO_BIN_EXE_picresize"))
+    let _first = Process::serve("127.0.0.1:0", folder.path());
+    let mut second = program();
+    second
         .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-        .arg(folder.path())
-        .output()
-        .unwrap();
+        .arg(folder.path());
+    let second = run(second);
     assert_eq!(second.status.code(), Some(1));
     let message = String::from_utf8_lossy(&second.stderr);
     assert!(
@@ -181,25 +136,17 @@ async fn a_stop_signal_finishes_what_was_begun() {
     let folder = tempfile::tempdir().unwrap();
     let address = free_address();
     let url = format!("http://{address}");
-    let mut process = Process::start(&address, folder.path());
+    let mut process = Process::serve(&address, folder.path());
     let client = Client::new();
     let mut ids = Vec::new();
     for n in 0..20 {
         ids.push(submit(&client, &url, n).await);
     }
-    let pid = process.0.id().to_string();
-    assert!(Command::new("kill").arg(&pid).status().unwrap().success());
-    let ended = tokio::task::spawn_blocking(move || {
-        let status = process.0.wait().unwrap();
-        (process, status)
-    });
-    let (_process, status) = tokio::time::timeout(PATIENCE, ended)
-        .await
-        .unwrap()
-        .unwrap();
+    process.signal("TERM");
+    let status = process.wait();
     assert_eq!(status.code(), Some(0), "a stop signal is no failure");
 
-    let _process = Process::start(&address, folder.path());
+    let _process = Process::serve(&address, folder.path());
     for id in ids {
         let (status, answer) = wait(&client, &url, &id).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
@@ -215,22 +162,14 @@ fn a_wrong_setting_is_refused_by_name() {
         ("PICRESIZE__LOGS__FILTER", "a=b=c"),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_picresize"))
+        let mut command = program();
+        command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(folder.path())
-            .env(name, value)
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut message = String::new();
-        child
-            .stderr
-            .take()
-            .unwrap()
-            .read_to_string(&mut message)
-            .unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(2), "{name}: {message}");
+            .env(name, value);
+        let refused = run(command);
+        let message = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{name}: {message}");
         let key = name.rsplit("__").next().unwrap().to_lowercase();
         assert!(message.contains(&key), "{name}: {message}");
     }

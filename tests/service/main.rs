@@ -9,4 +9,6 @@ mod errors;
 mod fetch;
 mod kill;
 mod poison;
+mod process;
+mod shared;
 mod support;

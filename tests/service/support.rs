@@ -215,6 +215,35 @@ pub(crate) fn pictures(folder: &str) -> Option<PathBuf> {
     None
 }
 
+/// A Kafka cluster to test on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cluster {
+    Kraft,
+    ZooKeeper,
+}
+
+impl Cluster {
+    /// Where it is, if it is at hand.
+    pub(crate) fn bootstrap_servers(self) -> Option<String> {
+        match self {
+            Self::Kraft => address("PICRESIZE_TEST_KAFKA", "Kafka"),
+            // Has a stage of its own, since both topologies at once would take much memory.
+            Self::ZooKeeper => std::env::var("PICRESIZE_TEST_KAFKA_ZOOKEEPER").ok(),
+        }
+    }
+}
+
+/// The address of a service that `scripts/services` brings up. In CI it has to be there.
+pub(crate) fn address(variable: &str, service: &str) -> Option<String> {
+    let address = std::env::var(variable).ok();
+    if address.is_none() {
+        skipped(&format!(
+            "there is no {service} to test on: {variable} is not set (see scripts/services)"
+        ));
+    }
+    address
+}
+
 /// Says that something was not tested, and why. In CI that is a failure.
 pub(crate) fn skipped(reason: &str) {
     assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{reason}");

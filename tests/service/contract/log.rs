@@ -1,54 +1,143 @@
 //! What every event log keeps.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use picresize::event::Record;
 use picresize::event_log::embedded::EmbeddedLog;
-use picresize::event_log::{Consumer, EventLog, Position, Received, Topic};
+use picresize::event_log::kafka::{KafkaLog, KafkaOptions, TopicOptions};
+use picresize::event_log::{
+    Consumer, Entry, Erased, EventLog, LogError, Position, Received, Start, Topic,
+};
+use picresize::operation::OperationId;
+use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::support::PATIENCE;
+use crate::support::{Cluster, PATIENCE};
 
 const GROUP: &str = "contract";
 /// Long enough to see that nothing comes.
 const A_MOMENT: Duration = Duration::from_millis(200);
 
-#[tokio::test]
-async fn the_embedded_log_keeps_its_contract() {
-    event_log_keeps_its_contract(|folder| {
-        Arc::new(EmbeddedLog::open(&folder.join("log.sqlite")).unwrap())
-    })
-    .await;
+/// Where the logs of one kind come from.
+#[async_trait]
+trait Logs {
+    /// A log that nobody has used.
+    async fn fresh(&self) -> Arc<dyn EventLog>;
+
+    /// The last fresh one, opened again.
+    async fn again(&self) -> Arc<dyn EventLog>;
 }
 
-/// Runs a log through its contract. `open` opens the log of a folder, fresh or again.
-async fn event_log_keeps_its_contract(open: impl Fn(&Path) -> Arc<dyn EventLog>) {
-    let fresh = || {
-        let folder = tempfile::tempdir().unwrap();
-        let log = open(folder.path());
-        (folder, log)
-    };
-    let (_folder, log) = fresh();
-    what_is_appended_is_delivered_unchanged_and_in_order(&*log).await;
-    let (_folder, log) = fresh();
-    what_is_not_committed_is_delivered_again(&*log).await;
-    let (_folder, log) = fresh();
-    topics_and_groups_do_not_disturb_each_other(&*log).await;
-    let (_folder, log) = fresh();
-    a_group_shares_its_events(&*log).await;
-    let (_folder, log) = fresh();
-    a_waiting_consumer_is_woken_by_an_append(&log).await;
-    let (_folder, log) = fresh();
-    giving_up_a_wait_loses_nothing(&*log).await;
-    let (_folder, log) = fresh();
-    many_can_append_at_once(&log).await;
-    let (folder, log) = fresh();
-    append(&*log, "kept").await;
-    drop(log);
-    let mut consumer = join(&*open(folder.path())).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_log_keeps_its_contract() {
+    event_log_keeps_its_contract(&EmbeddedLogs::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kafka_log_keeps_its_contract() {
+    for cluster in [Cluster::Kraft, Cluster::ZooKeeper] {
+        if let Some(logs) = KafkaLogs::on(cluster) {
+            event_log_keeps_its_contract(&logs).await;
+        }
+    }
+}
+
+#[derive(Default)]
+struct EmbeddedLogs {
+    folders: Mutex<Vec<TempDir>>,
+}
+
+#[async_trait]
+impl Logs for EmbeddedLogs {
+    async fn fresh(&self) -> Arc<dyn EventLog> {
+        self.folders
+            .lock()
+            .unwrap()
+            .push(tempfile::tempdir().unwrap());
+        self.again().await
+    }
+
+    async fn again(&self) -> Arc<dyn EventLog> {
+        let path = self
+            .folders
+            .lock()
+            .unwrap()
+            .last()
+            .unwrap()
+            .path()
+            .join("log");
+        Arc::new(EmbeddedLog::open(&path).unwrap())
+    }
+}
+
+/// Logs of one partition, which is what makes the order of all events certain.
+struct KafkaLogs {
+    options: Mutex<KafkaOptions>,
+}
+
+impl KafkaLogs {
+    fn on(cluster: Cluster) -> Option<Self> {
+        let options = Mutex::new(kafka_options(&cluster.bootstrap_servers()?));
+        Some(Self { options })
+    }
+}
+
+#[async_trait]
+impl Logs for KafkaLogs {
+    async fn fresh(&self) -> Arc<dyn EventLog> {
+        let options = {
+            let mut options = self.options.lock().unwrap();
+            *options = kafka_options(&options.bootstrap_servers);
+            options.clone()
+        };
+        let topics = TopicOptions {
+            partitions: 1,
+            replication: 3,
+            min_insync_replicas: 2,
+            retention: Duration::from_secs(3600),
+        };
+        KafkaLog::migrate(&options, topics).await.unwrap();
+        self.again().await
+    }
+
+    async fn again(&self) -> Arc<dyn EventLog> {
+        let options = self.options.lock().unwrap().clone();
+        Arc::new(KafkaLog::open(options).await.unwrap())
+    }
+}
+
+/// Topics that nobody has used.
+fn kafka_options(bootstrap_servers: &str) -> KafkaOptions {
+    let name = OperationId::generate();
+    KafkaOptions {
+        bootstrap_servers: bootstrap_servers.to_owned(),
+        requests_topic: format!("contract.{name}.requests"),
+        events_topic: format!("contract.{name}.events"),
+        dead_letters_topic: format!("contract.{name}.dead-letters"),
+        max_record_bytes: 33 << 20,
+        prefetch_bytes: 64 << 20,
+        properties: BTreeMap::new(),
+    }
+}
+
+/// Runs a log through its contract.
+async fn event_log_keeps_its_contract(logs: &impl Logs) {
+    what_is_appended_is_delivered_unchanged_and_in_order(&*logs.fresh().await).await;
+    what_is_not_committed_is_delivered_again(&*logs.fresh().await).await;
+    topics_and_groups_do_not_disturb_each_other(&*logs.fresh().await).await;
+    a_group_shares_its_events(&*logs.fresh().await).await;
+    a_waiting_consumer_is_woken_by_an_append(&logs.fresh().await).await;
+    giving_up_a_wait_loses_nothing(&*logs.fresh().await).await;
+    many_can_append_at_once(&logs.fresh().await).await;
+    a_range_is_read_without_moving_anyone(&*logs.fresh().await).await;
+    what_is_erased_keeps_its_place(&*logs.fresh().await).await;
+    what_is_too_large_is_refused(logs).await;
+    append(&*logs.fresh().await, "kept").await;
+    let mut consumer = join(&*logs.again().await).await;
     assert_eq!(
         next(&mut *consumer).await.1.key,
         "kept",
@@ -76,10 +165,12 @@ async fn join(log: &dyn EventLog) -> Box<dyn Consumer> {
 }
 
 async fn next(consumer: &mut dyn Consumer) -> (Position, Record) {
-    let received = tokio::time::timeout(PATIENCE, consumer.receive()).await;
-    match received.expect("an event in time").unwrap() {
-        Received::Delivered(position, record) => (position, record),
-        other => panic!("{other:?}"),
+    loop {
+        let received = tokio::time::timeout(PATIENCE, consumer.receive()).await;
+        if let Received::Delivered(position, record) = received.expect("an event in time").unwrap()
+        {
+            return (position, record);
+        }
     }
 }
 
@@ -135,9 +226,9 @@ async fn topics_and_groups_do_not_disturb_each_other(log: &dyn EventLog) {
 async fn a_group_shares_its_events(log: &dyn EventLog) {
     append(log, "a").await;
     let mut first = join(log).await;
-    let mut second = join(log).await;
     let (position, _) = next(&mut *first).await;
     first.commit(behind(position)).await.unwrap();
+    let mut second = join(log).await;
     let nothing = tokio::time::timeout(A_MOMENT, second.receive()).await;
     assert!(nothing.is_err(), "one event reaches one member");
     drop(first);
@@ -183,4 +274,84 @@ async fn many_can_append_at_once(log: &Arc<dyn EventLog>) {
     }
     delivered.sort();
     assert_eq!(delivered, appended);
+}
+
+async fn collect(log: &dyn EventLog, start: Start) -> Vec<Entry> {
+    let mut reader = log.read(Topic::Requests, &start).await.unwrap();
+    let total = reader.total();
+    let mut entries = Vec::new();
+    while let Some(entry) = reader.next().await.unwrap() {
+        entries.push(entry);
+    }
+    assert_eq!(entries.len() as u64, total);
+    entries
+}
+
+async fn a_range_is_read_without_moving_anyone(log: &dyn EventLog) {
+    assert_eq!(collect(log, Start::Beginning).await, []);
+    let mut positions = Vec::new();
+    for key in ["a", "b", "c"] {
+        positions.push(append(log, key).await);
+        // So that no two are of the same millisecond.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let all = collect(log, Start::Beginning).await;
+    let found: Vec<_> = all.iter().map(|entry| entry.position).collect();
+    assert_eq!(found, positions);
+    assert_eq!(all[1].record, record("b"));
+    assert!(all.is_sorted_by_key(|entry| entry.appended_at));
+
+    let from_time = collect(log, Start::Time(all[1].appended_at)).await;
+    assert_eq!(from_time, all[1..]);
+    let from_position = collect(log, Start::Positions(vec![positions[2]])).await;
+    assert_eq!(from_position, all[2..]);
+    let after_the_end = collect(log, Start::Positions(vec![behind(positions[2])])).await;
+    assert_eq!(after_the_end, []);
+
+    let mut reader = log.read(Topic::Requests, &Start::Beginning).await.unwrap();
+    append(log, "late").await;
+    let mut read = 0;
+    while reader.next().await.unwrap().is_some() {
+        read += 1;
+    }
+    assert_eq!(read, 3, "the end is where it was when the reading began");
+    let (first, _) = next(&mut *join(log).await).await;
+    assert_eq!(first, positions[0], "no group has moved");
+}
+
+async fn what_is_erased_keeps_its_place(log: &dyn EventLog) {
+    let position = append(log, "a").await;
+    append(log, "b").await;
+    let erased = log.erase(Topic::Requests, position).await.unwrap();
+    let entries = collect(log, Start::Beginning).await;
+    assert_eq!(entries.len(), 2);
+    assert_eq!(entries[0].record.headers, record("a").headers);
+    match erased {
+        Erased::Now => assert!(entries[0].record.value.is_empty()),
+        Erased::WithRetention => assert_eq!(entries[0].record, record("a")),
+    }
+    assert_eq!(entries[1].record, record("b"));
+}
+
+/// The largest picture goes through. A log with a limit of its own says what it is.
+async fn what_is_too_large_is_refused(logs: &impl Logs) {
+    let log = logs.fresh().await;
+    let largest = Record {
+        value: vec![7; 32 << 20].into(),
+        ..record("largest")
+    };
+    log.append(Topic::Requests, largest.clone()).await.unwrap();
+    let (_, received) = next(&mut *join(&*log).await).await;
+    assert!(received == largest);
+    let too_large = Record {
+        value: vec![7; 34 << 20].into(),
+        ..record("too large")
+    };
+    match log.append(Topic::Requests, too_large).await {
+        Ok(_) => {}
+        Err(LogError::TooLarge { bytes, limit }) => {
+            assert!(bytes > limit, "{bytes} are within {limit}");
+        }
+        Err(error) => panic!("{error}"),
+    }
 }

@@ -1,0 +1,124 @@
+//! The real program as a process.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::PATIENCE;
+
+/// The program, ready to be started: it logs errors alone, and reads no settings file.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_picresize"));
+    command
+        .env("PICRESIZE__LOGS__FILTER", "error")
+        .current_dir(std::env::temp_dir());
+    command
+}
+
+/// A running program; killed when it goes out of scope.
+pub(crate) struct Process {
+    child: Child,
+    /// The address in the line that it printed when it was ready.
+    pub(crate) url: String,
+}
+
+impl Process {
+    /// Starts `serve` on a folder and waits until it answers.
+    pub(crate) fn serve(address: &str, data: &Path) -> Self {
+        let mut command = program();
+        command
+            .args(["serve", "--listen", address, "--data"])
+            .arg(data);
+        Self::start(command)
+    }
+
+    /// Starts a role and waits until it says that it is ready.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut ready = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut ready).unwrap();
+        let url = ready
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"))
+            .unwrap_or_else(|| panic!("{ready:?}"));
+        let url = url.trim_end_matches("/readyz").to_owned();
+        Self { child, url }
+    }
+
+    /// Ends it as `kill -9` does.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends a signal by its name.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it did not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Already gone when the test went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(mut command: Command) -> Output {
+    command.output().unwrap()
+}
+
+/// Starts a command, waits until it has logged `text`, and kills it.
+pub(crate) fn wait_for_log(mut command: Command, text: &str) {
+    let mut child = command
+        .env("PICRESIZE__LOGS__FILTER", "warn")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut seen = String::new();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    // Ends with the process, so a program that says nothing and stays is the only danger: the
+    // line that is waited for comes again and again.
+    while !seen.contains(text) {
+        let mut line = String::new();
+        if stderr.read_line(&mut line).unwrap() == 0 {
+            break;
+        }
+        seen.push_str(&line);
+    }
+    let running = child.try_wait().unwrap().is_none();
+    let _ = child.kill();
+    let _ = child.wait();
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert!(seen.contains(text), "{seen}");
+    assert!(running, "it ended instead of waiting:\n{seen}{rest}");
+}
+
+/// A free address that stays the same over restarts.
+pub(crate) fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}

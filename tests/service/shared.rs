@@ -1,0 +1,397 @@
+//! The roles apart, as processes of their own, on a real Kafka cluster and a real MySQL server.
+
+use std::collections::HashMap;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use picresize::operation::OperationId;
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+
+use crate::process::{Process, program, run, wait_for_log};
+use crate::support::{
+    Cluster, PATIENCE, Picture, TestServer, address, files, pictures, png, post, request, wait,
+};
+
+/// A log and a table that nobody has used, for processes to share.
+struct Shared {
+    environment: Vec<(String, String)>,
+}
+
+impl Shared {
+    /// Where they are, if Kafka and MySQL are at hand. Nothing is made yet.
+    fn new() -> Option<Self> {
+        let bootstrap_servers = Cluster::Kraft.bootstrap_servers()?;
+        let server = address("PICRESIZE_TEST_MYSQL", "MySQL")?;
+        let server = server.strip_prefix("mysql://").unwrap();
+        let (credentials, place) = server.trim_end_matches('/').rsplit_once('@').unwrap();
+        let (user, password) = credentials.split_once(':').unwrap();
+        let (host, port) = place.rsplit_once(':').unwrap();
+        let name = OperationId::generate().to_string().replace('-', "");
+        let settings = [
+            ("ENGINE__LOG", "kafka"),
+            ("ENGINE__TABLE", "mysql"),
+            ("KAFKA__BOOTSTRAP_SERVERS", &bootstrap_servers),
+            ("KAFKA__REQUESTS_TOPIC", &format!("test.{name}.requests")),
+            ("KAFKA__EVENTS_TOPIC", &format!("test.{name}.events")),
+            ("KAFKA__DEAD_LETTERS_TOPIC", &format!("test.{name}.dead")),
+            ("WORKER__GROUP", &format!("test.{name}")),
+            ("MYSQL__HOST", host),
+            ("MYSQL__PORT", port),
+            ("MYSQL__DATABASE", &format!("test_{name}")),
+            ("MYSQL__USER", user),
+            ("MYSQL__PASSWORD", password),
+        ];
+        let environment = settings
+            .into_iter()
+            .map(|(key, value)| (format!("PICRESIZE__{key}"), value.to_owned()))
+            .collect();
+        Some(Self { environment })
+    }
+
+    /// Prepared by `migrate`, as a user would.
+    fn prepared() -> Option<Self> {
+        let shared = Self::new()?;
+        let migrated = run(shared.command(&["migrate"]));
+        assert!(migrated.status.success(), "{}", text(&migrated.stderr));
+        Some(shared)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = program();
+        command
+            .args(arguments)
+            .envs(self.environment.iter().cloned());
+        command
+    }
+
+    fn with(mut self, setting: &str, value: &str) -> Self {
+        let name = format!("PICRESIZE__{setting}");
+        self.environment.retain(|(key, _)| *key != name);
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
+    fn api(&self) -> Process {
+        Process::start(self.command(&["api", "--listen", "127.0.0.1:0"]))
+    }
+
+    fn worker(&self) -> Process {
+        Process::start(self.command(&["worker", "--admin-listen", "127.0.0.1:0"]))
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+async fn submit(client: &Client, url: &str, picture: &[u8], options: Value) -> String {
+    let response = post(client, url, &request(picture, options)).await;
+    let status = response.status();
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    answer["identifier"].as_str().unwrap().to_owned()
+}
+
+async fn story(client: &Client, url: &str, id: &str) -> Value {
+    let request = client.get(format!("{url}/api/{id}/status"));
+    request.send().await.unwrap().json().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_roles_apart_give_the_same_bytes_as_one_process() {
+    let (Some(photos), Some(shared)) = (pictures("photos"), Shared::prepared()) else {
+        return;
+    };
+    let (api, _workers) = (shared.api(), [shared.worker(), shared.worker()]);
+    let alone = TestServer::start().await;
+    let client = Client::new();
+    let options = json!({"width": 320, "height": 200, "fit": "cover", "position": "smart"});
+    for file in files(&photos) {
+        let photo = std::fs::read(&file).unwrap();
+        let id = submit(&client, &api.url, &photo, options.clone()).await;
+        let (status, answer) = wait(&client, &api.url, &id).await;
+        assert_eq!(status, StatusCode::OK, "{}: {answer}", file.display());
+        let expected = alone.resize(&photo, options.clone()).await;
+        let same = Picture::of(&answer).bytes == expected.bytes;
+        assert!(same, "{} has other bytes", file.display());
+    }
+    alone.stop().await;
+}
+
+const OPERATIONS: usize = 300;
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn work_spreads_and_survives_who_joins_and_who_leaves() {
+    let Some(shared) = Shared::prepared() else {
+        return;
+    };
+    let api = shared.api();
+    let mut first = shared.worker();
+    let _second = shared.worker();
+    let client = Client::new();
+
+    let shares = work(&client, &api.url, 0..120, async |_| {}).await;
+    assert_eq!(shares.len(), 2, "{shares:?}");
+    // Twelve partitions, six a worker: with 120 operations a fair share is about 60.
+    assert!(shares.values().all(|share| *share >= 25), "{shares:?}");
+
+    let mut third = None;
+    let shares = work(&client, &api.url, 120..120 + OPERATIONS, async |n| {
+        if n == 120 + OPERATIONS / 3 {
+            third = Some(shared.worker());
+        }
+        if n == 120 + OPERATIONS / 2 {
+            first.signal("TERM");
+        }
+    })
+    .await;
+    assert!(first.wait().success());
+    assert!(shares.len() >= 2, "{shares:?}");
+    assert_eq!(shares.values().sum::<usize>(), OPERATIONS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_worker_s_work_is_done_by_another() {
+    let Some(shared) = Shared::prepared() else {
+        return;
+    };
+    let api = shared.api();
+    let (first, _second) = (shared.worker(), shared.worker());
+    let mut first = Some(first);
+    let client = Client::new();
+    let shares = work(&client, &api.url, 0..100, async |n| {
+        if n == 50 {
+            first.take().unwrap().kill();
+        }
+    })
+    .await;
+    assert_eq!(shares.values().sum::<usize>(), 100);
+}
+
+/// Posts pictures, waits for all of them, and counts what each worker did. `between` is called
+/// before each.
+async fn work(
+    client: &Client,
+    url: &str,
+    numbers: std::ops::Range<usize>,
+    mut between: impl AsyncFnMut(usize),
+) -> HashMap<String, usize> {
+    let mut ids = Vec::new();
+    for n in numbers {
+        between(n).await;
+        let options = json!({"width": 64, "height": 48, "format": "jpeg"});
+        ids.push(submit(client, url, &png(160, 120, n as u32), options).await);
+    }
+    let mut shares = HashMap::new();
+    for id in ids {
+        let (status, answer) = wait(client, url, &id).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let story = story(client, url, &id).await;
+        let worker = story["worker"].as_str().unwrap().to_owned();
+        *shares.entry(worker).or_default() += 1;
+    }
+    shares
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_picture_goes_through_and_a_larger_one_is_refused() {
+    let Some(shared) = Shared::prepared() else {
+        return;
+    };
+    let (api, _worker) = (shared.api(), shared.worker());
+    let client = Client::new();
+    // Noise, which no format makes smaller.
+    let noise = noise_png(2800, 2500);
+    assert!(
+        (20 << 20..24 << 20).contains(&noise.len()),
+        "{}",
+        noise.len()
+    );
+    let id = submit(&client, &api.url, &noise, json!({"width": 300})).await;
+    let (status, answer) = wait(&client, &api.url, &id).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(Picture::of(&answer).width, 300);
+
+    let noise = noise_png(3600, 3200);
+    let response = post(&client, &api.url, &request(&noise, json!({"width": 300}))).await;
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+fn noise_png(width: u32, height: u32) -> Vec<u8> {
+    let mut state = 1_u64;
+    let pixels: Vec<u8> = (0..width * height * 3)
+        .map(|_| {
+            // xorshift64 (Marsaglia 2003)
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        })
+        .collect();
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_compression(png::Compression::Fastest);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&pixels).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+#[test]
+fn migrate_says_what_it_did_and_what_was_right() {
+    let Some(shared) = Shared::new() else {
+        return;
+    };
+    let both = [(); 2].map(|()| shared.command(&["migrate"]).output().unwrap());
+    let [first, second] = both.map(|output| {
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    });
+    assert!(
+        first.contains("requests: made, with 12 partitions"),
+        "{first}"
+    );
+    assert!(second.contains("requests: as it should be"), "{second}");
+
+    let more = shared
+        .with("KAFKA__PARTITIONS", "15")
+        .with("KAFKA__RETENTION_HOURS", "24");
+    let third = run(more.command(&["migrate"]));
+    let third = text(&third.stdout);
+    assert!(third.contains("partitions raised from 12 to 15"), "{third}");
+    assert!(
+        third.contains("retention.ms from 604800000 to 86400000"),
+        "{third}"
+    );
+    let fewer = more.with("KAFKA__PARTITIONS", "3");
+    let fourth = run(fewer.command(&["migrate"]));
+    let fourth = text(&fourth.stdout);
+    assert!(fourth.contains("set kafka.partitions to 15"), "{fourth}");
+}
+
+#[test]
+fn two_at_once_migrate_an_empty_server() {
+    let Some(shared) = Shared::new() else {
+        return;
+    };
+    let running = [(); 2].map(|()| {
+        let mut command = shared.command(&["migrate"]);
+        std::thread::spawn(move || command.output().unwrap())
+    });
+    for thread in running {
+        let output = thread.join().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+}
+
+/// What is wrong is said in a sentence that says what to do, and ends the process.
+#[test]
+fn what_waiting_does_not_heal_ends_with_a_sentence() {
+    let Some(unprepared) = Shared::new() else {
+        return;
+    };
+    // The table is asked for only when the topics are there, so each has a state of its own.
+    expect_failure(&unprepared, "run `picresize migrate`");
+    let prepared = || Shared::prepared().unwrap();
+    expect_failure(
+        &prepared().with("KAFKA__REQUESTS_TOPIC", "test.not.there"),
+        "the topic test.not.there is not there: run `picresize migrate`",
+    );
+    expect_failure(&prepared().with("MYSQL__PASSWORD", "wrong"), "password");
+    expect_failure(
+        &prepared().with("MYSQL__DATABASE", "picresize_not_there"),
+        "picresize_not_there",
+    );
+    expect_failure(
+        &prepared().with("KAFKA__PROPERTIES__NO_SUCH_THING", "1"),
+        "kafka.properties.no_such_thing",
+    );
+    expect_failure(
+        &prepared().with("KAFKA__PROPERTIES__ACKS", "0"),
+        "kafka.properties.acks cannot be set",
+    );
+    // A table that the results would not fit through.
+    expect_failure(
+        &prepared().with("LIMITS__MAX_RESULT_BYTES", "2000000000"),
+        "max_allowed_packet",
+    );
+}
+
+fn expect_failure(shared: &Shared, sentence: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    for role in ["api", "worker"] {
+        let output = run(shared.command(&[role]));
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{role}: {message}");
+        assert!(message.contains(sentence), "{role}: {message}");
+        assert!(!message.contains("panicked"), "{role}: {message}");
+    }
+    assert!(Instant::now() < deadline);
+}
+
+#[test]
+fn servers_that_are_away_are_waited_for() {
+    let Some(shared) = Shared::new() else {
+        return;
+    };
+    let away = shared.with("KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1");
+    wait_for_log(away.command(&["api", "--listen", "127.0.0.1:0"]), "waiting");
+    let prepared = Shared::prepared().unwrap().with("MYSQL__PORT", "1");
+    wait_for_log(
+        prepared.command(&["worker", "--admin-listen", "127.0.0.1:0"]),
+        "waiting",
+    );
+}
+
+#[test]
+fn a_role_of_its_own_needs_shared_engines() {
+    for role in ["api", "worker"] {
+        let mut command = program();
+        command.arg(role);
+        let refused = run(command);
+        let message = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{message}");
+        assert!(message.contains("engine.log is embedded"), "{message}");
+        assert!(message.contains("picresize serve"), "{message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_is_asked_by_a_command() {
+    let Some(shared) = Shared::prepared() else {
+        return;
+    };
+    let worker = shared.worker();
+    let url = format!("{}/readyz", worker.url);
+    let ready = run(shared.command(&["health", &url]));
+    assert!(ready.status.success(), "{}", text(&ready.stderr));
+    worker.kill();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let gone = run(shared.command(&["health", &url]));
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(text(&gone.stderr).contains("does not answer"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_process_can_serve_on_shared_engines() {
+    let Some(shared) = Shared::prepared() else {
+        return;
+    };
+    let server = Process::start(shared.command(&["serve", "--listen", "127.0.0.1:0"]));
+    let client = Client::new();
+    let id = submit(&client, &server.url, &png(40, 30, 1), json!({"width": 20})).await;
+    let (status, answer) = wait(&client, &server.url, &id).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+
+    // And with a log of its own beside the shared table.
+    let folder = tempfile::tempdir().unwrap();
+    let mixed = shared.with("ENGINE__LOG", "embedded");
+    let mut command = mixed.command(&["serve", "--listen", "127.0.0.1:0", "--data"]);
+    command.arg(folder.path());
+    let server = Process::start(command);
+    let (status, answer) = wait(&client, &server.url, &id).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+}
