@@ -211,8 +211,11 @@ fn start(text: &str) -> Result<Start, Usage> {
 }
 
 fn time(flag: &str, text: &str) -> Result<Timestamp, Usage> {
-    let wrong =
-        |_| Usage(format!("{flag}: {text:?} is not a time such as 2026-01-31T06:00:00Z"));
+    let wrong = |_| {
+        Usage(format!(
+            "{flag}: {text:?} is not a time such as 2026-01-31T06:00:00Z"
+        ))
+    };
     text.parse().map_err(wrong)
 }
 

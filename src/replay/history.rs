@@ -63,7 +63,10 @@ impl History {
         while !stop.is_cancelled()
             && let Some(entry) = reader.next().await?
         {
-            if range.id.is_some_and(|id| entry.record.key != id.to_string()) {
+            if range
+                .id
+                .is_some_and(|id| entry.record.key != id.to_string())
+            {
                 continue;
             }
             match Event::from_record(&entry.record) {

@@ -143,11 +143,7 @@ impl Workshop {
         let operation = &request.operation;
         self.store.enqueue(operation).await?;
         for begin in story.begun.iter().skip(begun as usize) {
-            match self
-                .store
-                .begin(operation, &begin.worker, begin.at)
-                .await?
-            {
+            match self.store.begin(operation, &begin.worker, begin.at).await? {
                 Begun::Attempt(_) => {}
                 Begun::Finished | Begun::Taken => return Ok(false),
             }

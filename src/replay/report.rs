@@ -285,9 +285,15 @@ mod tests {
     fn only_what_both_sides_have_is_set_against_each_other() {
         let mut summary = Summary::default();
         for (before, after) in [
-            (shown(100, Some(4), Some(70.0)), shown(50, Some(2), Some(60.0))),
+            (
+                shown(100, Some(4), Some(70.0)),
+                shown(50, Some(2), Some(60.0)),
+            ),
             (shown(100, None, Some(80.0)), shown(50, Some(9), None)),
-            (shown(100, Some(8), Some(90.0)), shown(50, Some(4), Some(70.0))),
+            (
+                shown(100, Some(8), Some(90.0)),
+                shown(50, Some(4), Some(70.0)),
+            ),
         ] {
             summary.add(&Finding {
                 position: Position {

@@ -5,10 +5,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::ReplayError;
 use super::history::End;
 use super::report::{Comparison, Finding, Outcome, Shown};
 use super::workshop::{Request, Row, Source, Workshop};
-use super::ReplayError;
 use crate::engine::resizing;
 use crate::imaging::{self, Limits};
 use crate::operation::{
@@ -113,7 +113,10 @@ impl Workshop {
         let scores = self
             .scores(
                 picture,
-                [(row.request.clone(), before), (other.clone(), made.bytes.clone())],
+                [
+                    (row.request.clone(), before),
+                    (other.clone(), made.bytes.clone()),
+                ],
             )
             .await?;
         let comparison = Comparison {

@@ -85,7 +85,8 @@ impl Job {
         } = requested;
         let (id, request) = (operation.id, operation.request.clone());
 
-        let attempt = match self.begin(&operation).await? {
+        let begun_at = Timestamp::now();
+        let attempt = match self.begin(&operation, begun_at).await? {
             Begun::Finished => return Ok(()),
             Begun::Taken => {
                 tracing::warn!(%id, "an event was dropped: its identifier belongs to an earlier request");
@@ -100,7 +101,7 @@ impl Job {
             worker: self.workshop.name.clone(),
             attempt,
         });
-        self.announce(id, &trace_parent, body).await;
+        self.announce(id, begun_at, &trace_parent, body).await;
 
         let started = Instant::now();
         let outcome = resizing::resize(picture, request, self.workshop.limits.clone()).await;
@@ -121,8 +122,7 @@ impl Job {
             return Ok(None);
         };
         let request = &requested.operation.request;
-        let memory_mib =
-            resizing::memory_mib(&requested.picture, request, &self.workshop.limits);
+        let memory_mib = resizing::memory_mib(&requested.picture, request, &self.workshop.limits);
         let memory = permits(&self.workshop.memory_mib, memory_mib).await;
         let core = permits(&self.workshop.cores, 1).await;
         Ok(Some((requested, memory, core)))
@@ -174,9 +174,9 @@ impl Job {
         }))
     }
 
-    async fn begin(&self, operation: &Operation) -> Result<Begun, Abandoned> {
+    async fn begin(&self, operation: &Operation, now: Timestamp) -> Result<Begun, Abandoned> {
         let Workshop { store, name, .. } = &*self.workshop;
-        self.persist("begun", || store.begin(operation, name, Timestamp::now()))
+        self.persist("begun", || store.begin(operation, name, now))
             .await
     }
 
@@ -189,11 +189,9 @@ impl Job {
     ) -> Result<(), Abandoned> {
         let (id, source) = (operation.id, operation.source.clone());
         let facts = picture.facts.clone();
-        let store = &self.workshop.store;
-        self.persist("completed", || {
-            store.complete(id, picture.clone(), Timestamp::now())
-        })
-        .await?;
+        let (store, now) = (&self.workshop.store, Timestamp::now());
+        self.persist("completed", || store.complete(id, picture.clone(), now))
+            .await?;
         tracing::info!(
             %id, milliseconds = elapsed_milliseconds,
             from = %format_args!("{} {}x{}", source.format, source.width, source.height),
@@ -207,7 +205,7 @@ impl Job {
             engine: ENGINE_VERSION.to_owned(),
             elapsed_milliseconds,
         });
-        self.announce(id, trace_parent, body).await;
+        self.announce(id, now, trace_parent, body).await;
         Ok(())
     }
 
@@ -217,11 +215,9 @@ impl Job {
         reason: &str,
         trace_parent: &Option<String>,
     ) -> Result<(), Abandoned> {
-        let store = &self.workshop.store;
-        self.persist("failed", || {
-            store.fail(id, reason, ENGINE_VERSION, Timestamp::now())
-        })
-        .await?;
+        let (store, now) = (&self.workshop.store, Timestamp::now());
+        self.persist("failed", || store.fail(id, reason, ENGINE_VERSION, now))
+            .await?;
         tracing::warn!(%id, reason, "failed");
         let body = EventBody::Failed(Failed {
             reason: reason.to_owned(),
@@ -229,7 +225,7 @@ impl Job {
             worker: self.workshop.name.clone(),
             engine: ENGINE_VERSION.to_owned(),
         });
-        self.announce(id, trace_parent, body).await;
+        self.announce(id, now, trace_parent, body).await;
         Ok(())
     }
 
@@ -259,9 +255,16 @@ impl Job {
         Ok(())
     }
 
-    /// Tells what happened. The table has it already, so a log that is away is no reason to wait.
-    async fn announce(&self, id: OperationId, trace_parent: &Option<String>, body: EventBody) {
-        let event = Event::new(id, Timestamp::now(), body).traced(trace_parent.clone());
+    /// Tells what happened, with the time that the table has: a replay can tell the same again. The
+    /// table has it already, so a log that is away is no reason to wait.
+    async fn announce(
+        &self,
+        id: OperationId,
+        at: Timestamp,
+        trace_parent: &Option<String>,
+        body: EventBody,
+    ) {
+        let event = Event::new(id, at, body).traced(trace_parent.clone());
         let announced = self.workshop.log.append(Topic::Events, event.to_record());
         if let Err(error) = announced.await {
             tracing::warn!(%id, %error, "an event was not announced");

@@ -10,5 +10,6 @@ mod fetch;
 mod kill;
 mod poison;
 mod process;
+mod replay;
 mod shared;
 mod support;

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use crate::replay::{Compared, Comparison, Ended, Finding, Observer, Outcome, Shown, Summary, Sums};
+use crate::replay::{
+    Compared, Comparison, Ended, Finding, Observer, Outcome, Shown, Summary, Sums,
+};
 
 pub(super) struct Console {
     json: bool,
@@ -76,9 +78,17 @@ fn line(finding: &Finding) -> Option<String> {
     let name = finding
         .identifier
         .map_or_else(|| "unreadable event".to_owned(), |id| id.to_string());
-    let mut text = format!("{name} at {}: {}", finding.position, finding.outcome.label());
+    let mut text = format!(
+        "{name} at {}: {}",
+        finding.position,
+        finding.outcome.label()
+    );
     if let Some(letter) = &finding.letter {
-        let _ = write!(text, "; set aside at {}: {}", letter.set_aside_at, letter.reason);
+        let _ = write!(
+            text,
+            "; set aside at {}: {}",
+            letter.set_aside_at, letter.reason
+        );
     }
     if let Some(comparison) = &finding.comparison {
         let _ = write!(text, "; {}", versus(comparison));
