@@ -9,9 +9,9 @@ use crate::event_log::embedded::EmbeddedLog;
 use crate::event_log::kafka::{KafkaLog, KafkaOptions, TopicOptions};
 use crate::event_log::{EventLog, LogError};
 use crate::picture_store::embedded::EmbeddedStore;
-use crate::picture_store::mysql::{MysqlOptions, MysqlStore};
+use crate::picture_store::mysql::{MysqlOptions, MysqlStore, TlsMode};
 use crate::picture_store::{PictureStore, StoreError};
-use crate::settings::{LogEngine, Settings, TableEngine};
+use crate::settings::{LogEngine, Settings, TableEngine, Tls};
 
 pub mod resizing;
 
@@ -196,6 +196,31 @@ fn kafka_options(settings: &Settings) -> KafkaOptions {
         max_record_bytes: settings.max_record_bytes(),
         prefetch_bytes: kafka.prefetch_mib.saturating_mul(1 << 20),
         properties: kafka.properties.clone(),
+    }
+}
+
+/// Where the table is, with the user of `migrate` or the one of every day.
+fn mysql_options(settings: &Settings, migrating: bool) -> MysqlOptions {
+    let (mysql, limits) = (&settings.mysql, &settings.limits);
+    let (user, password) = if migrating && !mysql.migration_user.is_empty() {
+        (&mysql.migration_user, &mysql.migration_password)
+    } else {
+        (&mysql.user, &mysql.password)
+    };
+    MysqlOptions {
+        host: mysql.host.clone(),
+        port: mysql.port,
+        database: mysql.database.clone(),
+        user: user.clone(),
+        password: password.clone(),
+        tls: match mysql.tls {
+            Tls::Off => TlsMode::Off,
+            Tls::Required => TlsMode::Required,
+            Tls::Verified => TlsMode::Verified,
+        },
+        ca_file: Some(mysql.ca_file.clone()).filter(|path| !path.as_os_str().is_empty()),
+        connections: mysql.connections,
+        max_picture_bytes: limits.max_picture_bytes.max(limits.max_result_bytes),
     }
 }
 

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use crate::operation::{Digest, Fingerprint, Operation, OperationId, PictureFacts, ResizeRequest};
 
 pub mod embedded;
+pub mod mysql;
 mod row;
 
 /// Why the table did not do as asked.
@@ -21,6 +22,9 @@ pub enum StoreError {
     /// It can't be reached or written now; later it may.
     #[error("the picture table is not available: {0}")]
     Unavailable(Box<dyn std::error::Error + Send + Sync>),
+    /// Something has to be set up or set right first; the sentence says what.
+    #[error("{0}")]
+    Misconfigured(String),
     /// A row holds what no version of this program wrote.
     #[error("the row of {id} cannot be read: {reason}")]
     Corrupt { id: String, reason: String },
