@@ -13,6 +13,10 @@ use crate::picture_store::mysql::{MysqlOptions, MysqlStore, TlsMode};
 use crate::picture_store::{PictureStore, StoreError};
 use crate::settings::{LogEngine, Settings, TableEngine, Tls};
 
+pub mod resizing;
+
+/// Where an embedded log is kept in its folder.
+const LOG_FILE: &str = "log.sqlite";
 /// The pause after the log or the table did not answer at the start, doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -39,6 +43,11 @@ pub enum EngineError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error(
+        "there is no log in {}: name the folder of `picresize serve` with --data",
+        .0.display()
+    )]
+    NoLog(PathBuf),
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -73,6 +82,25 @@ impl Engine {
             log: open_log(settings).await?,
             store: open_store(settings).await?,
             _folder: folder,
+        })
+    }
+
+    /// Opens what is there already, beside the processes that work with it. An embedded folder is
+    /// not taken into possession: that is for who consumes from its log. SQLite lets the writers
+    /// of two processes wait for each other.
+    ///
+    /// # Errors
+    ///
+    /// See [`EngineError`].
+    pub async fn open_beside(settings: &Settings) -> Result<Self, EngineError> {
+        let folder = &settings.data.folder;
+        if settings.engine.log == LogEngine::Embedded && !folder.join(LOG_FILE).exists() {
+            return Err(EngineError::NoLog(folder.clone()));
+        }
+        Ok(Self {
+            log: open_log(settings).await?,
+            store: open_store(settings).await?,
+            _folder: None,
         })
     }
 
@@ -124,7 +152,7 @@ impl Engine {
 async fn open_log(settings: &Settings) -> Result<Arc<dyn EventLog>, LogError> {
     Ok(match settings.engine.log {
         LogEngine::Embedded => {
-            let path = settings.data.folder.join("log.sqlite");
+            let path = settings.data.folder.join(LOG_FILE);
             Arc::new(EmbeddedLog::open(&path)?)
         }
         LogEngine::Kafka => Arc::new(KafkaLog::open(kafka_options(settings)).await?),

@@ -387,6 +387,19 @@ impl PictureStore for MysqlStore {
             .await
     }
 
+    async fn reopen(&self, id: OperationId) -> Result<bool, StoreError> {
+        let answer = self
+            .run(
+                "UPDATE pictures
+                 SET status = 'queued', failure = NULL, attempts = 0, worker = NULL, engine = NULL,
+                     started_at = NULL, finished_at = NULL
+                 WHERE id = ? AND status = 'failed'",
+                &|| vec![id_value(id)],
+            )
+            .await?;
+        Ok(answer.matched > 0)
+    }
+
     async fn with_digest(&self, digest: Digest, page: Page) -> Result<Vec<Operation>, StoreError> {
         // Two look-ups, each by its index.
         let sql = format!(

@@ -11,5 +11,6 @@ mod kill;
 mod mysql;
 mod poison;
 mod process;
+mod replay;
 mod shared;
 mod support;

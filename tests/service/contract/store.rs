@@ -54,6 +54,7 @@ async fn picture_store_keeps_its_contract(open: impl AsyncFn() -> Store) {
     store.ping().await.unwrap();
     an_operation_goes_from_queued_to_done(&*store).await;
     a_failure_is_kept_with_its_reason(&*store).await;
+    a_failure_can_be_reopened(&*store).await;
     a_late_row_hides_nothing(&*store).await;
     a_missing_row_is_added_by_its_worker(&*store).await;
     what_is_final_stays(&*store).await;
@@ -159,6 +160,28 @@ async fn a_failure_is_kept_with_its_reason(store: &dyn PictureStore) {
     assert_eq!(row.status, Status::Failed);
     assert_eq!(row.failure.as_deref(), Some("it is broken: „§“"));
     assert_eq!(begin(store, &operation).await, Begun::Finished);
+}
+
+async fn a_failure_can_be_reopened(store: &dyn PictureStore) {
+    let operation = queued("201");
+    store.enqueue(&operation).await.unwrap();
+    assert!(
+        !store.reopen(operation.id).await.unwrap(),
+        "it has not failed"
+    );
+    begin(store, &operation).await;
+    store
+        .fail(operation.id, "broken", "7", now())
+        .await
+        .unwrap();
+    assert!(store.reopen(operation.id).await.unwrap());
+    assert_eq!(find(store, &operation).await, operation, "as it was queued");
+    assert!(!store.reopen(operation.id).await.unwrap());
+    assert_eq!(begin(store, &operation).await, Begun::Attempt(1));
+    let picture = finished(b"reopened");
+    let id = operation.id;
+    store.complete(id, picture, now()).await.unwrap();
+    assert!(!store.reopen(id).await.unwrap(), "it is done");
 }
 
 async fn a_late_row_hides_nothing(store: &dyn PictureStore) {
