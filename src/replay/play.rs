@@ -152,7 +152,7 @@ impl Player {
 
     fn take(&mut self, entry: Entry, observer: &mut (dyn Observer + Send)) {
         let position = entry.position;
-        let request = match Request::of(entry, self.workshop.keep) {
+        let request = match Request::of(&entry, self.workshop.keep) {
             Ok(request) => request,
             Err(reason) => {
                 let finding = Finding {

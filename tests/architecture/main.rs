@@ -89,6 +89,7 @@ const MODULE_ONLY_IN: &[(&str, &[&str])] = &[
             "src/api.rs",
             "src/worker.rs",
             "src/replay.rs",
+            "src/replay/",
         ],
     ),
 ];
@@ -388,6 +389,7 @@ mod checker {
         );
         refused(
             "src/replay.rs",
+            "src/replay/",
             "use crate::worker::Worker;",
             "1: `replay` uses `worker`",
         );
