@@ -389,7 +389,6 @@ mod checker {
         );
         refused(
             "src/replay.rs",
-            "src/replay/",
             "use crate::worker::Worker;",
             "1: `replay` uses `worker`",
         );
