@@ -332,7 +332,12 @@ fn what_waiting_does_not_heal_ends_with_a_sentence() {
 fn expect_failure(shared: &Shared, sentence: &str) {
     let deadline = Instant::now() + PATIENCE;
     for role in ["api", "worker"] {
-        let output = run(shared.command(&[role]));
+        // Never the usual addresses: somebody may be there.
+        let mut command = shared.command(&[role]);
+        command
+            .env("PICRESIZE__SERVER__LISTEN", "127.0.0.1:0")
+            .env("PICRESIZE__WORKER__ADMIN_LISTEN", "127.0.0.1:0");
+        let output = run(command);
         let message = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{role}: {message}");
         assert!(message.contains(sentence), "{role}: {message}");
