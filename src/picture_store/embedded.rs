@@ -331,23 +331,29 @@ impl PictureStore for EmbeddedStore {
         &self,
         fingerprint: Fingerprint,
         distance: u32,
+        except: Digest,
         page: Page,
     ) -> Result<Vec<(u32, Operation)>, StoreError> {
+        let except = except.to_string();
         let found = self
             .database
             .read(move |connection| {
                 let snapshot = connection.unchecked_transaction()?;
-                let mut select = snapshot
-                    .prepare_cached(&format!("SELECT {STORY} FROM pictures WHERE rowid = ?1"))?;
+                let mut select = snapshot.prepare_cached(&format!(
+                    "SELECT {STORY} FROM pictures
+                     WHERE rowid = ?1 AND source_digest <> ?2 AND result_digest IS NOT ?2"
+                ))?;
                 nearest(&snapshot, fingerprint, distance)?
                     .into_iter()
+                    .filter_map(|near| {
+                        let story = |row: &Row<'_>| {
+                            Ok(row::operation(row).map(|operation| (near.distance, operation)))
+                        };
+                        let found = select.query_row(params![near.rowid, except], story);
+                        found.optional().transpose()
+                    })
                     .skip(page.skip as usize)
                     .take(page.take as usize)
-                    .map(|near| {
-                        let operation =
-                            select.query_row([near.rowid], |row| Ok(row::operation(row)))?;
-                        Ok(operation.map(|operation| (near.distance, operation)))
-                    })
                     .collect::<rusqlite::Result<Vec<_>>>()
             })
             .await?;

@@ -428,16 +428,19 @@ impl PictureStore for MysqlStore {
         &self,
         fingerprint: Fingerprint,
         distance: u32,
+        except: Digest,
         page: Page,
     ) -> Result<Vec<(u32, Operation)>, StoreError> {
         // Stories are read only for the rows of the answer.
         let candidates = row::candidates("id");
         let sql = format!(
             "SELECT distance, {STORY}
-             FROM (SELECT id AS found, queued_at AS at,
-                       BIT_COUNT(fingerprint ^ CAST(? AS SIGNED)) AS distance
+             FROM (SELECT candidates.id AS found, candidates.queued_at AS at,
+                       BIT_COUNT(candidates.fingerprint ^ CAST(? AS SIGNED)) AS distance
                    FROM ({candidates}) AS candidates
-                   WHERE BIT_COUNT(fingerprint ^ CAST(? AS SIGNED)) <= ?
+                       STRAIGHT_JOIN pictures AS other ON other.id = candidates.id
+                   WHERE BIT_COUNT(candidates.fingerprint ^ CAST(? AS SIGNED)) <= ?
+                       AND other.source_digest <> ? AND NOT other.result_digest <=> ?
                    ORDER BY distance, at DESC, found DESC LIMIT ? OFFSET ?) AS near
                  JOIN pictures ON pictures.id = near.found
              ORDER BY distance, queued_at DESC, id DESC"
@@ -450,6 +453,8 @@ impl PictureStore for MysqlStore {
                 values.extend([
                     bits.into(),
                     distance.into(),
+                    except.to_string().into(),
+                    except.to_string().into(),
                     page.take.into(),
                     page.skip.into(),
                 ]);
