@@ -168,7 +168,7 @@ async fn fill_mysql(connection: &mut Conn, from: u64, to: u64) -> Result<()> {
 
 /// The row whose picture this row has.
 fn picture(row: u64) -> u64 {
-    if row % POPULAR == 0 { 0 } else { row }
+    if row.is_multiple_of(POPULAR) { 0 } else { row }
 }
 
 fn id(row: u64) -> String {

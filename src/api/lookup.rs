@@ -80,7 +80,8 @@ async fn fingerprint(
     let picture = Bytes::clone(&question.received.picture);
     let task = tokio::task::spawn_blocking(move || imaging::fingerprint(&picture, &limits));
     Ok(task.await.unwrap_or_else(|error| {
-        tracing::error!(%error, digest = %question.digest, "a picture that was looked up ended its codec");
+        let digest = question.digest;
+        tracing::error!(%error, %digest, "a picture that was looked up ended its codec");
         None
     }))
 }
@@ -220,7 +221,8 @@ impl Options {
             "from" => {
                 self.from = Place::parse(value).ok_or_else(|| {
                     format!(
-                        "{:?} is no place to go on from: give what \"next\" of an answer said, such as similar:20, {MOST_SKIPPED} at most",
+                        "{:?} is no place to go on from: give what \"next\" of an answer said, \
+                         such as similar:20, {MOST_SKIPPED} at most",
                         clip(value)
                     )
                 })?;

@@ -163,7 +163,8 @@ fn encoder(format: Format, request: &ResizeRequest, pixels: u64, source: &Source
         // Transparency is packed losslessly, which takes the lossless coder's tables.
         Format::Webp if source.has_alpha => (5 << 20) + pixels * 12,
         Format::Webp => (1 << 20) + pixels * 10,
-        Format::Avif => (4 << 20) + pixels * 44,
+        // With the decoder's tables, which reads the result again for its hash.
+        Format::Avif => (5 << 20) + pixels * 44,
         // The screen, the waiting frame, what changed, and colours in Oklab.
         Format::Gif => pixels * 31,
         _ if request.palette.is_some() => pixels * 30,

@@ -311,12 +311,21 @@ impl PictureStore for EmbeddedStore {
         let found: Vec<_> = self
             .database
             .read(move |connection| {
+                // As far as the page reaches, from each index, which has the newest last.
+                let newest = |digest| {
+                    format!(
+                        "SELECT * FROM (
+                             SELECT rowid FROM pictures
+                             WHERE {digest} = ?1 AND status NOT IN ('expired', 'erased')
+                             ORDER BY queued_at DESC, id DESC LIMIT ?2 + ?3)"
+                    )
+                };
                 connection
                     .prepare_cached(&format!(
-                        "SELECT {STORY} FROM pictures
-                         WHERE (source_digest = ?1 OR result_digest = ?1)
-                             AND status NOT IN ('expired', 'erased')
-                         ORDER BY queued_at DESC, id DESC LIMIT ?2 OFFSET ?3"
+                        "SELECT {STORY} FROM pictures WHERE rowid IN ({} UNION {})
+                         ORDER BY queued_at DESC, id DESC LIMIT ?2 OFFSET ?3",
+                        newest("source_digest"),
+                        newest("result_digest")
                     ))?
                     .query_map(params![digest.to_string(), page.take, page.skip], |row| {
                         Ok(row::operation(row))

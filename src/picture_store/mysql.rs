@@ -401,21 +401,30 @@ impl PictureStore for MysqlStore {
     }
 
     async fn with_digest(&self, digest: Digest, page: Page) -> Result<Vec<Operation>, StoreError> {
-        // Two look-ups, each by its index.
+        // As far as the page reaches, from each index, which has the newest last.
+        let newest = |digest| {
+            format!(
+                "(SELECT id AS found FROM pictures
+                  WHERE {digest} = ? AND status NOT IN ('expired', 'erased')
+                  ORDER BY queued_at DESC, id DESC LIMIT ?)"
+            )
+        };
         let sql = format!(
-            "SELECT {STORY}
-             FROM (SELECT id AS found FROM pictures WHERE source_digest = ?
-                   UNION SELECT id FROM pictures WHERE result_digest = ?) AS found
-                 JOIN pictures ON pictures.id = found.found
-             WHERE status NOT IN ('expired', 'erased')
-             ORDER BY queued_at DESC, id DESC LIMIT ? OFFSET ?"
+            "SELECT {STORY} FROM ({} UNION {}) AS newest
+                 JOIN pictures ON pictures.id = newest.found
+             ORDER BY queued_at DESC, id DESC LIMIT ? OFFSET ?",
+            newest("source_digest"),
+            newest("result_digest")
         );
         let answer = self
             .run(&sql, &|| {
                 let digest = digest.to_string();
+                let reach = u64::from(page.skip) + u64::from(page.take);
                 vec![
                     digest.clone().into(),
+                    reach.into(),
                     digest.into(),
+                    reach.into(),
                     page.take.into(),
                     page.skip.into(),
                 ]
