@@ -25,6 +25,7 @@ use crate::picture_store::PictureStore;
 use crate::settings::Settings;
 
 mod health;
+mod lookup;
 mod operations;
 mod page;
 mod problem;
@@ -46,6 +47,9 @@ struct ApiState {
     body_timeout: Duration,
     /// Room for bodies in KiB.
     upload_memory: Arc<Semaphore>,
+    upload_memory_bytes: u64,
+    /// One for each picture that is looked up at once.
+    look_ups: Semaphore,
     key_locks: [Mutex<()>; KEY_LOCKS],
 }
 
@@ -90,6 +94,7 @@ impl ApiState {
     fn new(engine: Engine, settings: &Settings) -> Self {
         let memory_kib = settings.server.upload_memory_mib.saturating_mul(1024);
         let permits = usize::try_from(memory_kib).unwrap_or(Semaphore::MAX_PERMITS);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             log: engine.log,
             store: engine.store,
@@ -98,13 +103,20 @@ impl ApiState {
             max_body_bytes: settings.max_body_bytes(),
             body_timeout: settings.body_timeout(),
             upload_memory: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
+            upload_memory_bytes: memory_kib.saturating_mul(1024),
+            look_ups: Semaphore::new(cores),
             key_locks: std::array::from_fn(|_| Mutex::default()),
         }
     }
 
     /// Waits for memory for a body of this length, or of the largest when it is not known.
-    async fn reserve(&self, length: Option<u64>) -> Result<OwnedSemaphorePermit, Problem> {
+    async fn reserve_body(&self, length: Option<u64>) -> Result<OwnedSemaphorePermit, Problem> {
         let bytes = length.unwrap_or(u64::MAX).min(self.max_body_bytes);
+        self.reserve(bytes).await
+    }
+
+    /// Waits for so much memory.
+    async fn reserve(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Problem> {
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.upload_memory).acquire_many_owned(kib);
         match tokio::time::timeout(MEMORY_WAIT, permit).await {
@@ -133,6 +145,7 @@ fn app(health: Router, state: ApiState) -> NormalizePath<Router> {
         .route("/result", get(page::page))
         .route("/assets/{name}", get(page::asset))
         .route("/api", axum::routing::post(operations::accept))
+        .route("/api/lookup", axum::routing::post(lookup::lookup))
         .route("/api/{id}", get(operations::fetch))
         .route("/api/{id}/status", get(operations::status))
         .with_state(Arc::new(state))

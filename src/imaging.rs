@@ -14,6 +14,7 @@ mod codec;
 mod color;
 mod compose;
 mod estimate;
+mod fingerprint;
 mod geometry;
 mod linear;
 mod metadata;
@@ -226,8 +227,14 @@ pub fn similarity_bytes(width: u32, height: u32) -> u64 {
     u64::from(width) * u64::from(height) * similarity::BYTES_PER_PIXEL
 }
 
-/// The perceptual hash of a picture. Not computed yet: there is none for any picture.
+/// The perceptual hash of a picture, or of the first frame of an animation, as a viewer sees it on
+/// white. None when it can't be decoded within the limits, or when there is so little in it (a
+/// flat colour, a plain gradient) that a hash would say nothing.
 pub fn fingerprint(bytes: &[u8], limits: &Limits) -> Option<Fingerprint> {
-    let _ = (bytes, limits);
-    None
+    fingerprint::fingerprint(bytes, limits)
+}
+
+/// An upper bound of the memory that [`fingerprint`] takes beside the picture's bytes.
+pub fn fingerprint_bytes(source: &SourceInfo) -> u64 {
+    estimate::fingerprint(source)
 }

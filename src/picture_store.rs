@@ -144,11 +144,13 @@ pub trait PictureStore: Send + Sync + fmt::Debug {
     async fn with_digest(&self, digest: Digest, page: Page) -> Result<Vec<Operation>, StoreError>;
 
     /// Operations whose result looks alike, with the distance: the nearest first, then the newest.
-    /// `distance` is [`MOST_DISTANCE`] at the most.
+    /// `distance` is [`MOST_DISTANCE`] at the most. Those that [`with_digest`](Self::with_digest)
+    /// finds by `except` are left out.
     async fn similar(
         &self,
         fingerprint: Fingerprint,
         distance: u32,
+        except: Digest,
         page: Page,
     ) -> Result<Vec<(u32, Operation)>, StoreError>;
 

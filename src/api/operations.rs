@@ -203,7 +203,7 @@ fn result_json(id: OperationId, result: &PictureFacts, bytes: &Bytes) -> Value {
     })
 }
 
-fn story(operation: &Operation) -> Value {
+pub(super) fn story(operation: &Operation) -> Value {
     let mut steps = vec![json!({"step": "queued", "at": operation.queued_at})];
     if let Some(at) = operation.started_at {
         steps.push(json!({"step": "processing", "at": at}));
@@ -222,6 +222,9 @@ fn story(operation: &Operation) -> Value {
         "attempts": operation.attempts,
         "worker": operation.worker,
         "engine": operation.engine,
+        "fingerprint": operation.fingerprint,
+        "position": operation.position,
+        "expires_at": operation.expires_at,
     })
 }
 

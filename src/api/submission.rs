@@ -30,12 +30,20 @@ pub(super) struct Submission {
     pairs: Vec<(String, String)>,
     errors: Vec<FieldError>,
     /// Room for the body's bytes, given back when the request has been answered.
-    _memory: OwnedSemaphorePermit,
+    memory: OwnedSemaphorePermit,
 }
 
 enum Picture {
     Base64(String),
     Raw(Bytes),
+}
+
+/// A picture, and what was asked of it.
+pub(super) struct Received<Options> {
+    pub(super) options: Options,
+    pub(super) picture: Bytes,
+    /// Held as long as the picture is.
+    pub(super) memory: OwnedSemaphorePermit,
 }
 
 /// A request that can be accepted.
@@ -50,7 +58,7 @@ impl Submission {
     pub(super) async fn read(request: Request, state: &ApiState) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         let form = Form::of(&parts.headers)?;
-        let memory = state.reserve(content_length(&parts.headers)).await?;
+        let memory = state.reserve_body(content_length(&parts.headers)).await?;
         let bytes = tokio::time::timeout(state.body_timeout, collect(body, state.max_body_bytes))
             .await
             .map_err(|_| {
@@ -67,7 +75,7 @@ impl Submission {
             picture: None,
             pairs: query_pairs(&parts)?,
             errors: Vec::new(),
-            _memory: memory,
+            memory,
         };
         match form.unwrap_or_else(|| Form::guess(&bytes)) {
             Form::Json => submission.take_json(&bytes)?,
@@ -141,14 +149,37 @@ impl Submission {
         limits: &imaging::Limits,
         max_picture_bytes: u64,
     ) -> Result<Checked, Problem> {
+        let received = self.receive(ResizeRequest::from_pairs, max_picture_bytes)?;
+        let (request, picture) = (received.options, received.picture);
+        let source = imaging::inspect(&picture)?;
+        imaging::plan(&source, &request, limits)?;
+        let facts = PictureFacts {
+            format: source.format,
+            width: source.width,
+            height: source.height,
+            bytes: picture.len() as u64,
+            digest: Digest::of(&picture),
+        };
+        Ok(Checked {
+            request,
+            facts,
+            picture,
+        })
+    }
+
+    /// The picture's bytes, and the options as `parse` understands them; all that is wrong with
+    /// both is told at once. Not for an async thread, as [`check`](Self::check).
+    pub(super) fn receive<Options>(
+        self,
+        parse: impl FnOnce(Vec<(String, String)>) -> Result<Options, Vec<FieldError>>,
+        max_picture_bytes: u64,
+    ) -> Result<Received<Options>, Problem> {
         let mut errors = self.errors;
-        let request = ResizeRequest::from_pairs(self.pairs)
-            .map_err(|found| errors.extend(found))
-            .ok();
+        let options = parse(self.pairs).map_err(|found| errors.extend(found)).ok();
         let picture = picture_bytes(self.picture)
             .map_err(|error| errors.push(error))
             .ok();
-        let (Some(request), Some(picture), true) = (request, picture, errors.is_empty()) else {
+        let (Some(options), Some(picture), true) = (options, picture, errors.is_empty()) else {
             return Err(Problem::fields(first_of_each_field(errors)));
         };
         let bytes = picture.len() as u64;
@@ -158,19 +189,10 @@ impl Submission {
                 format!("the picture has {bytes} bytes; the most is {max_picture_bytes}"),
             ));
         }
-        let source = imaging::inspect(&picture)?;
-        imaging::plan(&source, &request, limits)?;
-        let facts = PictureFacts {
-            format: source.format,
-            width: source.width,
-            height: source.height,
-            bytes,
-            digest: Digest::of(&picture),
-        };
-        Ok(Checked {
-            request,
-            facts,
+        Ok(Received {
+            options,
             picture,
+            memory: self.memory,
         })
     }
 }

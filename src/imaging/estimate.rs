@@ -95,6 +95,18 @@ pub(crate) fn animation(
     FLOOR + source.decoder_bytes + frame + encoding + written
 }
 
+/// What is decoded for a perceptual hash, and its brightness.
+pub(crate) fn fingerprint(source: &SourceInfo) -> u64 {
+    let shrink = super::fingerprint::shrink_on_load(source);
+    let pixels = area(
+        source.width.div_ceil(shrink),
+        source.height.div_ceil(shrink),
+    );
+    // Samples of 16 bits are halved into a copy.
+    let decoded = pixels * u64::from(source.pixel_bytes) * 3 / 2;
+    FLOOR + source.decoder_bytes + decoded + pixels
+}
+
 /// From the decoded pixels to the result's: in linear light samples are twice as wide, for alpha
 /// a premultiplied copy is made, and the resampler keeps its picture between the two passes.
 fn working(
@@ -151,7 +163,8 @@ fn encoder(format: Format, request: &ResizeRequest, pixels: u64, source: &Source
         // Transparency is packed losslessly, which takes the lossless coder's tables.
         Format::Webp if source.has_alpha => (5 << 20) + pixels * 12,
         Format::Webp => (1 << 20) + pixels * 10,
-        Format::Avif => (4 << 20) + pixels * 44,
+        // With the decoder's tables, which reads the result again for its hash.
+        Format::Avif => (5 << 20) + pixels * 44,
         // The screen, the waiting frame, what changed, and colours in Oklab.
         Format::Gif => pixels * 31,
         _ if request.palette.is_some() => pixels * 30,

@@ -311,12 +311,21 @@ impl PictureStore for EmbeddedStore {
         let found: Vec<_> = self
             .database
             .read(move |connection| {
+                // As far as the page reaches, from each index, which has the newest last.
+                let newest = |digest| {
+                    format!(
+                        "SELECT * FROM (
+                             SELECT rowid FROM pictures
+                             WHERE {digest} = ?1 AND status NOT IN ('expired', 'erased')
+                             ORDER BY queued_at DESC, id DESC LIMIT ?2 + ?3)"
+                    )
+                };
                 connection
                     .prepare_cached(&format!(
-                        "SELECT {STORY} FROM pictures
-                         WHERE (source_digest = ?1 OR result_digest = ?1)
-                             AND status NOT IN ('expired', 'erased')
-                         ORDER BY queued_at DESC, id DESC LIMIT ?2 OFFSET ?3"
+                        "SELECT {STORY} FROM pictures WHERE rowid IN ({} UNION {})
+                         ORDER BY queued_at DESC, id DESC LIMIT ?2 OFFSET ?3",
+                        newest("source_digest"),
+                        newest("result_digest")
                     ))?
                     .query_map(params![digest.to_string(), page.take, page.skip], |row| {
                         Ok(row::operation(row))
@@ -331,23 +340,29 @@ impl PictureStore for EmbeddedStore {
         &self,
         fingerprint: Fingerprint,
         distance: u32,
+        except: Digest,
         page: Page,
     ) -> Result<Vec<(u32, Operation)>, StoreError> {
+        let except = except.to_string();
         let found = self
             .database
             .read(move |connection| {
                 let snapshot = connection.unchecked_transaction()?;
-                let mut select = snapshot
-                    .prepare_cached(&format!("SELECT {STORY} FROM pictures WHERE rowid = ?1"))?;
+                let mut select = snapshot.prepare_cached(&format!(
+                    "SELECT {STORY} FROM pictures
+                     WHERE rowid = ?1 AND source_digest <> ?2 AND result_digest IS NOT ?2"
+                ))?;
                 nearest(&snapshot, fingerprint, distance)?
                     .into_iter()
+                    .filter_map(|near| {
+                        let story = |row: &Row<'_>| {
+                            Ok(row::operation(row).map(|operation| (near.distance, operation)))
+                        };
+                        let found = select.query_row(params![near.rowid, except], story);
+                        found.optional().transpose()
+                    })
                     .skip(page.skip as usize)
                     .take(page.take as usize)
-                    .map(|near| {
-                        let operation =
-                            select.query_row([near.rowid], |row| Ok(row::operation(row)))?;
-                        Ok(operation.map(|operation| (near.distance, operation)))
-                    })
                     .collect::<rusqlite::Result<Vec<_>>>()
             })
             .await?;

@@ -401,21 +401,30 @@ impl PictureStore for MysqlStore {
     }
 
     async fn with_digest(&self, digest: Digest, page: Page) -> Result<Vec<Operation>, StoreError> {
-        // Two look-ups, each by its index.
+        // As far as the page reaches, from each index, which has the newest last.
+        let newest = |digest| {
+            format!(
+                "(SELECT id AS found FROM pictures
+                  WHERE {digest} = ? AND status NOT IN ('expired', 'erased')
+                  ORDER BY queued_at DESC, id DESC LIMIT ?)"
+            )
+        };
         let sql = format!(
-            "SELECT {STORY}
-             FROM (SELECT id AS found FROM pictures WHERE source_digest = ?
-                   UNION SELECT id FROM pictures WHERE result_digest = ?) AS found
-                 JOIN pictures ON pictures.id = found.found
-             WHERE status NOT IN ('expired', 'erased')
-             ORDER BY queued_at DESC, id DESC LIMIT ? OFFSET ?"
+            "SELECT {STORY} FROM ({} UNION {}) AS newest
+                 JOIN pictures ON pictures.id = newest.found
+             ORDER BY queued_at DESC, id DESC LIMIT ? OFFSET ?",
+            newest("source_digest"),
+            newest("result_digest")
         );
         let answer = self
             .run(&sql, &|| {
                 let digest = digest.to_string();
+                let reach = u64::from(page.skip) + u64::from(page.take);
                 vec![
                     digest.clone().into(),
+                    reach.into(),
                     digest.into(),
+                    reach.into(),
                     page.take.into(),
                     page.skip.into(),
                 ]
@@ -428,16 +437,19 @@ impl PictureStore for MysqlStore {
         &self,
         fingerprint: Fingerprint,
         distance: u32,
+        except: Digest,
         page: Page,
     ) -> Result<Vec<(u32, Operation)>, StoreError> {
         // Stories are read only for the rows of the answer.
         let candidates = row::candidates("id");
         let sql = format!(
             "SELECT distance, {STORY}
-             FROM (SELECT id AS found, queued_at AS at,
-                       BIT_COUNT(fingerprint ^ CAST(? AS SIGNED)) AS distance
+             FROM (SELECT candidates.id AS found, candidates.queued_at AS at,
+                       BIT_COUNT(candidates.fingerprint ^ CAST(? AS SIGNED)) AS distance
                    FROM ({candidates}) AS candidates
-                   WHERE BIT_COUNT(fingerprint ^ CAST(? AS SIGNED)) <= ?
+                       STRAIGHT_JOIN pictures AS other ON other.id = candidates.id
+                   WHERE BIT_COUNT(candidates.fingerprint ^ CAST(? AS SIGNED)) <= ?
+                       AND other.source_digest <> ? AND NOT other.result_digest <=> ?
                    ORDER BY distance, at DESC, found DESC LIMIT ? OFFSET ?) AS near
                  JOIN pictures ON pictures.id = near.found
              ORDER BY distance, queued_at DESC, id DESC"
@@ -450,6 +462,8 @@ impl PictureStore for MysqlStore {
                 values.extend([
                     bits.into(),
                     distance.into(),
+                    except.to_string().into(),
+                    except.to_string().into(),
                     page.take.into(),
                     page.skip.into(),
                 ]);

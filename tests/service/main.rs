@@ -8,6 +8,7 @@ mod corpus;
 mod errors;
 mod fetch;
 mod kill;
+mod lookup;
 mod mysql;
 mod poison;
 mod process;

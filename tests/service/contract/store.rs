@@ -474,8 +474,9 @@ async fn pictures_are_found_by_their_digests(store: &dyn PictureStore) {
 
 async fn look_alikes_are_found_nearest_first(store: &dyn PictureStore) {
     let sought = Fingerprint(0xfedc_ba98_7654_3210);
-    let nothing = store.similar(sought, MOST_DISTANCE, ALL).await.unwrap();
-    assert_eq!(nothing, []);
+    let nobody = Digest::of(b"nobody's picture");
+    let nothing = store.similar(sought, MOST_DISTANCE, nobody, ALL).await;
+    assert_eq!(nothing.unwrap(), []);
     let mut expected = Vec::new();
     for (mask, age) in [
         (0_u64, 10),
@@ -502,7 +503,7 @@ async fn look_alikes_are_found_nearest_first(store: &dyn PictureStore) {
         }
     }
     let found = async |distance, skip, take| -> Vec<(u32, OperationId)> {
-        let found = store.similar(sought, distance, Page { skip, take });
+        let found = store.similar(sought, distance, nobody, Page { skip, take });
         let found = found.await.unwrap();
         found.iter().map(|(far, row)| (*far, row.id)).collect()
     };
@@ -513,6 +514,25 @@ async fn look_alikes_are_found_nearest_first(store: &dyn PictureStore) {
     assert_eq!(found(MOST_DISTANCE, 6, 3).await, []);
     store.erase(expected[0].1, now()).await.unwrap();
     assert_eq!(found(MOST_DISTANCE, 0, 1000).await, expected[1..]);
+
+    // What has the very bytes, as source or result, is no look-alike.
+    let exact = queued_picture("710", "a source");
+    let picture = FinishedPicture {
+        fingerprint: Some(sought),
+        ..finished("its result")
+    };
+    done(store, &exact, &picture).await;
+    let without = async |digest, page| -> Vec<OperationId> {
+        let found = store.similar(sought, 0, digest, page).await.unwrap();
+        found.iter().map(|(_, row)| row.id).collect()
+    };
+    assert_eq!(without(nobody, ALL).await, [exact.id, expected[1].1]);
+    for bytes in [b"a source".as_slice(), b"its result"] {
+        assert_eq!(without(Digest::of(bytes), ALL).await, [expected[1].1]);
+        let second = Page { skip: 1, take: 1 };
+        assert_eq!(without(Digest::of(bytes), second).await, []);
+    }
+    assert_eq!(without(Digest::of(b"alike"), ALL).await, [exact.id]);
 }
 
 /// The pictures are gone and nothing brings them back.

@@ -1,0 +1,300 @@
+//! Which operations a picture came from or went into.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::ApiState;
+use super::operations::story;
+use super::problem::Problem;
+use super::submission::{Received, Submission};
+use crate::imaging::{self, SourceInfo};
+use crate::operation::{Digest, FieldError, Fingerprint, Operation};
+use crate::picture_store::{MOST_DISTANCE, Page};
+
+/// Matches of one answer.
+const USUAL_LIMIT: u32 = 20;
+const MOST_LIMIT: u32 = 100;
+/// Matches that an answer may begin after.
+const MOST_SKIPPED: u32 = 100_000;
+
+/// `POST /api/lookup`: the operations with these very bytes as source or result, then those whose
+/// result looks like the picture.
+pub(super) async fn lookup(
+    State(state): State<Arc<ApiState>>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let submission = Submission::read(request, &state).await?;
+    let most = state.max_picture_bytes;
+    let question = tokio::task::spawn_blocking(move || Question::read(submission, most))
+        .await
+        .map_err(|error| Problem::internal(&error))??;
+    let fingerprint = fingerprint(&state, &question).await?;
+    let options = &question.received.options;
+    let (matches, next) = find(&state, question.digest, fingerprint, options).await?;
+    Ok(Json(json!({
+        "digest": question.digest,
+        "fingerprint": fingerprint,
+        "matches": matches,
+        "next": next.map(Place::text),
+    })))
+}
+
+/// A picture to be looked up.
+struct Question {
+    received: Received<Options>,
+    source: SourceInfo,
+    digest: Digest,
+}
+
+impl Question {
+    fn read(submission: Submission, max_picture_bytes: u64) -> Result<Self, Problem> {
+        let received = submission.receive(Options::from_pairs, max_picture_bytes)?;
+        Ok(Self {
+            source: imaging::inspect(&received.picture)?,
+            digest: Digest::of(&received.picture),
+            received,
+        })
+    }
+}
+
+/// The picture's perceptual hash. A body that can't be decoded has none, which is no error: it may
+/// have been sent and failed, and is found by its bytes.
+async fn fingerprint(
+    state: &Arc<ApiState>,
+    question: &Question,
+) -> Result<Option<Fingerprint>, Problem> {
+    let held = question.received.memory.num_permits() as u64 * 1024;
+    let mut limits = state.limits.clone();
+    let room = state.upload_memory_bytes.saturating_sub(held);
+    limits.max_memory_bytes = limits.max_memory_bytes.min(room);
+    let needed = imaging::fingerprint_bytes(&question.source);
+    if needed > limits.max_memory_bytes {
+        return Ok(None);
+    }
+    let _core = state.look_ups.acquire().await;
+    let _memory = state.reserve(needed).await?;
+    let picture = Bytes::clone(&question.received.picture);
+    let task = tokio::task::spawn_blocking(move || imaging::fingerprint(&picture, &limits));
+    Ok(task.await.unwrap_or_else(|error| {
+        let digest = question.digest;
+        tracing::error!(%error, %digest, "a picture that was looked up ended its codec");
+        None
+    }))
+}
+
+/// One page of matches, and where the next one begins.
+async fn find(
+    state: &ApiState,
+    digest: Digest,
+    fingerprint: Option<Fingerprint>,
+    options: &Options,
+) -> Result<(Vec<Value>, Option<Place>), Problem> {
+    let limit = options.limit;
+    let mut matches = Vec::new();
+    let mut skip = 0;
+    match options.from {
+        Place::Similar(from) => skip = from,
+        Place::Exact(from) => {
+            let page = page(from, limit);
+            let mut found = state.store.with_digest(digest, page).await?;
+            let more = cut(&mut found, limit);
+            matches.extend(found.iter().map(|operation| exact(operation, digest)));
+            if more {
+                return Ok((matches, Some(Place::Exact(from + limit))));
+            }
+        }
+    }
+    let Some(fingerprint) = fingerprint else {
+        return Ok((matches, None));
+    };
+    let room = limit - matches.len() as u32;
+    let found = state
+        .store
+        .similar(fingerprint, options.distance, digest, page(skip, room));
+    let mut found = found.await?;
+    let next = cut(&mut found, room).then_some(Place::Similar(skip + room));
+    let similar = found
+        .iter()
+        .map(|(distance, operation)| match_of(operation, "result", "similar", *distance));
+    matches.extend(similar);
+    Ok((matches, next))
+}
+
+/// One row more than asked for, which tells whether there is a next page.
+fn page(skip: u32, limit: u32) -> Page {
+    Page {
+        skip,
+        take: limit + 1,
+    }
+}
+
+/// Cuts a page to its length; says whether there was more.
+fn cut<T>(found: &mut Vec<T>, limit: u32) -> bool {
+    let more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    more
+}
+
+fn exact(operation: &Operation, digest: Digest) -> Value {
+    let is_source = operation.source.digest == digest;
+    let of = if is_source { "source" } else { "result" };
+    match_of(operation, of, "exact", 0)
+}
+
+fn match_of(operation: &Operation, of: &str, kind: &str, distance: u32) -> Value {
+    let mut found = story(operation);
+    found["of"] = of.into();
+    found["match"] = kind.into();
+    found["distance"] = distance.into();
+    found
+}
+
+/// Where a page begins: matches of the kind that are passed over. Exact ones come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Exact(u32),
+    Similar(u32),
+}
+
+impl Place {
+    fn text(self) -> String {
+        match self {
+            Self::Exact(skip) => format!("exact:{skip}"),
+            Self::Similar(skip) => format!("similar:{skip}"),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (kind, skip) = text.split_once(':')?;
+        let skip = skip.parse().ok().filter(|skip| *skip <= MOST_SKIPPED)?;
+        match kind {
+            "exact" => Some(Self::Exact(skip)),
+            "similar" => Some(Self::Similar(skip)),
+            _ => None,
+        }
+    }
+}
+
+/// What may be asked beside the picture.
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    limit: u32,
+    distance: u32,
+    from: Place,
+}
+
+impl Options {
+    fn from_pairs(pairs: Vec<(String, String)>) -> Result<Self, Vec<FieldError>> {
+        let mut options = Self {
+            limit: USUAL_LIMIT,
+            distance: MOST_DISTANCE,
+            from: Place::Exact(0),
+        };
+        let mut errors = Vec::new();
+        let mut seen = Vec::new();
+        for (key, value) in pairs {
+            let outcome = if seen.contains(&key) {
+                Err("was given more than once".to_owned())
+            } else {
+                options.set(&key, value.trim())
+            };
+            if let Err(message) = outcome {
+                errors.push(FieldError::new(clip(&key), message));
+            }
+            seen.push(key);
+        }
+        if errors.is_empty() {
+            Ok(options)
+        } else {
+            Err(errors)
+        }
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        match key {
+            "limit" => self.limit = number(value, 1, MOST_LIMIT)?,
+            "distance" => self.distance = number(value, 0, MOST_DISTANCE)?,
+            "from" => {
+                self.from = Place::parse(value).ok_or_else(|| {
+                    format!(
+                        "{:?} is no place to go on from: give what \"next\" of an answer said, \
+                         such as similar:20, {MOST_SKIPPED} at most",
+                        clip(value)
+                    )
+                })?;
+            }
+            _ => {
+                return Err(
+                    "is not an option of a look-up: there are limit, distance and from".to_owned(),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn number(text: &str, least: u32, most: u32) -> Result<u32, String> {
+    let number = text.parse().ok();
+    number
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| {
+            format!(
+                "{:?} is not a whole number from {least} to {most}",
+                clip(text)
+            )
+        })
+}
+
+/// As much of what was sent as an error repeats.
+fn clip(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(pairs: &[(&str, &str)]) -> Result<Options, Vec<FieldError>> {
+        let pairs = pairs.iter();
+        Options::from_pairs(
+            pairs
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn options_have_defaults_and_bounds() {
+        let usual = options(&[]).unwrap();
+        assert_eq!((usual.limit, usual.distance), (20, 7));
+        assert_eq!(usual.from, Place::Exact(0));
+        let given = options(&[("limit", "100"), ("distance", " 0"), ("from", "similar:40")]);
+        assert_eq!(given.unwrap().from, Place::Similar(40));
+        for (key, value) in [
+            ("limit", "0"),
+            ("limit", "101"),
+            ("limit", "many"),
+            ("distance", "8"),
+            ("distance", "-1"),
+            ("from", "40"),
+            ("from", "exact:100001"),
+            ("from", "near:4"),
+            ("width", "320"),
+        ] {
+            let errors = options(&[(key, value)]).unwrap_err();
+            assert_eq!(errors[0].field, key, "{value}");
+        }
+        assert!(options(&[("limit", "1"), ("limit", "1")]).is_err());
+    }
+
+    #[test]
+    fn a_place_survives_its_text_form() {
+        for place in [Place::Exact(0), Place::Similar(1234)] {
+            assert_eq!(Place::parse(&place.text()), Some(place));
+        }
+    }
+}
