@@ -7,6 +7,7 @@ mod contract;
 mod corpus;
 mod errors;
 mod fetch;
+mod golden;
 mod kill;
 mod mysql;
 mod poison;
