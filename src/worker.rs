@@ -53,11 +53,12 @@ pub async fn run(
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         wanted => wanted,
     };
-    let sweeping = tokio::spawn(sweep::run(
-        engine.clone(),
-        Retention::of(settings),
-        stop.clone(),
-    ));
+    let retention = Retention {
+        keep: settings.keep(),
+        remember: settings.remember(),
+        interval: settings.sweep_interval(),
+    };
+    let sweeping = tokio::spawn(sweep::run(engine.clone(), retention, stop.clone()));
     let consumer = engine
         .log
         .subscribe(Topic::Requests, &settings.worker.group)

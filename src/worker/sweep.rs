@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Engine;
 use crate::event_log::LogError;
 use crate::picture_store::StoreError;
-use crate::settings::Settings;
 
 /// Rows or events that are removed at once.
 const BATCH: u32 = 100;
@@ -19,10 +18,10 @@ const BATCH: u32 = 100;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Retention {
     /// How long pictures and events are kept, unless for ever.
-    keep: Option<Duration>,
+    pub(super) keep: Option<Duration>,
     /// How long an operation that is gone is remembered.
-    remember: Duration,
-    interval: Duration,
+    pub(super) remember: Duration,
+    pub(super) interval: Duration,
 }
 
 /// What was removed in one sweep.
@@ -39,16 +38,6 @@ enum SweepError {
     Log(#[from] LogError),
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-impl Retention {
-    pub(super) fn of(settings: &Settings) -> Self {
-        Self {
-            keep: settings.keep(),
-            remember: settings.remember(),
-            interval: settings.sweep_interval(),
-        }
-    }
 }
 
 /// Sweeps at an interval until `stop`. What fails is tried again the next time.
