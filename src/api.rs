@@ -22,14 +22,17 @@ use crate::event_log::EventLog;
 use crate::imaging;
 use crate::operation::OperationId;
 use crate::picture_store::PictureStore;
-use crate::settings::Settings;
+use crate::settings::{EventModel, Settings};
 
+mod accept;
+mod erasure;
 mod health;
 mod lookup;
 mod operations;
 mod page;
 mod problem;
 mod submission;
+mod trace_context;
 
 /// How long a request waits for memory for its body.
 const MEMORY_WAIT: Duration = Duration::from_secs(5);
@@ -45,6 +48,12 @@ struct ApiState {
     max_picture_bytes: u64,
     max_body_bytes: u64,
     body_timeout: Duration,
+    /// Whether pictures wait in the table, and events refer to them.
+    claim_check: bool,
+    /// How long an operation's pictures are kept, unless for ever.
+    keep: Option<Duration>,
+    /// Whether a stored result answers who asks the same.
+    reuse_results: bool,
     /// Room for bodies in KiB.
     upload_memory: Arc<Semaphore>,
     upload_memory_bytes: u64,
@@ -102,6 +111,9 @@ impl ApiState {
             max_picture_bytes: settings.limits.max_picture_bytes,
             max_body_bytes: settings.max_body_bytes(),
             body_timeout: settings.body_timeout(),
+            claim_check: settings.events.model == EventModel::ClaimCheck,
+            keep: settings.keep(),
+            reuse_results: settings.server.reuse_results,
             upload_memory: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
             upload_memory_bytes: memory_kib.saturating_mul(1024),
             look_ups: Semaphore::new(cores),
@@ -144,9 +156,9 @@ fn app(health: Router, state: ApiState) -> NormalizePath<Router> {
         .route("/", get(page::page))
         .route("/result", get(page::page))
         .route("/assets/{name}", get(page::asset))
-        .route("/api", axum::routing::post(operations::accept))
+        .route("/api", axum::routing::post(accept::accept))
         .route("/api/lookup", axum::routing::post(lookup::lookup))
-        .route("/api/{id}", get(operations::fetch))
+        .route("/api/{id}", get(operations::fetch).delete(erasure::erase))
         .route("/api/{id}/status", get(operations::status))
         .with_state(Arc::new(state))
         .merge(health)

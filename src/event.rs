@@ -35,6 +35,33 @@ pub struct Record {
     pub value: Bytes,
 }
 
+/// Says why a record was set aside.
+const SET_ASIDE_REASON: &str = "picresize-reason";
+
+impl Record {
+    /// The record as a dead letter: as it came, with the reason.
+    #[must_use]
+    pub fn set_aside(mut self, reason: &str) -> Self {
+        let header = (SET_ASIDE_REASON.to_owned(), reason.as_bytes().to_vec());
+        self.headers.push(header);
+        self
+    }
+
+    /// Why it was set aside, the last time.
+    pub fn set_aside_reason(&self) -> Option<String> {
+        let mut all = self.headers.iter().rev();
+        let (_, reason) = all.find(|(name, _)| name == SET_ASIDE_REASON)?;
+        Some(String::from_utf8_lossy(reason).into_owned())
+    }
+
+    /// A dead letter as it came, without the reason.
+    #[must_use]
+    pub fn put_back(mut self) -> Self {
+        self.headers.retain(|(name, _)| name != SET_ASIDE_REASON);
+        self
+    }
+}
+
 /// Something that happened to an operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
@@ -62,6 +89,8 @@ pub enum EventBody {
     Completed(Completed),
     /// There will be no result.
     Failed(Failed),
+    /// Its pictures were removed because someone asked for it.
+    Erased(Erased),
 }
 
 /// How a request's picture travels.
@@ -87,8 +116,9 @@ pub struct Completed {
     pub result: PictureFacts,
     pub worker: String,
     pub engine: String,
-    /// Decoding, resampling and encoding together.
-    pub elapsed_milliseconds: u64,
+    /// Decoding, resampling and encoding together; none when the result was there before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elapsed_milliseconds: Option<u64>,
 }
 
 /// The data of a `resize.failed` event.
@@ -100,6 +130,10 @@ pub struct Failed {
     pub worker: String,
     pub engine: String,
 }
+
+/// The data of a `resize.erased` event: there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erased {}
 
 /// Why a record is not an event that can be understood.
 #[derive(Debug, thiserror::Error)]
@@ -125,6 +159,7 @@ impl EventBody {
             Self::Started(_) => "resize.started",
             Self::Completed(_) => "resize.completed",
             Self::Failed(_) => "resize.failed",
+            Self::Erased(_) => "resize.erased",
         }
     }
 }
@@ -187,6 +222,7 @@ impl Event {
             EventBody::Started(data) => json(data),
             EventBody::Completed(data) => json(data),
             EventBody::Failed(data) => json(data),
+            EventBody::Erased(data) => json(data),
         };
         if let Some(trace_parent) = &self.trace_parent {
             headers.push((TRACE_PARENT.to_owned(), trace_parent.clone().into()));
@@ -218,6 +254,7 @@ impl Event {
             "resize.started" => EventBody::Started(serde_json::from_slice(&record.value)?),
             "resize.completed" => EventBody::Completed(serde_json::from_slice(&record.value)?),
             "resize.failed" => EventBody::Failed(serde_json::from_slice(&record.value)?),
+            "resize.erased" => EventBody::Erased(serde_json::from_slice(&record.value)?),
             other => return Err(malformed("ce_type", other, &"no such type is known")),
         };
         Ok(Self {
@@ -350,7 +387,7 @@ mod tests {
                 result: facts(),
                 worker: "w".into(),
                 engine: "1".into(),
-                elapsed_milliseconds: 12,
+                elapsed_milliseconds: Some(12),
             }),
             EventBody::Failed(Failed {
                 reason: "broken".into(),
@@ -358,6 +395,7 @@ mod tests {
                 worker: "w".into(),
                 engine: "1".into(),
             }),
+            EventBody::Erased(Erased {}),
         ];
         for body in bodies {
             let event = event(body).traced(Some("00-0af7-b7ad-01".into()));

@@ -112,7 +112,8 @@ pub trait EventLog: Send + Sync + fmt::Debug {
     /// moves. Each partition is read in order.
     async fn read(&self, topic: Topic, start: &Start) -> Result<Box<dyn Reader>, LogError>;
 
-    /// Empties the data of an event, as far as the log can. Its headers stay.
+    /// Empties the data of an event, as far as the log can, and of what repeats it: the events of
+    /// its topic and the dead letters that have its key. Their headers stay.
     async fn erase(&self, topic: Topic, position: Position) -> Result<Erased, LogError>;
 
     /// Removes events that were appended before `before`, `most` of them at once, where the log

@@ -67,7 +67,8 @@ pub const MOST_DISTANCE: u32 = 7;
 /// The table of operations and their results.
 #[async_trait]
 pub trait PictureStore: Send + Sync + fmt::Debug {
-    /// Adds the row of an accepted operation, unless it is there already.
+    /// Adds the row of an accepted operation. One that was deposited before is only told its
+    /// position in the log; any other that is there already stays as it is.
     async fn enqueue(&self, operation: &Operation) -> Result<(), StoreError>;
 
     /// Marks an operation as being worked on and counts the attempt. Adds the row when it is
@@ -79,22 +80,23 @@ pub trait PictureStore: Send + Sync + fmt::Debug {
         now: Timestamp,
     ) -> Result<Begun, StoreError>;
 
-    /// Stores a result, unless nothing more is to be made of the operation.
+    /// Stores a result, unless nothing more is to be made of the operation. Says whether it did.
     async fn complete(
         &self,
         id: OperationId,
         picture: FinishedPicture,
         now: Timestamp,
-    ) -> Result<(), StoreError>;
+    ) -> Result<bool, StoreError>;
 
-    /// Stores why there is no result, unless nothing more is to be made of the operation.
+    /// Stores why there is no result, unless nothing more is to be made of the operation. Says
+    /// whether it did.
     async fn fail(
         &self,
         id: OperationId,
         reason: &str,
         engine: &'static str,
         now: Timestamp,
-    ) -> Result<(), StoreError>;
+    ) -> Result<bool, StoreError>;
 
     /// The story of an operation.
     async fn find(&self, id: OperationId) -> Result<Option<Operation>, StoreError>;
@@ -103,11 +105,18 @@ pub trait PictureStore: Send + Sync + fmt::Debug {
     async fn result(&self, id: OperationId) -> Result<Option<Bytes>, StoreError>;
 
     /// Adds the row of an operation together with its picture, for an event that only refers to
-    /// it. Changes nothing when the row is there already.
+    /// it. Changes nothing when the row is there already. Until [`enqueue`](Self::enqueue) tells
+    /// its position, the row is of an operation that may never be accepted.
     async fn deposit(&self, operation: &Operation, picture: Bytes) -> Result<(), StoreError>;
 
-    /// The picture that came with [`deposit`](Self::deposit).
+    /// Removes the row of a deposited operation that is not known to be in the log.
+    async fn withdraw(&self, id: OperationId) -> Result<(), StoreError>;
+
+    /// The picture that came with [`deposit`](Self::deposit), as long as it is kept.
     async fn deposited(&self, id: OperationId) -> Result<Option<Bytes>, StoreError>;
+
+    /// Whether a picture came with [`deposit`](Self::deposit), be it still there or not.
+    async fn is_deposited(&self, id: OperationId) -> Result<bool, StoreError>;
 
     /// A done operation that asked the same of the same picture, made by this engine version,
     /// whose result is there.
@@ -117,8 +126,8 @@ pub trait PictureStore: Send + Sync + fmt::Debug {
         engine: &str,
     ) -> Result<Option<OperationId>, StoreError>;
 
-    /// Completes an operation with the result of its twin. Says whether that was done: the twin's
-    /// result may be gone by now, or the operation be finished.
+    /// Completes an operation with the result of its twin, without anyone having begun it. Says
+    /// whether that was done: the twin's result may be gone by now, or the operation be finished.
     async fn copy_result(
         &self,
         id: OperationId,
@@ -162,8 +171,8 @@ pub trait PictureStore: Send + Sync + fmt::Debug {
     /// at once. Returns how many they were.
     async fn forget(&self, before: Timestamp, most: u32) -> Result<u64, StoreError>;
 
-    /// Marks an operation as erased, from `now` on, and removes its pictures, whatever its status
-    /// is. Says whether there is such an operation.
+    /// Marks an operation as erased, from `now` on unless it was before, and removes its pictures,
+    /// whatever its status is. Says whether there is such an operation.
     async fn erase(&self, id: OperationId, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Whether the table answers.

@@ -530,6 +530,11 @@ impl Settings {
         Duration::from_secs(self.retention.gone_hours.saturating_mul(3600))
     }
 
+    /// The time between two looks for what is to be removed.
+    pub fn sweep_interval(&self) -> Duration {
+        Duration::from_secs(self.retention.sweep_seconds)
+    }
+
     /// Bytes of a request's body: a picture of the largest size in base64, and room for the rest.
     pub fn max_body_bytes(&self) -> u64 {
         self.limits.max_picture_bytes.div_ceil(3) * 4 + 64 * 1024

@@ -41,6 +41,18 @@ pub(crate) enum DatabaseError {
     Closed,
 }
 
+/// Runs a write that overwrites what it removes: without this, removed data stays in the file until
+/// its place is taken by other data.
+pub(crate) fn overwriting<T>(
+    connection: &Connection,
+    write: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    connection.pragma_update(None, "secure_delete", true)?;
+    let written = write(connection);
+    connection.pragma_update(None, "secure_delete", false)?;
+    written
+}
+
 /// What is to be told once the transaction was committed, or not.
 type Answer = Box<dyn FnOnce(Result<(), Arc<rusqlite::Error>>) + Send>;
 type Write = Box<dyn FnOnce(&mut Savepoint<'_>) -> Answer + Send>;

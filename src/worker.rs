@@ -1,7 +1,8 @@
 //! The worker: consumes requests, has them done, and commits what is finished.
 //!
 //! As many operations are worked on at once as there are cores, each admitted by the memory it is
-//! estimated to need. The next few wait beside them with their pictures loaded.
+//! estimated to need. The next few wait beside them with their pictures loaded. Beside that, every
+//! worker sweeps away what is past its retention.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,12 +13,14 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::job::{Abandoned, Job, Workshop};
+use self::sweep::Retention;
 use crate::engine::Engine;
 use crate::event_log::watermark::Watermark;
 use crate::event_log::{Consumer, LogError, Position, Received, Topic};
 use crate::settings::Settings;
 
 mod job;
+mod sweep;
 
 /// Operations that wait with their pictures loaded, for each one that is worked on.
 const WAITING_PER_RUNNING: usize = 1;
@@ -50,6 +53,12 @@ pub async fn run(
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         wanted => wanted,
     };
+    let retention = Retention {
+        keep: settings.keep(),
+        remember: settings.remember(),
+        interval: settings.sweep_interval(),
+    };
+    let sweeping = tokio::spawn(sweep::run(engine.clone(), retention, stop.clone()));
     let consumer = engine
         .log
         .subscribe(Topic::Requests, &settings.worker.group)
@@ -75,7 +84,8 @@ pub async fn run(
         assigned: HashMap::new(),
     };
     worker.consume(&stop).await?;
-    worker.drain().await
+    worker.drain().await?;
+    Ok(sweeping.await?)
 }
 
 struct Worker {

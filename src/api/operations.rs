@@ -1,64 +1,22 @@
-//! Accepting an operation, and telling what became of it.
+//! Telling what became of an operation.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use bytes::Bytes;
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::ApiState;
 use super::problem::{Kind, Problem};
-use super::submission::{Checked, Submission};
-use crate::event::{Event, EventBody, Picture};
-use crate::event_log::Topic;
 use crate::operation::{Operation, OperationId, PictureFacts, Status};
 
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
-const MOST_KEY_BYTES: usize = 255;
 /// Seconds until it makes sense to ask again for a result that is not there yet.
 const POLL_SECONDS: u32 = 1;
-
-/// `POST /api/`: stores the request in the log, then answers with its ID.
-pub(super) async fn accept(
-    State(state): State<Arc<ApiState>>,
-    request: Request,
-) -> Result<Response, Problem> {
-    let key = idempotency_key(request.headers())?;
-    let submission = Submission::read(request, &state).await?;
-    let checker = Arc::clone(&state);
-    let checked = tokio::task::spawn_blocking(move || {
-        submission.check(&checker.limits, checker.max_picture_bytes)
-    })
-    .await
-    .map_err(|error| Problem::internal(&error))??;
-
-    let Some(key) = key else {
-        let operation = append(&state, OperationId::generate(), checked).await?;
-        return Ok(accepted(&operation));
-    };
-    let id = OperationId::from_idempotency_key(&key);
-    let _turn = state.key_lock(id).lock().await;
-    match state.store.find(id).await? {
-        None => Ok(accepted(&append(&state, id, checked).await?)),
-        Some(known)
-            if known.request == checked.request && known.source.digest == checked.facts.digest =>
-        {
-            Ok(accepted(&known))
-        }
-        Some(_) => Err(Problem::new(
-            Kind::KeyReused,
-            format!(
-                "the key {key:?} was used for another picture or other options; take a new key"
-            ),
-        )),
-    }
-}
 
 /// `GET /api/{id}`: the result, as JSON or as the picture's own bytes.
 pub(super) async fn fetch(
@@ -117,64 +75,26 @@ pub(super) async fn status(
     Ok(Json(story(&operation)))
 }
 
+/// The operation that a path names, unless its pictures were removed.
 async fn find(
     state: &ApiState,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Operation, Problem> {
+    let id = identifier(path)?;
+    match state.store.find(id).await? {
+        None => Err(Problem::unknown(id)),
+        Some(operation) if operation.status.is_gone() => Err(Problem::gone(&operation)),
+        Some(operation) => Ok(operation),
+    }
+}
+
+/// The identifier in a path.
+pub(super) fn identifier(
+    path: Result<Path<String>, PathRejection>,
+) -> Result<OperationId, Problem> {
     let Path(text) =
         path.map_err(|error| Problem::new(Kind::MalformedIdentifier, error.body_text()))?;
-    let id = text.parse()?;
-    state
-        .store
-        .find(id)
-        .await?
-        .ok_or_else(|| Problem::unknown(id))
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
-        return Ok(None);
-    };
-    match value.to_str() {
-        Ok(key) if !key.is_empty() && key.len() <= MOST_KEY_BYTES => Ok(Some(key.to_owned())),
-        _ => Err(Problem::new(
-            Kind::UnreadableBody,
-            format!(
-                "the Idempotency-Key header has to be 1 to {MOST_KEY_BYTES} visible ASCII letters"
-            ),
-        )),
-    }
-}
-
-/// Stores the request durably. From here on it is never lost.
-async fn append(state: &ApiState, id: OperationId, checked: Checked) -> Result<Operation, Problem> {
-    let now = Timestamp::now();
-    let mut operation = Operation::queued(id, checked.request, checked.facts, now);
-    let body = EventBody::Requested {
-        request: operation.request.clone(),
-        source: operation.source.clone(),
-        picture: Picture::Carried(checked.picture),
-    };
-    let event = Event::new(id, now, body);
-    let position = state.log.append(Topic::Requests, event.to_record()).await?;
-    operation.position = Some(position);
-    // The log has it, so the answer is yes; a worker adds the row if this does not.
-    if let Err(error) = state.store.enqueue(&operation).await {
-        tracing::warn!(%id, %error, "an accepted operation has no row yet");
-    }
-    Ok(operation)
-}
-
-fn accepted(operation: &Operation) -> Response {
-    let id = operation.id.to_string();
-    let location = format!("/api/{id}");
-    let body = json!({"identifier": id, "status": operation.status, "location": location});
-    (
-        StatusCode::CREATED,
-        [("location", location), ("identifier", id)],
-        Json(body),
-    )
-        .into_response()
+    Ok(text.parse()?)
 }
 
 fn pending(operation: &Operation) -> Response {

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::event_log::LogError;
 use crate::imaging::ImagingError;
-use crate::operation::{FieldError, MalformedId, OperationId};
+use crate::operation::{FieldError, MalformedId, Operation, OperationId, Status};
 use crate::picture_store::StoreError;
 
 /// Seconds after which a client may try again while something is not available.
@@ -31,6 +31,7 @@ pub(super) enum Kind {
     KeyReused,
     MalformedIdentifier,
     UnknownOperation,
+    OperationGone,
     OperationFailed,
     NotAcceptable,
     NoSuchPath,
@@ -102,6 +103,11 @@ impl Kind {
                 "unknown-operation",
                 "No such operation",
             ),
+            Self::OperationGone => (
+                StatusCode::GONE,
+                "operation-gone",
+                "The operation's pictures were removed",
+            ),
             Self::OperationFailed => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "operation-failed",
@@ -165,6 +171,16 @@ impl Problem {
             Kind::UnknownOperation,
             format!("there is no operation with the identifier {id}"),
         )
+    }
+
+    /// The pictures of `operation` were removed: its time was over, or someone asked for it.
+    pub(super) fn gone(operation: &Operation) -> Self {
+        let (id, at) = (operation.id, operation.expires_at.unwrap_or_default());
+        let detail = match operation.status {
+            Status::Erased => format!("the operation {id} was erased at {at}"),
+            _ => format!("the operation {id} has expired at {at}"),
+        };
+        Self::new(Kind::OperationGone, detail)
     }
 
     /// Something that no client can help; `error` goes to the log alone.

@@ -15,14 +15,15 @@ use super::{
     Consumer, Entry, Erased, EventLog, LogError, Position, Reader, Received, Start, Topic,
 };
 use crate::event::Record;
-use crate::sqlite::{Database, DatabaseError};
+use crate::sqlite::{self, Database, DatabaseError};
 
 /// The only partition there is.
 const PARTITION: i32 = 0;
 /// How long a consumer waits for an append of this process before it looks for one of another.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE events (
         id          INTEGER PRIMARY KEY,
         topic       TEXT    NOT NULL,
@@ -40,7 +41,11 @@ const MIGRATIONS: &[&str] = &["
         next           INTEGER NOT NULL,
         PRIMARY KEY (consumer_group, topic)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    CREATE INDEX events_by_key ON events (key);
+",
+];
 
 type Groups = HashMap<(Topic, String), Arc<tokio::sync::Mutex<()>>>;
 
@@ -148,11 +153,15 @@ impl EventLog for EmbeddedLog {
     async fn erase(&self, topic: Topic, position: Position) -> Result<Erased, LogError> {
         self.database
             .write(move |connection| {
-                connection
-                    .prepare_cached(
-                        "UPDATE events SET value = x'' WHERE topic = ?1 AND position = ?2",
-                    )?
-                    .execute(params![topic.name(), position.offset])
+                sqlite::overwriting(connection, |connection| {
+                    connection
+                        .prepare_cached(
+                            "UPDATE events SET value = x''
+                             WHERE topic IN (?1, 'picresize.dead-letters') AND key =
+                                 (SELECT key FROM events WHERE topic = ?1 AND position = ?2)",
+                        )?
+                        .execute(params![topic.name(), position.offset])
+                })
             })
             .await?;
         Ok(Erased::Now)

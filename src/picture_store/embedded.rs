@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use super::row::{self, Columns, STORY};
 use super::{Begun, FinishedPicture, Page, PictureStore, StoreError};
 use crate::operation::{Digest, Fingerprint, Operation, OperationId, ResizeRequest};
-use crate::sqlite::{Database, DatabaseError};
+use crate::sqlite::{self, Database, DatabaseError};
 
 const MIGRATIONS: &[&str] = &["
     CREATE TABLE pictures (
@@ -42,7 +42,7 @@ const MIGRATIONS: &[&str] = &["
         started_at    INTEGER,
         finished_at   INTEGER,
         expires_at    INTEGER,
-        source        BLOB,             -- the picture, when the event only refers to it
+        source        BLOB,             -- the picture, when the event only refers to it; empty once removed
         result        BLOB
     ) STRICT;
     CREATE INDEX pictures_source ON pictures (source_digest, queued_at);
@@ -162,8 +162,9 @@ impl PictureStore for EmbeddedStore {
         id: OperationId,
         picture: FinishedPicture,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.database
+    ) -> Result<bool, StoreError> {
+        let changed = self
+            .database
             .write(move |connection| {
                 put_result(
                     connection,
@@ -175,7 +176,7 @@ impl PictureStore for EmbeddedStore {
                 )
             })
             .await?;
-        Ok(())
+        Ok(changed > 0)
     }
 
     async fn fail(
@@ -184,20 +185,21 @@ impl PictureStore for EmbeddedStore {
         reason: &str,
         engine: &'static str,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.execute(
-            "UPDATE pictures
+    ) -> Result<bool, StoreError> {
+        let changed = self
+            .execute(
+                "UPDATE pictures
              SET status = 'failed', failure = ?2, engine = ?3, finished_at = ?4
              WHERE id = ?1 AND status IN ('queued', 'processing')",
-            (
-                id.to_string(),
-                reason.to_owned(),
-                engine,
-                now.as_millisecond(),
-            ),
-        )
-        .await?;
-        Ok(())
+                (
+                    id.to_string(),
+                    reason.to_owned(),
+                    engine,
+                    now.as_millisecond(),
+                ),
+            )
+            .await?;
+        Ok(changed > 0)
     }
 
     async fn find(&self, id: OperationId) -> Result<Option<Operation>, StoreError> {
@@ -221,9 +223,32 @@ impl PictureStore for EmbeddedStore {
         Ok(())
     }
 
+    async fn withdraw(&self, id: OperationId) -> Result<(), StoreError> {
+        self.execute(
+            "DELETE FROM pictures
+             WHERE id = ?1 AND status IN ('queued', 'expired') AND position IS NULL",
+            (id.to_string(),),
+        )
+        .await?;
+        Ok(())
+    }
+
     async fn deposited(&self, id: OperationId) -> Result<Option<Bytes>, StoreError> {
-        self.picture("SELECT source FROM pictures WHERE id = ?1", id)
+        self.picture("SELECT nullif(source, x'') FROM pictures WHERE id = ?1", id)
             .await
+    }
+
+    async fn is_deposited(&self, id: OperationId) -> Result<bool, StoreError> {
+        let found = self
+            .database
+            .read(move |connection| {
+                connection
+                    .prepare_cached("SELECT source IS NOT NULL FROM pictures WHERE id = ?1")?
+                    .query_row([id.to_string()], |row| row.get(0))
+                    .optional()
+            })
+            .await?;
+        Ok(found.unwrap_or(false))
     }
 
     async fn twin(
@@ -267,7 +292,7 @@ impl PictureStore for EmbeddedStore {
                      result_width = twin.result_width, result_height = twin.result_height,
                      result_bytes = twin.result_bytes, result_digest = twin.result_digest,
                      fingerprint = twin.fingerprint, engine = twin.engine, result = twin.result,
-                     started_at = ?3, finished_at = ?3
+                     finished_at = ?3
                  FROM pictures AS twin
                  WHERE pictures.id = ?1 AND pictures.status IN ('queued', 'processing')
                      AND twin.id = ?2 AND twin.status = 'done' AND twin.result IS NOT NULL",
@@ -373,7 +398,8 @@ impl PictureStore for EmbeddedStore {
         let changed = self
             .execute(
                 "UPDATE pictures
-                 SET status = 'expired', fingerprint = NULL, source = NULL, result = NULL
+                 SET status = 'expired', fingerprint = NULL, result = NULL,
+                     source = CASE WHEN source IS NOT NULL THEN x'' END
                  WHERE rowid IN (
                      SELECT rowid FROM pictures
                      WHERE status IN ('queued', 'processing', 'done', 'failed')
@@ -401,13 +427,20 @@ impl PictureStore for EmbeddedStore {
 
     async fn erase(&self, id: OperationId, now: Timestamp) -> Result<bool, StoreError> {
         let changed = self
-            .execute(
-                "UPDATE pictures
-                 SET status = 'erased', expires_at = ?2, fingerprint = NULL, source = NULL,
-                     result = NULL
-                 WHERE id = ?1",
-                (id.to_string(), now.as_millisecond()),
-            )
+            .database
+            .write(move |connection| {
+                sqlite::overwriting(connection, |connection| {
+                    connection
+                        .prepare_cached(
+                            "UPDATE pictures
+                             SET expires_at = CASE status WHEN 'erased' THEN expires_at ELSE ?2 END,
+                                 status = 'erased', fingerprint = NULL, result = NULL,
+                                 source = CASE WHEN source IS NOT NULL THEN x'' END
+                             WHERE id = ?1",
+                        )?
+                        .execute(params![id.to_string(), now.as_millisecond()])
+                })
+            })
             .await?;
         Ok(changed > 0)
     }
@@ -420,7 +453,7 @@ impl PictureStore for EmbeddedStore {
     }
 }
 
-/// Adds a queued row, unless one with this ID is there.
+/// Adds a queued row, unless one with this ID is there; that one may learn its position.
 fn insert(
     connection: &Connection,
     operation: &Operation,
@@ -433,7 +466,9 @@ fn insert(
                  source_height, source_bytes, source_digest, position, queued_at, expires_at,
                  source)
              VALUES (?1, 'queued', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-             ON CONFLICT DO NOTHING",
+             ON CONFLICT (id) DO UPDATE SET position = excluded.position
+             WHERE position IS NULL AND request = excluded.request
+                 AND source_digest = excluded.source_digest",
         )?
         .execute(params![
             operation.id.to_string(),

@@ -37,7 +37,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const INSERT: &str = "INSERT INTO pictures (id, status, request, source_format, source_width,
         source_height, source_bytes, source_digest, position, queued_at, expires_at, source)
     VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON DUPLICATE KEY UPDATE id = id";
+    ON DUPLICATE KEY UPDATE
+        position = COALESCE(position, IF(request = ? AND source_digest = ?, ?, NULL))";
 
 /// The answer holds the number of the attempt as the ID that was inserted last.
 const BEGIN: &str = "UPDATE pictures
@@ -161,6 +162,7 @@ impl MysqlStore {
         picture: Option<&Bytes>,
     ) -> Result<(), StoreError> {
         let source = &operation.source;
+        let position = operation.position.map(|at| at.to_string());
         self.run(INSERT, &|| {
             vec![
                 id_value(operation.id),
@@ -170,10 +172,13 @@ impl MysqlStore {
                 source.height.into(),
                 source.bytes.into(),
                 source.digest.to_string().into(),
-                operation.position.map(|at| at.to_string()).into(),
+                position.clone().into(),
                 time_value(operation.queued_at),
                 operation.expires_at.map(time_value).into(),
                 picture.map(|bytes| bytes.to_vec()).into(),
+                row::request_text(&operation.request).into(),
+                source.digest.to_string().into(),
+                position.clone().into(),
             ]
         })
         .await?;
@@ -279,10 +284,9 @@ impl PictureStore for MysqlStore {
         id: OperationId,
         picture: FinishedPicture,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         self.put_result(id, "'queued', 'processing'", None, &picture, now)
-            .await?;
-        Ok(())
+            .await
     }
 
     async fn fail(
@@ -291,15 +295,16 @@ impl PictureStore for MysqlStore {
         reason: &str,
         engine: &'static str,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.run(
-            "UPDATE pictures
-             SET status = 'failed', failure = ?, engine = ?, finished_at = ?
-             WHERE id = ? AND status IN ('queued', 'processing')",
-            &|| vec![reason.into(), engine.into(), time_value(now), id_value(id)],
-        )
-        .await?;
-        Ok(())
+    ) -> Result<bool, StoreError> {
+        let answer = self
+            .run(
+                "UPDATE pictures
+                 SET status = 'failed', failure = ?, engine = ?, finished_at = ?
+                 WHERE id = ? AND status IN ('queued', 'processing')",
+                &|| vec![reason.into(), engine.into(), time_value(now), id_value(id)],
+            )
+            .await?;
+        Ok(answer.matched > 0)
     }
 
     async fn find(&self, id: OperationId) -> Result<Option<Operation>, StoreError> {
@@ -316,9 +321,28 @@ impl PictureStore for MysqlStore {
         self.insert(operation, Some(&picture)).await
     }
 
+    async fn withdraw(&self, id: OperationId) -> Result<(), StoreError> {
+        self.run(
+            "DELETE FROM pictures
+             WHERE id = ? AND status IN ('queued', 'expired') AND position IS NULL",
+            &|| vec![id_value(id)],
+        )
+        .await?;
+        Ok(())
+    }
+
     async fn deposited(&self, id: OperationId) -> Result<Option<Bytes>, StoreError> {
-        self.picture("SELECT source FROM pictures WHERE id = ?", id)
-            .await
+        self.picture(
+            "SELECT source FROM pictures WHERE id = ? AND LENGTH(source) > 0",
+            id,
+        )
+        .await
+    }
+
+    async fn is_deposited(&self, id: OperationId) -> Result<bool, StoreError> {
+        let sql = "SELECT id FROM pictures WHERE id = ? AND source IS NOT NULL";
+        let answer = self.run(sql, &|| vec![id_value(id)]).await?;
+        Ok(!answer.rows.is_empty())
     }
 
     async fn twin(
@@ -360,17 +384,10 @@ impl PictureStore for MysqlStore {
                      mine.result_bytes = twin.result_bytes,
                      mine.result_digest = twin.result_digest,
                      mine.fingerprint = twin.fingerprint, mine.engine = twin.engine,
-                     mine.result = twin.result, mine.started_at = ?, mine.finished_at = ?
+                     mine.result = twin.result, mine.finished_at = ?
                  WHERE mine.id = ? AND mine.status IN ('queued', 'processing')
                      AND twin.status = 'done' AND twin.result IS NOT NULL",
-                &|| {
-                    vec![
-                        id_value(twin),
-                        time_value(now),
-                        time_value(now),
-                        id_value(id),
-                    ]
-                },
+                &|| vec![id_value(twin), time_value(now), id_value(id)],
             )
             .await?;
         Ok(answer.matched > 0)
@@ -485,7 +502,8 @@ impl PictureStore for MysqlStore {
         let answer = self
             .run(
                 "UPDATE pictures
-                 SET status = 'expired', fingerprint = NULL, source = NULL, result = NULL
+                 SET status = 'expired', fingerprint = NULL, result = NULL,
+                     source = IF(source IS NULL, NULL, '')
                  WHERE status IN ('queued', 'processing', 'done', 'failed') AND expires_at <= ?
                  LIMIT ?",
                 &|| vec![time_value(now), most.into()],
@@ -505,8 +523,8 @@ impl PictureStore for MysqlStore {
         let answer = self
             .run(
                 "UPDATE pictures
-                 SET status = 'erased', expires_at = ?, fingerprint = NULL, source = NULL,
-                     result = NULL
+                 SET expires_at = IF(status = 'erased', expires_at, ?), status = 'erased',
+                     fingerprint = NULL, result = NULL, source = IF(source IS NULL, NULL, '')
                  WHERE id = ?",
                 &|| vec![time_value(now), id_value(id)],
             )

@@ -19,8 +19,6 @@ use crate::operation::{OperationId, Status};
 use crate::picture_store::StoreError;
 use crate::settings::Settings;
 
-/// Why an event was set aside.
-const REASON: &str = "picresize-reason";
 /// Which dead letter an event was.
 const LETTER: &str = "picresize-dead-letter";
 /// By how much the clocks of those who write the log may differ.
@@ -138,7 +136,7 @@ impl<'a> Office<'a> {
 
     async fn handle(&self, entry: Entry) -> Result<Finding, ReplayError> {
         let letter = Letter {
-            reason: header(&entry.record, REASON).unwrap_or_default(),
+            reason: entry.record.set_aside_reason().unwrap_or_default(),
             set_aside_at: entry.appended_at,
         };
         let (position, record) = (entry.position, entry.record.clone());
@@ -193,7 +191,7 @@ impl<'a> Office<'a> {
     async fn put_back(
         &self,
         request: &Request,
-        mut record: Record,
+        record: Record,
         status: Option<Status>,
     ) -> Result<(), ReplayError> {
         let Engine { log, store, .. } = self.engine;
@@ -201,9 +199,8 @@ impl<'a> Office<'a> {
         if status == Some(Status::Failed) {
             store.reopen(request.operation.id).await?;
         }
-        record
-            .headers
-            .retain(|(name, _)| name != REASON && name != LETTER);
+        let mut record = record.put_back();
+        record.headers.retain(|(name, _)| name != LETTER);
         let letter = request.position.to_string().into_bytes();
         record.headers.push((LETTER.to_owned(), letter));
         let position = log.append(Topic::Requests, record).await?;

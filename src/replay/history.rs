@@ -38,12 +38,14 @@ pub(super) enum End {
     Completed {
         at: Timestamp,
         result: Digest,
-        elapsed_milliseconds: u64,
+        elapsed_milliseconds: Option<u64>,
     },
     Failed {
         at: Timestamp,
         reason: Box<str>,
     },
+    /// Nothing follows that.
+    Erased,
 }
 
 impl History {
@@ -111,11 +113,15 @@ impl History {
                     },
                 );
             }
+            EventBody::Erased(_) => self.end(event.operation, End::Erased),
         }
     }
 
     fn end(&mut self, id: OperationId, end: End) {
-        self.operations.entry(id).or_default().end = Some(end);
+        let story = self.operations.entry(id).or_default();
+        if !matches!(story.end, Some(End::Erased)) {
+            story.end = Some(end);
+        }
     }
 
     fn name(&mut self, name: &str) -> Arc<str> {

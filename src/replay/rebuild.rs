@@ -42,7 +42,7 @@ impl Workshop {
                 }
             },
         }
-        if request.is_over() {
+        if request.is_over() || matches!(end, Some(End::Erased)) {
             return Ok(request.finding(Outcome::Gone));
         }
         if let (Some(story), Some(End::Failed { at, reason })) = (story, end) {

@@ -153,7 +153,7 @@ impl Workshop {
             Some(End::Completed {
                 elapsed_milliseconds,
                 ..
-            }) => Some(elapsed_milliseconds),
+            }) => elapsed_milliseconds,
             _ => None,
         }
     }

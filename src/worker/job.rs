@@ -160,8 +160,8 @@ impl Job {
                     .persist("loaded", || store.deposited(operation.id))
                     .await?;
                 let Some(picture) = deposited else {
-                    let reason = "its picture is not in the table any more";
-                    tracing::warn!(id = %operation.id, reason, "an event was dropped");
+                    self.without_picture(&operation, &event.trace_parent)
+                        .await?;
                     return Ok(None);
                 };
                 picture
@@ -172,6 +172,22 @@ impl Job {
             picture,
             trace_parent: event.trace_parent,
         }))
+    }
+
+    /// Ends an operation whose picture was kept in the table and is not there. One that expired or
+    /// was erased is ended already.
+    async fn without_picture(
+        &self,
+        operation: &Operation,
+        trace_parent: &Option<String>,
+    ) -> Result<(), Abandoned> {
+        match self.begin(operation, Timestamp::now()).await? {
+            Begun::Finished | Begun::Taken => Ok(()),
+            Begun::Attempt(_) => {
+                let reason = "its picture was kept in the table and is not there any more";
+                self.fail(operation.id, reason, trace_parent).await
+            }
+        }
     }
 
     async fn begin(&self, operation: &Operation, now: Timestamp) -> Result<Begun, Abandoned> {
@@ -190,8 +206,13 @@ impl Job {
         let (id, source) = (operation.id, operation.source.clone());
         let facts = picture.facts.clone();
         let (store, now) = (&self.workshop.store, Timestamp::now());
-        self.persist("completed", || store.complete(id, picture.clone(), now))
+        let is_ours = self
+            .persist("completed", || store.complete(id, picture.clone(), now))
             .await?;
+        if !is_ours {
+            tracing::info!(%id, "finished or removed by someone else meanwhile");
+            return Ok(());
+        }
         tracing::info!(
             %id, milliseconds = elapsed_milliseconds,
             from = %format_args!("{} {}x{}", source.format, source.width, source.height),
@@ -203,7 +224,7 @@ impl Job {
             result: facts,
             worker: self.workshop.name.clone(),
             engine: ENGINE_VERSION.to_owned(),
-            elapsed_milliseconds,
+            elapsed_milliseconds: Some(elapsed_milliseconds),
         });
         self.announce(id, now, trace_parent, body).await;
         Ok(())
@@ -216,8 +237,13 @@ impl Job {
         trace_parent: &Option<String>,
     ) -> Result<(), Abandoned> {
         let (store, now) = (&self.workshop.store, Timestamp::now());
-        self.persist("failed", || store.fail(id, reason, ENGINE_VERSION, now))
+        let is_ours = self
+            .persist("failed", || store.fail(id, reason, ENGINE_VERSION, now))
             .await?;
+        if !is_ours {
+            tracing::info!(%id, "finished or removed by someone else meanwhile");
+            return Ok(());
+        }
         tracing::warn!(%id, reason, "failed");
         let body = EventBody::Failed(Failed {
             reason: reason.to_owned(),
@@ -244,9 +270,7 @@ impl Job {
     /// Puts the event among the dead letters, as it came, with the reason.
     async fn set_aside(&self, reason: &str) -> Result<(), Abandoned> {
         tracing::error!(key = self.record.key, reason, "an event was set aside");
-        let mut record = self.record.clone();
-        let header = ("picresize-reason".to_owned(), reason.as_bytes().to_vec());
-        record.headers.push(header);
+        let record = self.record.clone().set_aside(reason);
         let log = &self.workshop.log;
         self.persist("set aside", || {
             log.append(Topic::DeadLetters, record.clone())

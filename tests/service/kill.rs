@@ -66,10 +66,27 @@ async fn submit(client: &Client, url: &str, n: usize) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_201_is_done_after_five_kills() {
+    kill_five_times("carried").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_201_is_done_after_five_kills_with_claim_checks() {
+    kill_five_times("claim-check").await;
+}
+
+async fn kill_five_times(model: &str) {
     let folder = tempfile::tempdir().unwrap();
     let address = free_address();
     let url = format!("http://{address}");
-    let mut process = Process::serve(&address, folder.path());
+    let serve = || {
+        let mut command = program();
+        command
+            .args(["serve", "--listen", &address, "--data"])
+            .arg(folder.path())
+            .env("PICRESIZE__EVENTS__MODEL", model);
+        Process::start(command)
+    };
+    let mut process = serve();
 
     let next = Arc::new(AtomicUsize::new(0));
     let accepted = Arc::new(AtomicUsize::new(0));
@@ -98,7 +115,7 @@ async fn every_201_is_done_after_five_kills() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         process.kill();
-        process = Process::serve(&address, folder.path());
+        process = serve();
     }
 
     let ids: HashMap<usize, String> = clients.join_all().await.into_iter().flatten().collect();

@@ -3,15 +3,19 @@
 #![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
 
 mod accept;
+mod claim_check;
 mod contract;
 mod corpus;
 mod errors;
 mod fetch;
+mod forget;
+mod golden;
 mod kill;
 mod lookup;
 mod mysql;
 mod poison;
 mod process;
 mod replay;
+mod reuse;
 mod shared;
 mod support;

@@ -15,7 +15,7 @@ use picresize::operation::{
 };
 use picresize::picture_store::embedded::EmbeddedStore;
 use picresize::replay::{self, Ended, Finding, Observer, Outcome, Range, Task};
-use picresize::settings::Settings;
+use picresize::settings::{EventModel, Settings};
 use reqwest::StatusCode;
 use serde_json::json;
 use tempfile::TempDir;
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{PATIENCE, TestServer, png};
 
-/// Runs tests on a server of their own with the embedded engine.
+/// Runs tests on a server of their own with the embedded engine, in both event models.
 macro_rules! embedded {
     ($($name:ident),+ $(,)?) => {
         mod embedded {
@@ -32,6 +32,21 @@ macro_rules! embedded {
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $name() {
                     let server = TestServer::start().await;
+                    super::$name(&server).await;
+                    server.stop().await;
+                }
+            )+
+        }
+
+        mod claim_check {
+            use super::{EventModel, TestServer};
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $name() {
+                    let claim_check = |settings: &mut super::Settings| {
+                        settings.events.model = EventModel::ClaimCheck;
+                    };
+                    let server = TestServer::start_with(claim_check).await;
                     super::$name(&server).await;
                     server.stop().await;
                 }
@@ -108,6 +123,22 @@ fn without_table(engine: &Engine) -> (Engine, TempDir) {
     let mut engine = engine.clone();
     engine.store = Arc::new(EmbeddedStore::open(&folder.path().join("new.sqlite")).unwrap());
     (engine, folder)
+}
+
+/// The same log with a table of which nothing is left but deposited pictures.
+async fn without_results(engine: &Engine) -> (Engine, TempDir) {
+    let (other, folder) = without_table(engine);
+    for entry in entries(engine, Topic::Requests).await {
+        let event = Event::from_record(&entry.record).unwrap();
+        let id = event.operation;
+        if let Some(picture) = engine.store.deposited(id).await.unwrap() {
+            let row = engine.store.find(id).await.unwrap().unwrap();
+            let mut queued = Operation::queued(id, row.request, row.source, row.queued_at);
+            queued.expires_at = row.expires_at;
+            other.store.deposit(&queued, picture).await.unwrap();
+        }
+    }
+    (other, folder)
 }
 
 /// Everything that the table has of these operations.

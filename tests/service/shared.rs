@@ -42,6 +42,8 @@ impl Shared {
             ("MYSQL__DATABASE", &format!("test_{name}")),
             ("MYSQL__USER", user),
             ("MYSQL__PASSWORD", password),
+            // The same picture is to be worked on again.
+            ("SERVER__REUSE_RESULTS", "false"),
         ];
         let environment = settings
             .into_iter()
@@ -408,4 +410,44 @@ async fn one_process_can_serve_on_shared_engines() {
     let server = Process::start(command);
     let (status, answer) = wait(&client, &server.url, &id).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
+}
+
+/// Both event models side by side: what is accepted in one is worked on in the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn both_event_models_are_done_and_erased() {
+    let Some(shared) = Shared::prepared() else {
+        return;
+    };
+    let shared = shared.with("SERVER__REUSE_RESULTS", "true");
+    let _worker = shared.worker();
+    let carried = shared.api();
+    let claim_check = shared.with("EVENTS__MODEL", "claim-check").api();
+    let client = Client::new();
+    let mut results = Vec::new();
+    for (n, (url, log)) in [
+        (&claim_check.url, "erased"),
+        (&carried.url, "until retention"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // The second finds what the first made.
+        let id = submit(&client, url, &png(40, 30, 1), json!({"width": 20})).await;
+        let (status, answer) = wait(&client, url, &id).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let story = story(&client, url, &id).await;
+        assert!(story["attempts"].as_u64() <= Some(1), "{story}");
+        results.push((id, log, Picture::of(&answer).bytes));
+        assert_eq!(results[n].2, results[0].2);
+    }
+    for (id, log, _) in results {
+        let url = format!("{}/api/{id}", carried.url);
+        for _ in 0..2 {
+            let erased = client.delete(&url).send().await.unwrap();
+            let answer: Value = erased.json().await.unwrap();
+            assert_eq!(answer["log"], log, "{answer}");
+        }
+        let gone = client.get(&url).send().await.unwrap();
+        assert_eq!(gone.status(), StatusCode::GONE);
+    }
 }

@@ -41,6 +41,11 @@ impl TestServer {
         change(&mut settings);
         settings.check().unwrap();
         let engine = Engine::open(&settings).await.unwrap();
+        Self::start_on(engine, settings, folder).await
+    }
+
+    /// A service on an engine of its own kind.
+    pub(crate) async fn start_on(engine: Engine, settings: Settings, folder: TempDir) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();

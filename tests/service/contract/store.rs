@@ -64,6 +64,7 @@ async fn picture_store_keeps_its_contract(open: impl AsyncFn() -> Store) {
     what_a_row_lacks_is_filled_in(&*store).await;
     a_deposited_picture_is_there_for_its_worker(&*store).await;
     a_large_result_goes_in_and_out(&*store).await;
+    a_deposit_is_withdrawn_unless_the_log_has_its_event(&*store).await;
     a_twin_lends_its_result(&*store).await;
     a_result_is_replaced_only_on_purpose(&*store).await;
     pictures_are_found_by_their_digests(&*store).await;
@@ -208,19 +209,13 @@ async fn what_is_final_stays(store: &dyn PictureStore) {
     let operation = queued("500");
     begin(store, &operation).await;
     let picture = finished("first");
-    store
-        .complete(operation.id, picture.clone(), now())
-        .await
-        .unwrap();
+    let completed = store.complete(operation.id, picture.clone(), now());
+    assert!(completed.await.unwrap());
     let row = find(store, &operation).await;
-    store
-        .complete(operation.id, finished("second"), now())
-        .await
-        .unwrap();
-    store
-        .fail(operation.id, "too late", "7", now())
-        .await
-        .unwrap();
+    let completed = store.complete(operation.id, finished("second"), now());
+    assert!(!completed.await.unwrap());
+    let failed = store.fail(operation.id, "too late", "7", now());
+    assert!(!failed.await.unwrap());
     assert_eq!(begin(store, &operation).await, Begun::Finished);
     assert_eq!(find(store, &operation).await, row);
     assert_eq!(
@@ -336,6 +331,51 @@ async fn a_deposited_picture_is_there_for_its_worker(store: &dyn PictureStore) {
     let without = queued("703");
     store.enqueue(&without).await.unwrap();
     assert_eq!(store.deposited(without.id).await.unwrap(), None);
+    assert!(store.is_deposited(operation.id).await.unwrap());
+    assert!(!store.is_deposited(without.id).await.unwrap());
+}
+
+async fn a_deposit_is_withdrawn_unless_the_log_has_its_event(store: &dyn PictureStore) {
+    let deposit = async |operation: &Operation| {
+        let deposited = store.deposit(operation, Bytes::from("picture"));
+        deposited.await.unwrap();
+    };
+    let refused = queued("719");
+    deposit(&refused).await;
+    store.withdraw(refused.id).await.unwrap();
+    assert_eq!(store.find(refused.id).await.unwrap(), None);
+    store.withdraw(refused.id).await.unwrap();
+
+    let accepted = Operation {
+        position: Some(EventPosition {
+            partition: 2,
+            offset: 5,
+        }),
+        ..queued("720")
+    };
+    let not_yet = Operation {
+        position: None,
+        ..accepted.clone()
+    };
+    deposit(&not_yet).await;
+    assert_eq!(find(store, &accepted).await, not_yet);
+    let another = Operation {
+        request: queued("721").request,
+        ..accepted.clone()
+    };
+    store.enqueue(&another).await.unwrap();
+    assert_eq!(find(store, &accepted).await.position, None);
+    store.enqueue(&accepted).await.unwrap();
+    store.withdraw(accepted.id).await.unwrap();
+    assert_eq!(find(store, &accepted).await, accepted);
+    let found = store.deposited(accepted.id).await.unwrap();
+    assert_eq!(found, Some(Bytes::from("picture")));
+
+    let begun = queued("722");
+    deposit(&begun).await;
+    begin(store, &begun).await;
+    store.withdraw(begun.id).await.unwrap();
+    assert_eq!(find(store, &begun).await.attempts, 1);
 }
 
 async fn a_large_result_goes_in_and_out(store: &dyn PictureStore) {
@@ -379,7 +419,7 @@ async fn a_twin_lends_its_result(store: &dyn PictureStore) {
     assert_eq!(row.result, Some(picture.facts.clone()));
     assert_eq!(row.fingerprint, picture.fingerprint);
     assert_eq!(row.engine.as_deref(), Some(ENGINE));
-    assert_eq!((row.started_at, row.finished_at), (Some(at), Some(at)));
+    assert_eq!((row.started_at, row.finished_at), (None, Some(at)));
     assert_eq!(
         store.result(second.id).await.unwrap(),
         Some(picture.bytes.clone())
@@ -623,5 +663,9 @@ async fn what_is_erased_is_gone_whatever_it_was(store: &dyn PictureStore) {
         assert!(store.erase(operation.id, at).await.unwrap());
         is_gone(store, operation, Status::Erased).await;
         assert_eq!(find(store, operation).await.expires_at, Some(at));
+        let again = at + Duration::from_secs(1);
+        assert!(store.erase(operation.id, again).await.unwrap());
+        assert_eq!(find(store, operation).await.expires_at, Some(at));
     }
+    assert!(store.is_deposited(waiting.id).await.unwrap());
 }

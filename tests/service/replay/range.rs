@@ -56,7 +56,7 @@ pub(crate) async fn a_range_is_all_that_is_played(server: &TestServer) {
 pub(crate) async fn what_was_stopped_goes_on(server: &TestServer) {
     let ids = resized(server, 12).await;
     let before = dump(&server.engine, &ids).await;
-    let (engine, _folder) = without_table(&server.engine);
+    let (engine, _folder) = without_results(&server.engine).await;
     let mut from = Start::Beginning;
     let mut rebuilt = 0;
     let mut runs = 0;

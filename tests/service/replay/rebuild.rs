@@ -11,7 +11,7 @@ pub(crate) async fn a_lost_table_tells_the_same_story_again(server: &TestServer)
     ids.push(failed.parse().unwrap());
     let before = dump(&server.engine, &ids).await;
 
-    let (engine, _folder) = without_table(&server.engine);
+    let (engine, _folder) = without_results(&server.engine).await;
     let (first, _) = play_all(&engine, Task::Rebuild).await;
     assert_eq!(first.summary.count(Outcome::Rebuilt), 9, "{first:?}");
     assert_eq!(first.summary.count(Outcome::FailureRestored), 1);
@@ -33,15 +33,54 @@ pub(crate) async fn what_is_gone_does_not_come_back(server: &TestServer) {
         .unwrap();
     let erased = server.engine.store.erase(ids[1], Timestamp::now()).await;
     assert!(erased.unwrap());
+    let deleted = format!("{}/api/{}", server.url, ids[2]);
+    let deleted = server.client.delete(deleted).send().await.unwrap();
+    assert_eq!(deleted.status(), StatusCode::OK);
 
     let (here, witness) = play_all(&server.engine, Task::Rebuild).await;
-    assert_eq!(witness.found(Outcome::Gone), [ids[1]], "{here:?}");
-    assert_eq!(here.summary.count(Outcome::Untouched), 2);
+    assert_eq!(witness.found(Outcome::Gone).len(), 2, "{here:?}");
+    assert_eq!(here.summary.count(Outcome::Untouched), 1);
 
     let (engine, _folder) = without_table(&server.engine);
     let (_, witness) = play_all(&engine, Task::Rebuild).await;
-    assert!(witness.found(Outcome::Gone).contains(&ids[0]));
-    assert!(engine.store.find(ids[0]).await.unwrap().is_none());
+    assert!(witness.found(Outcome::Gone).contains(&ids[2]));
+    for id in [ids[0], ids[2]] {
+        assert!(engine.store.find(id).await.unwrap().is_none());
+    }
+}
+
+/// How often it was announced that an operation was begun.
+async fn begun(engine: &Engine, id: OperationId) -> usize {
+    let entries = entries(engine, Topic::Events).await;
+    let events = entries
+        .iter()
+        .map(|entry| Event::from_record(&entry.record).unwrap());
+    events
+        .filter(|event| event.operation == id && matches!(event.body, EventBody::Started(_)))
+        .count()
+}
+
+/// What was answered from a stored result comes back as it was.
+pub(crate) async fn a_result_that_was_there_before_comes_back(server: &TestServer) {
+    let mut ids: Vec<OperationId> = Vec::new();
+    for _ in 0..3 {
+        let id = server.submit(&png(96, 64, 7), json!({"width": 31})).await;
+        server.wait(&id).await;
+        ids.push(id.parse().unwrap());
+        announced(&server.engine, ids.len()).await;
+    }
+    let before = dump(&server.engine, &ids).await;
+    // A worker may have begun the same, and tells of it in its own time.
+    let deadline = Instant::now() + PATIENCE;
+    for (row, _) in &before {
+        while begun(&server.engine, row.id).await < row.attempts as usize {
+            assert!(Instant::now() < deadline, "{row:?}");
+        }
+    }
+    let (engine, _folder) = without_results(&server.engine).await;
+    let (ended, _) = play_all(&engine, Task::Rebuild).await;
+    assert_eq!(ended.summary.count(Outcome::Rebuilt), 3, "{ended:?}");
+    assert_eq!(dump(&engine, &ids).await, before);
 }
 
 pub(crate) async fn a_time_that_is_over_stays_over(server: &TestServer) {
@@ -150,6 +189,7 @@ pub(crate) async fn a_picture_that_was_only_in_the_table_is_told_of(server: &Tes
 embedded!(
     a_lost_table_tells_the_same_story_again,
     what_is_gone_does_not_come_back,
+    a_result_that_was_there_before_comes_back,
     a_time_that_is_over_stays_over,
     a_rebuild_that_was_killed_is_made_up_for,
     live_traffic_is_not_disturbed,

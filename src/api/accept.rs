@@ -1,0 +1,215 @@
+//! Accepting an operation: into the log first, then into the table.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::ApiState;
+use super::problem::{Kind, Problem};
+use super::submission::{Checked, Submission};
+use super::trace_context::trace_parent;
+use crate::event::{Completed, Event, EventBody, Picture};
+use crate::event_log::Topic;
+use crate::imaging::ENGINE_VERSION;
+use crate::operation::{Operation, OperationId, Status};
+use crate::picture_store::StoreError;
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const MOST_KEY_BYTES: usize = 255;
+/// Stands in events in the place of a worker's name.
+const NAME: &str = "api";
+
+/// A request that was read and checked, on its way into the log.
+struct Accepting {
+    id: OperationId,
+    /// Whether others may be accepting the same operation now.
+    has_key: bool,
+    checked: Checked,
+    trace_parent: Option<String>,
+}
+
+/// `POST /api/`: stores the request in the log, then answers with its ID.
+pub(super) async fn accept(
+    State(state): State<Arc<ApiState>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let key = idempotency_key(request.headers())?;
+    let trace_parent = trace_parent(request.headers());
+    let submission = Submission::read(request, &state).await?;
+    let checker = Arc::clone(&state);
+    let checked = tokio::task::spawn_blocking(move || {
+        submission.check(&checker.limits, checker.max_picture_bytes)
+    })
+    .await
+    .map_err(|error| Problem::internal(&error))??;
+
+    let accepting = Accepting {
+        id: match &key {
+            Some(key) => OperationId::from_idempotency_key(key),
+            None => OperationId::generate(),
+        },
+        has_key: key.is_some(),
+        checked,
+        trace_parent,
+    };
+    let Some(key) = key else {
+        return Ok(accepted(&accepting.append(&state).await?));
+    };
+    let _turn = state.key_lock(accepting.id).lock().await;
+    match known(&state, &accepting, &key).await? {
+        Some(known) => Ok(accepted(&known)),
+        None => Ok(accepted(&accepting.append(&state).await?)),
+    }
+}
+
+/// The operation that a key was used for before, if it was accepted then.
+async fn known(
+    state: &ApiState,
+    accepting: &Accepting,
+    key: &str,
+) -> Result<Option<Operation>, Problem> {
+    let Some(known) = state.store.find(accepting.id).await? else {
+        return Ok(None);
+    };
+    let checked = &accepting.checked;
+    if known.request != checked.request || known.source.digest != checked.facts.digest {
+        return Err(Problem::new(
+            Kind::KeyReused,
+            format!(
+                "the key {key:?} was used for another picture or other options; take a new key"
+            ),
+        ));
+    }
+    match (known.status, known.position) {
+        // Deposited, but then the log did not answer.
+        (Status::Queued, None) => Ok(None),
+        (Status::Expired, None) => {
+            state.store.withdraw(known.id).await?;
+            Ok(None)
+        }
+        (Status::Expired | Status::Erased, _) => Err(Problem::gone(&known)),
+        _ => Ok(Some(known)),
+    }
+}
+
+impl Accepting {
+    /// Stores the request durably. From here on it is never lost.
+    async fn append(self, state: &ApiState) -> Result<Operation, Problem> {
+        let Self { id, checked, .. } = self;
+        let now = Timestamp::now();
+        let mut operation = Operation::queued(id, checked.request, checked.facts, now);
+        operation.expires_at = state.keep.and_then(|keep| now.checked_add(keep).ok());
+        let picture = if state.claim_check {
+            state.store.deposit(&operation, checked.picture).await?;
+            Picture::Deposited
+        } else {
+            Picture::Carried(checked.picture)
+        };
+        let body = EventBody::Requested {
+            request: operation.request.clone(),
+            source: operation.source.clone(),
+            picture,
+        };
+        let event = Event::new(id, now, body).traced(self.trace_parent.clone());
+        let position = match state.log.append(Topic::Requests, event.to_record()).await {
+            Ok(position) => position,
+            Err(error) => {
+                // With a key, the next request with it finds the deposit and uses it. Another
+                // server may be doing so now.
+                if state.claim_check && !self.has_key {
+                    withdraw(state, id).await;
+                }
+                return Err(error.into());
+            }
+        };
+        operation.position = Some(position);
+        // The log has it, so the answer is yes; a worker adds the row if this does not.
+        if let Err(error) = state.store.enqueue(&operation).await {
+            tracing::warn!(%id, %error, "an accepted operation has no row yet");
+            return Ok(operation);
+        }
+        if state.reuse_results {
+            match reuse(state, &operation, self.trace_parent).await {
+                Ok(true) => operation.status = Status::Done,
+                Ok(false) => {}
+                // A worker does it.
+                Err(error) => tracing::warn!(%id, %error, "no result was looked for"),
+            }
+        }
+        Ok(operation)
+    }
+}
+
+/// Takes back the deposit of an operation that was not accepted.
+async fn withdraw(state: &ApiState, id: OperationId) {
+    if let Err(error) = state.store.withdraw(id).await {
+        tracing::warn!(%id, %error, "a picture stays in the table until it expires");
+    }
+}
+
+/// Completes an operation with the result of one that asked the same of the same picture. Says
+/// whether it is done. A worker may have begun it: the table takes one of the two, which have the
+/// same bytes.
+async fn reuse(
+    state: &ApiState,
+    operation: &Operation,
+    trace_parent: Option<String>,
+) -> Result<bool, StoreError> {
+    let id = operation.id;
+    let Some(twin) = state.store.twin(operation, ENGINE_VERSION).await? else {
+        return Ok(false);
+    };
+    let now = Timestamp::now();
+    let is_copied = state.store.copy_result(id, twin, now).await?;
+    let row = state.store.find(id).await?;
+    let Some(result) = row.and_then(|row| row.result) else {
+        return Ok(false);
+    };
+    if !is_copied {
+        return Ok(true);
+    }
+    let body = EventBody::Completed(Completed {
+        source: operation.source.clone(),
+        result,
+        worker: NAME.to_owned(),
+        engine: ENGINE_VERSION.to_owned(),
+        elapsed_milliseconds: None,
+    });
+    let event = Event::new(id, now, body).traced(trace_parent);
+    if let Err(error) = state.log.append(Topic::Events, event.to_record()).await {
+        tracing::warn!(%id, %error, "an event was not announced");
+    }
+    Ok(true)
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    match value.to_str() {
+        Ok(key) if !key.is_empty() && key.len() <= MOST_KEY_BYTES => Ok(Some(key.to_owned())),
+        _ => Err(Problem::new(
+            Kind::UnreadableBody,
+            format!(
+                "the Idempotency-Key header has to be 1 to {MOST_KEY_BYTES} visible ASCII letters"
+            ),
+        )),
+    }
+}
+
+fn accepted(operation: &Operation) -> Response {
+    let id = operation.id.to_string();
+    let location = format!("/api/{id}");
+    let body = json!({"identifier": id, "status": operation.status, "location": location});
+    (
+        StatusCode::CREATED,
+        [("location", location), ("identifier", id)],
+        Json(body),
+    )
+        .into_response()
+}
