@@ -10,6 +10,8 @@ use crate::settings::{Settings, SettingsError};
 mod api;
 mod health;
 mod migrate;
+mod options;
+mod replay;
 mod resize;
 mod roles;
 mod serve;
@@ -42,6 +44,8 @@ enum Command {
     Worker(worker::Worker),
     Migrate(migrate::Migrate),
     Health(health::Health),
+    #[command(subcommand)]
+    Replay(Box<replay::Replay>),
     Resize(Box<resize::Resize>),
 }
 
@@ -69,6 +73,7 @@ impl Cli {
             Command::Worker(command) => command.run(),
             Command::Migrate(command) => command.run(),
             Command::Health(command) => command.run(),
+            Command::Replay(command) => command.run(),
             Command::Resize(command) => command.run(),
         };
         match outcome {

@@ -9,10 +9,14 @@ use crate::event_log::embedded::EmbeddedLog;
 use crate::event_log::kafka::{KafkaLog, KafkaOptions, TopicOptions};
 use crate::event_log::{EventLog, LogError};
 use crate::picture_store::embedded::EmbeddedStore;
-use crate::picture_store::mysql::{MysqlOptions, MysqlStore};
+use crate::picture_store::mysql::{MysqlOptions, MysqlStore, TlsMode};
 use crate::picture_store::{PictureStore, StoreError};
-use crate::settings::{LogEngine, Settings, TableEngine};
+use crate::settings::{LogEngine, Settings, TableEngine, Tls};
 
+pub mod resizing;
+
+/// Where an embedded log is kept in its folder.
+const LOG_FILE: &str = "log.sqlite";
 /// The pause after the log or the table did not answer at the start, doubled up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -39,6 +43,11 @@ pub enum EngineError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error(
+        "there is no log in {}: name the folder of `picresize serve` with --data",
+        .0.display()
+    )]
+    NoLog(PathBuf),
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -73,6 +82,25 @@ impl Engine {
             log: open_log(settings).await?,
             store: open_store(settings).await?,
             _folder: folder,
+        })
+    }
+
+    /// Opens what is there already, beside the processes that work with it. An embedded folder is
+    /// not taken into possession: that is for who consumes from its log. SQLite lets the writers
+    /// of two processes wait for each other.
+    ///
+    /// # Errors
+    ///
+    /// See [`EngineError`].
+    pub async fn open_beside(settings: &Settings) -> Result<Self, EngineError> {
+        let folder = &settings.data.folder;
+        if settings.engine.log == LogEngine::Embedded && !folder.join(LOG_FILE).exists() {
+            return Err(EngineError::NoLog(folder.clone()));
+        }
+        Ok(Self {
+            log: open_log(settings).await?,
+            store: open_store(settings).await?,
+            _folder: None,
         })
     }
 
@@ -124,7 +152,7 @@ impl Engine {
 async fn open_log(settings: &Settings) -> Result<Arc<dyn EventLog>, LogError> {
     Ok(match settings.engine.log {
         LogEngine::Embedded => {
-            let path = settings.data.folder.join("log.sqlite");
+            let path = settings.data.folder.join(LOG_FILE);
             Arc::new(EmbeddedLog::open(&path)?)
         }
         LogEngine::Kafka => Arc::new(KafkaLog::open(kafka_options(settings)).await?),
@@ -171,10 +199,34 @@ fn kafka_options(settings: &Settings) -> KafkaOptions {
     }
 }
 
+/// Where the table is, with the user of `migrate` or the one of every day.
+fn mysql_options(settings: &Settings, migrating: bool) -> MysqlOptions {
+    let (mysql, limits) = (&settings.mysql, &settings.limits);
+    let (user, password) = if migrating && !mysql.migration_user.is_empty() {
+        (&mysql.migration_user, &mysql.migration_password)
+    } else {
+        (&mysql.user, &mysql.password)
+    };
+    MysqlOptions {
+        host: mysql.host.clone(),
+        port: mysql.port,
+        database: mysql.database.clone(),
+        user: user.clone(),
+        password: password.clone(),
+        tls: match mysql.tls {
+            Tls::Off => TlsMode::Off,
+            Tls::Required => TlsMode::Required,
+            Tls::Verified => TlsMode::Verified,
+        },
+        ca_file: Some(mysql.ca_file.clone()).filter(|path| !path.as_os_str().is_empty()),
+        connections: mysql.connections,
+        max_picture_bytes: limits.max_picture_bytes.max(limits.max_result_bytes),
+    }
+}
+
 /// A data folder that belongs to this process. The lock goes with the process, however it ends.
 #[derive(Debug)]
 struct DataFolder {
-    path: PathBuf,
     _lock: File,
 }
 
@@ -187,10 +239,7 @@ impl DataFolder {
         std::fs::create_dir_all(path).map_err(unusable)?;
         let lock = File::create(path.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.to_owned(),
-                _lock: lock,
-            }),
+            Ok(()) => Ok(Self { _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(EngineError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(unusable(source)),
         }

@@ -14,6 +14,7 @@ pub use crate::operation::EventPosition as Position;
 
 pub mod embedded;
 pub mod kafka;
+pub mod watermark;
 
 /// A named stream of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -137,6 +138,10 @@ pub trait Consumer: Send + fmt::Debug {
 pub trait Reader: Send + fmt::Debug {
     /// The next event; none at the end.
     async fn next(&mut self) -> Result<Option<Entry>, LogError>;
+
+    /// Where it began, in every partition that it reads: whoever is to go on where this one stopped
+    /// begins there in partitions of which nothing came yet.
+    fn starts(&self) -> Vec<Position>;
 
     /// How many events there were to read at most, for showing progress.
     fn total(&self) -> u64;

@@ -25,6 +25,7 @@ mod quantize;
 mod raster;
 mod resample;
 mod sharpen;
+mod similarity;
 mod smart;
 mod sniff;
 
@@ -208,6 +209,21 @@ pub fn resize(
         )));
     }
     Ok(resized)
+}
+
+/// SSIMULACRA2 of a picture against a reference of the same size: 100 is the same, 90 can't be told
+/// apart, 70 is high quality, 50 medium, below 30 is poor. None when the sizes differ, a side has
+/// less than 8 pixels, one of them is an animation or can't be decoded, or comparing them would
+/// take more memory than the limit.
+pub fn similarity(picture: &[u8], reference: &[u8], limits: &Limits) -> Option<f64> {
+    let size = inspect(reference).ok()?;
+    let bytes = similarity_bytes(size.width, size.height);
+    (bytes <= limits.max_memory_bytes).then(|| similarity::ssimulacra2(picture, reference))?
+}
+
+/// An upper bound of the memory that [`similarity`] takes for pictures of this size.
+pub fn similarity_bytes(width: u32, height: u32) -> u64 {
+    u64::from(width) * u64::from(height) * similarity::BYTES_PER_PIXEL
 }
 
 /// The perceptual hash of a picture; none when it can't be decoded, or shows a single colour.

@@ -5,7 +5,7 @@
 //! | layer | modules |
 //! |---|---|
 //! | commands; the only place that puts parts together | [`cli`] |
-//! | roles | [`api`], [`worker`] |
+//! | roles | [`api`], [`worker`], [`replay`] |
 //! | what roles share | [`engine`], [`settings`], [`lifecycle`], [`telemetry`] |
 //! | ports and their adapters | [`event_log`], [`picture_store`] |
 //! | the work itself: pure functions | [`imaging`] |
@@ -20,6 +20,7 @@ pub mod imaging;
 pub mod lifecycle;
 pub mod operation;
 pub mod picture_store;
+pub mod replay;
 pub mod settings;
 mod sqlite;
 pub mod telemetry;

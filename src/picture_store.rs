@@ -1,7 +1,8 @@
 //! The port to the table: one row an operation, from queued to done or failed.
 //!
 //! Rows only move forward. Whoever writes twice, or late, changes nothing that is already right;
-//! only [`PictureStore::replace`], for a person's playback, changes a result.
+//! only [`PictureStore::replace`] and [`PictureStore::reopen`], for a person's playback, change
+//! what is final.
 
 use std::fmt;
 
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use crate::operation::{Digest, Fingerprint, Operation, OperationId, PictureFacts, ResizeRequest};
 
 pub mod embedded;
+pub mod mysql;
 mod row;
 
 /// Why the table did not do as asked.
@@ -20,6 +22,9 @@ pub enum StoreError {
     /// It can't be reached or written now; later it may.
     #[error("the picture table is not available: {0}")]
     Unavailable(Box<dyn std::error::Error + Send + Sync>),
+    /// Something has to be set up or set right first; the sentence says what.
+    #[error("{0}")]
+    Misconfigured(String),
     /// A row holds what no version of this program wrote.
     #[error("the row of {id} cannot be read: {reason}")]
     Corrupt { id: String, reason: String },
@@ -130,6 +135,10 @@ pub trait PictureStore: Send + Sync + fmt::Debug {
         picture: FinishedPicture,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
+
+    /// Gives a failed operation a fresh chance: it is queued again, and its attempts are counted
+    /// anew. Says whether it had failed.
+    async fn reopen(&self, id: OperationId) -> Result<bool, StoreError>;
 
     /// Operations whose source or result has these very bytes, the newest first.
     async fn with_digest(&self, digest: Digest, page: Page) -> Result<Vec<Operation>, StoreError>;

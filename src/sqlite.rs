@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Savepoint, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +17,8 @@ use tokio::sync::{mpsc, oneshot};
 const QUEUE: usize = 256;
 /// Writes that share one commit at the most.
 const GROUP: usize = 64;
+/// How long a write waits for one of another process.
+const BUSY: Duration = Duration::from_secs(60);
 
 /// Why the file did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +59,7 @@ impl Database {
     /// each once, and their number is kept in `user_version`.
     pub(crate) fn open(path: &Path, migrations: &[&str]) -> Result<Self, DatabaseError> {
         let mut connection = Connection::open(path)?;
+        connection.busy_timeout(BUSY)?;
         connection.pragma_update(None, "page_size", 16384)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
@@ -119,10 +123,14 @@ impl Database {
             let idle = readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let connection = match idle {
                 Some(connection) => connection,
-                None => Connection::open_with_flags(
-                    path,
-                    OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-                )?,
+                None => {
+                    let connection = Connection::open_with_flags(
+                        path,
+                        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+                    )?;
+                    connection.busy_timeout(BUSY)?;
+                    connection
+                }
             };
             let value = read(&connection)?;
             readers

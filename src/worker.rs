@@ -12,13 +12,12 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::job::{Abandoned, Job, Workshop};
-use self::watermark::Watermark;
 use crate::engine::Engine;
+use crate::event_log::watermark::Watermark;
 use crate::event_log::{Consumer, LogError, Position, Received, Topic};
 use crate::settings::Settings;
 
 mod job;
-mod watermark;
 
 /// Operations that wait with their pictures loaded, for each one that is worked on.
 const WAITING_PER_RUNNING: usize = 1;

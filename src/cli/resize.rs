@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::options::{Options, wrong_flags};
 use super::{ConfigFile, Usage};
 use crate::imaging;
 use crate::operation::{Format, ResizeRequest};
@@ -34,90 +35,6 @@ pub(super) struct Resize {
     options: Options,
     #[command(flatten)]
     config: ConfigFile,
-}
-
-/// The options of a request as flags. They stay text here: the request reads them.
-#[derive(Debug, clap::Args)]
-struct Options {
-    /// Pixels; a missing side follows from the aspect ratio
-    #[arg(long, allow_negative_numbers = true)]
-    width: Option<String>,
-    /// Pixels; a missing side follows from the aspect ratio
-    #[arg(long, allow_negative_numbers = true)]
-    height: Option<String>,
-    /// fill (stretch), cover, contain, inside or outside
-    #[arg(long)]
-    fit: Option<String>,
-    /// center, top, top-right, … or smart, for cover and contain
-    #[arg(long)]
-    position: Option<String>,
-    /// #rrggbb, #rrggbbaa, white, black or transparent
-    #[arg(long)]
-    background: Option<String>,
-    /// Whether smaller pictures are made larger: true or false
-    #[arg(long)]
-    enlarge: Option<String>,
-    /// same, jpeg, png, webp, gif or avif
-    #[arg(long)]
-    format: Option<String>,
-    /// 1 to 100
-    #[arg(long)]
-    quality: Option<String>,
-    /// The highest quality that gives at most so many bytes
-    #[arg(long, value_name = "BYTES")]
-    max_bytes: Option<String>,
-    /// lanczos3, catmullrom, mitchell, bilinear, box or nearest
-    #[arg(long)]
-    filter: Option<String>,
-    /// fast, or fine (linear light)
-    #[arg(long)]
-    profile: Option<String>,
-    /// Progressive JPEG: true or false
-    #[arg(long)]
-    progressive: Option<String>,
-    /// Lossless WebP: true or false
-    #[arg(long)]
-    lossless: Option<String>,
-    /// PNG with at most so many colours, 2 to 256
-    #[arg(long, value_name = "COLOURS")]
-    palette: Option<String>,
-    /// Sharpening after shrinking, 0 to 100
-    #[arg(long)]
-    sharpen: Option<String>,
-    /// srgb (convert), or keep the profile
-    #[arg(long)]
-    color: Option<String>,
-    /// strip, copyright or keep
-    #[arg(long)]
-    metadata: Option<String>,
-}
-
-impl Options {
-    fn pairs(&self) -> Vec<(&'static str, &str)> {
-        // In the order of `ResizeRequest::KEYS`.
-        let values = [
-            &self.width,
-            &self.height,
-            &self.fit,
-            &self.position,
-            &self.background,
-            &self.enlarge,
-            &self.format,
-            &self.quality,
-            &self.max_bytes,
-            &self.filter,
-            &self.profile,
-            &self.progressive,
-            &self.lossless,
-            &self.palette,
-            &self.sharpen,
-            &self.color,
-            &self.metadata,
-        ];
-        let keys = ResizeRequest::KEYS.iter().zip(values);
-        keys.filter_map(|(key, value)| Some((*key, value.as_deref()?)))
-            .collect()
-    }
 }
 
 /// One picture to be made.
@@ -150,14 +67,7 @@ impl Resize {
 
     /// What is to be made of what, and how.
     fn plan(&self) -> Result<(Vec<Task>, ResizeRequest), Usage> {
-        let mut request = ResizeRequest::from_pairs(self.options.pairs()).map_err(|errors| {
-            let lines: Vec<_> = errors.iter().map(|error| format!("--{error}")).collect();
-            Usage(
-                lines
-                    .join("\n           ")
-                    .replace("--max_bytes", "--max-bytes"),
-            )
-        })?;
+        let mut request = ResizeRequest::from_pairs(self.options.pairs()).map_err(wrong_flags)?;
         if let Some(folder) = &self.out_dir {
             refuse_same_names(&self.files, request.format)?;
             let tasks = self.files.iter().map(|from| Task {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -18,6 +19,8 @@ use crate::sqlite::{Database, DatabaseError};
 
 /// The only partition there is.
 const PARTITION: i32 = 0;
+/// How long a consumer waits for an append of this process before it looks for one of another.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 const MIGRATIONS: &[&str] = &["
     CREATE TABLE events (
@@ -52,7 +55,8 @@ pub struct EmbeddedLog {
 }
 
 impl EmbeddedLog {
-    /// Opens or creates the log. The caller sees to it that no other process has it open.
+    /// Opens or creates the log. The caller sees to it that no other process consumes from it:
+    /// groups are known to this process alone.
     ///
     /// # Errors
     ///
@@ -134,6 +138,7 @@ impl EventLog for EmbeddedLog {
         Ok(Box::new(EmbeddedReader {
             database: Arc::clone(&self.database),
             topic,
+            start: next,
             next,
             end,
             total: u64::try_from(end - next).unwrap_or(0),
@@ -243,7 +248,9 @@ impl Consumer for EmbeddedConsumer {
                 self.own().await?.next = entry.position.offset + 1;
                 return Ok(Received::Delivered(entry.position, entry.record));
             }
-            if self.appended.changed().await.is_err() {
+            // Another process may append as well: `replay` gives dead letters back.
+            let changed = tokio::time::timeout(LOOK_AGAIN, self.appended.changed()).await;
+            if let Ok(Err(_)) = changed {
                 return Err(DatabaseError::Closed.into());
             }
         }
@@ -270,6 +277,7 @@ impl Consumer for EmbeddedConsumer {
 struct EmbeddedReader {
     database: Arc<Database>,
     topic: Topic,
+    start: i64,
     next: i64,
     end: i64,
     total: u64,
@@ -291,6 +299,13 @@ impl Reader for EmbeddedReader {
             .as_ref()
             .map_or(self.end, |entry| entry.position.offset + 1);
         Ok(entry)
+    }
+
+    fn starts(&self) -> Vec<Position> {
+        vec![Position {
+            partition: PARTITION,
+            offset: self.start,
+        }]
     }
 
     fn total(&self) -> u64 {

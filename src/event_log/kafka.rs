@@ -118,6 +118,7 @@ impl KafkaOptions {
 pub struct KafkaLog {
     options: Arc<KafkaOptions>,
     producer: FutureProducer<Complaints>,
+    complaints: Complaints,
 }
 
 impl fmt::Debug for KafkaLog {
@@ -143,21 +144,23 @@ impl KafkaLog {
             .set("linger.ms", "0")
             .set("delivery.timeout.ms", DELIVERY.as_millis().to_string())
             .set("queue.buffering.max.kbytes", queue_kib.to_string())
-            .create_with_context(complaints)
-            .map_err(LogError::from)?;
+            .create_with_context(complaints.clone())?;
         let log = Self {
             options: Arc::new(options),
             producer,
+            complaints,
         };
-        log.check_topics().await?;
+        log.find(&Topic::ALL).await?;
         Ok(log)
     }
 
-    async fn check_topics(&self) -> Result<(), LogError> {
-        let (options, producer) = (Arc::clone(&self.options), self.producer.clone());
+    /// Checks that topics are there.
+    async fn find(&self, topics: &'static [Topic]) -> Result<(), LogError> {
+        let (producer, complaints) = (self.producer.clone(), self.complaints.clone());
+        let options = Arc::clone(&self.options);
         blocking(move || {
-            for topic in Topic::ALL {
-                partitions(producer.client(), options.topic(topic))?;
+            for topic in topics {
+                partitions(producer.client(), &complaints, options.topic(*topic))?;
             }
             Ok(())
         })
@@ -190,7 +193,7 @@ impl EventLog for KafkaLog {
                     bytes,
                     limit: self.options.max_record_bytes,
                 }),
-                _ => Err(self.producer.context().explain(error)),
+                _ => Err(self.complaints.explain(error)),
             },
         }
     }
@@ -216,19 +219,19 @@ impl EventLog for KafkaLog {
     }
 
     async fn ping(&self) -> Result<(), LogError> {
-        let (options, producer) = (Arc::clone(&self.options), self.producer.clone());
-        blocking(move || partitions(producer.client(), &options.requests_topic).map(drop)).await
+        self.find(&[Topic::Requests]).await
     }
 }
 
 /// The numbers of a topic's partitions.
-fn partitions<C: ClientContext + Explains>(
+fn partitions<C: ClientContext>(
     client: &Client<C>,
+    complaints: &Complaints,
     topic: &str,
 ) -> Result<Vec<i32>, LogError> {
     let metadata = client
         .fetch_metadata(Some(topic), QUESTION)
-        .map_err(|error| client.context().explain(error))?;
+        .map_err(|error| complaints.explain(error))?;
     let partitions: Vec<i32> = metadata
         .topics()
         .iter()
@@ -259,11 +262,6 @@ struct Complaints {
     last: Arc<Mutex<Option<(RDKafkaErrorCode, String)>>>,
 }
 
-/// Says what an error means for a person.
-trait Explains {
-    fn explain(&self, error: KafkaError) -> LogError;
-}
-
 impl rdkafka::consumer::ConsumerContext for Complaints {}
 
 impl ClientContext for Complaints {
@@ -276,7 +274,8 @@ impl ClientContext for Complaints {
     }
 }
 
-impl Explains for Complaints {
+impl Complaints {
+    /// Says what an error means for a person.
     fn explain(&self, error: KafkaError) -> LogError {
         let last = self
             .last

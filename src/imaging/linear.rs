@@ -51,6 +51,11 @@ fn encode(light: f64) -> f64 {
     }
 }
 
+/// The light of an 8-bit value, 0 to 1.
+pub(crate) fn light_of_u8(value: u8) -> f32 {
+    f32::from(LIGHT_OF_U8[usize::from(value)]) / 65_535.0
+}
+
 /// Gamma-coded samples to light: 8 bits to 16, 16 bits to floats. Alpha is only scaled.
 pub(crate) fn to_light(raster: Raster) -> Raster {
     let alpha = alpha_index(raster.layout);

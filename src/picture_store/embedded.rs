@@ -61,7 +61,7 @@ pub struct EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Opens or creates the table. The caller sees to it that no other process has it open.
+    /// Opens or creates the table.
     ///
     /// # Errors
     ///
@@ -290,6 +290,19 @@ impl PictureStore for EmbeddedStore {
             .write(move |connection| {
                 put_result(connection, id, "'done'", Some(&request), &picture, now)
             })
+            .await?;
+        Ok(changed > 0)
+    }
+
+    async fn reopen(&self, id: OperationId) -> Result<bool, StoreError> {
+        let changed = self
+            .execute(
+                "UPDATE pictures
+                 SET status = 'queued', failure = NULL, attempts = 0, worker = NULL, engine = NULL,
+                     started_at = NULL, finished_at = NULL
+                 WHERE id = ?1 AND status = 'failed'",
+                (id.to_string(),),
+            )
             .await?;
         Ok(changed > 0)
     }

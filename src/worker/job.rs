@@ -9,13 +9,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use super::{FIRST_PAUSE, LONGEST_PAUSE};
+use crate::engine::resizing;
 use crate::event::{Completed, Event, EventBody, Failed, Picture, Record, Started};
 use crate::event_log::{EventLog, Position, Topic};
-use crate::imaging::{self, ENGINE_VERSION, ImagingError};
-use crate::operation::{Operation, OperationId, ResizeRequest};
+use crate::imaging::{self, ENGINE_VERSION};
+use crate::operation::{Operation, OperationId};
 use crate::picture_store::{Begun, FinishedPicture, PictureStore};
-
-const MIB: u64 = 1 << 20;
 
 /// What all jobs of a worker share.
 pub(super) struct Workshop {
@@ -86,7 +85,8 @@ impl Job {
         } = requested;
         let (id, request) = (operation.id, operation.request.clone());
 
-        let attempt = match self.begin(&operation).await? {
+        let begun_at = Timestamp::now();
+        let attempt = match self.begin(&operation, begun_at).await? {
             Begun::Finished => return Ok(()),
             Begun::Taken => {
                 tracing::warn!(%id, "an event was dropped: its identifier belongs to an earlier request");
@@ -101,10 +101,10 @@ impl Job {
             worker: self.workshop.name.clone(),
             attempt,
         });
-        self.announce(id, &trace_parent, body).await;
+        self.announce(id, begun_at, &trace_parent, body).await;
 
         let started = Instant::now();
-        let outcome = compute(picture, request, self.workshop.limits.clone()).await;
+        let outcome = resizing::resize(picture, request, self.workshop.limits.clone()).await;
         let elapsed = started.elapsed();
         match outcome {
             Ok(picture) => {
@@ -121,7 +121,8 @@ impl Job {
         let Some(requested) = self.load().await? else {
             return Ok(None);
         };
-        let memory_mib = memory_mib(&requested, &self.workshop);
+        let request = &requested.operation.request;
+        let memory_mib = resizing::memory_mib(&requested.picture, request, &self.workshop.limits);
         let memory = permits(&self.workshop.memory_mib, memory_mib).await;
         let core = permits(&self.workshop.cores, 1).await;
         Ok(Some((requested, memory, core)))
@@ -173,9 +174,9 @@ impl Job {
         }))
     }
 
-    async fn begin(&self, operation: &Operation) -> Result<Begun, Abandoned> {
+    async fn begin(&self, operation: &Operation, now: Timestamp) -> Result<Begun, Abandoned> {
         let Workshop { store, name, .. } = &*self.workshop;
-        self.persist("begun", || store.begin(operation, name, Timestamp::now()))
+        self.persist("begun", || store.begin(operation, name, now))
             .await
     }
 
@@ -188,11 +189,9 @@ impl Job {
     ) -> Result<(), Abandoned> {
         let (id, source) = (operation.id, operation.source.clone());
         let facts = picture.facts.clone();
-        let store = &self.workshop.store;
-        self.persist("completed", || {
-            store.complete(id, picture.clone(), Timestamp::now())
-        })
-        .await?;
+        let (store, now) = (&self.workshop.store, Timestamp::now());
+        self.persist("completed", || store.complete(id, picture.clone(), now))
+            .await?;
         tracing::info!(
             %id, milliseconds = elapsed_milliseconds,
             from = %format_args!("{} {}x{}", source.format, source.width, source.height),
@@ -206,7 +205,7 @@ impl Job {
             engine: ENGINE_VERSION.to_owned(),
             elapsed_milliseconds,
         });
-        self.announce(id, trace_parent, body).await;
+        self.announce(id, now, trace_parent, body).await;
         Ok(())
     }
 
@@ -216,11 +215,9 @@ impl Job {
         reason: &str,
         trace_parent: &Option<String>,
     ) -> Result<(), Abandoned> {
-        let store = &self.workshop.store;
-        self.persist("failed", || {
-            store.fail(id, reason, ENGINE_VERSION, Timestamp::now())
-        })
-        .await?;
+        let (store, now) = (&self.workshop.store, Timestamp::now());
+        self.persist("failed", || store.fail(id, reason, ENGINE_VERSION, now))
+            .await?;
         tracing::warn!(%id, reason, "failed");
         let body = EventBody::Failed(Failed {
             reason: reason.to_owned(),
@@ -228,7 +225,7 @@ impl Job {
             worker: self.workshop.name.clone(),
             engine: ENGINE_VERSION.to_owned(),
         });
-        self.announce(id, trace_parent, body).await;
+        self.announce(id, now, trace_parent, body).await;
         Ok(())
     }
 
@@ -258,9 +255,16 @@ impl Job {
         Ok(())
     }
 
-    /// Tells what happened. The table has it already, so a log that is away is no reason to wait.
-    async fn announce(&self, id: OperationId, trace_parent: &Option<String>, body: EventBody) {
-        let event = Event::new(id, Timestamp::now(), body).traced(trace_parent.clone());
+    /// Tells what happened, with the time that the table has: a replay can tell the same again. The
+    /// table has it already, so a log that is away is no reason to wait.
+    async fn announce(
+        &self,
+        id: OperationId,
+        at: Timestamp,
+        trace_parent: &Option<String>,
+        body: EventBody,
+    ) {
+        let event = Event::new(id, at, body).traced(trace_parent.clone());
         let announced = self.workshop.log.append(Topic::Events, event.to_record());
         if let Err(error) = announced.await {
             tracing::warn!(%id, %error, "an event was not announced");
@@ -294,39 +298,9 @@ impl Job {
     }
 }
 
-/// The estimated memory of a picture. What can't be planned takes little: it fails at once.
-fn memory_mib(requested: &Requested, workshop: &Workshop) -> u32 {
-    let request = &requested.operation.request;
-    let plan = imaging::inspect(&requested.picture)
-        .and_then(|source| imaging::plan(&source, request, &workshop.limits));
-    let bytes = plan.map_or(MIB, |plan| plan.memory_bytes);
-    u32::try_from(bytes.div_ceil(MIB)).unwrap_or(u32::MAX)
-}
-
 type Permit<'a> = Option<SemaphorePermit<'a>>;
 
 async fn permits(semaphore: &Semaphore, count: u32) -> Permit<'_> {
     // Never closed, so there always is one.
     semaphore.acquire_many(count).await.ok()
-}
-
-/// Resizes on a thread where it blocks nobody. A panic in a codec is this picture's failure.
-async fn compute(
-    picture: Bytes,
-    request: ResizeRequest,
-    limits: imaging::Limits,
-) -> Result<FinishedPicture, String> {
-    let task = tokio::task::spawn_blocking(move || {
-        let resized = imaging::resize(&picture, &request, &limits)?;
-        Ok(FinishedPicture {
-            facts: resized.facts(),
-            fingerprint: imaging::fingerprint(&resized.bytes, &limits),
-            bytes: resized.bytes.into(),
-            engine: ENGINE_VERSION,
-        })
-    });
-    match task.await {
-        Ok(made) => made.map_err(|error: ImagingError| error.to_string()),
-        Err(_) => Err("the picture cannot be decoded: its codec gave up".to_owned()),
-    }
 }

@@ -3,4 +3,4 @@
 //! Each promise is a function of an adapter; the tests run each adapter through all of them.
 
 mod log;
-mod store;
+pub(crate) mod store;

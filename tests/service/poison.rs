@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use picresize::event::{Event, EventBody, Record};
+use picresize::event::{Event, EventBody, Picture, Record};
 use picresize::event_log::{Received, Topic};
 use picresize::operation::{Digest, Format, Operation, OperationId, PictureFacts, ResizeRequest};
 use reqwest::StatusCode;
@@ -68,7 +68,7 @@ async fn an_operation_that_ended_its_worker_three_times_is_failed() {
     let body = EventBody::Requested {
         request: operation.request.clone(),
         source: operation.source.clone(),
-        picture: picture.into(),
+        picture: Picture::Carried(picture.into()),
     };
     let event = Event::new(operation.id, operation.queued_at, body);
     let log = &server.engine.log;

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::process::{Process, program, run, wait_for_log};
 use crate::support::{
-    Cluster, PATIENCE, Picture, TestServer, address, files, pictures, png, post, request, wait,
+    Cluster, MYSQL, PATIENCE, Picture, TestServer, address, files, pictures, png, post, request,
+    wait,
 };
 
 /// A log and a table that nobody has used, for processes to share.
@@ -22,7 +23,7 @@ impl Shared {
     /// Where they are, if Kafka and MySQL are at hand. Nothing is made yet.
     fn new() -> Option<Self> {
         let bootstrap_servers = Cluster::Kraft.bootstrap_servers()?;
-        let server = address("PICRESIZE_TEST_MYSQL", "MySQL")?;
+        let server = address(MYSQL, MARIADB, "MySQL")?;
         let server = server.strip_prefix("mysql://").unwrap();
         let (credentials, place) = server.trim_end_matches('/').rsplit_once('@').unwrap();
         let (user, password) = credentials.split_once(':').unwrap();
@@ -131,6 +132,14 @@ async fn work_spreads_and_survives_who_joins_and_who_leaves() {
     let mut first = shared.worker();
     let _second = shared.worker();
     let client = Client::new();
+
+    // Until both have joined the group.
+    let mut joined = HashMap::new();
+    let deadline = Instant::now() + PATIENCE;
+    while joined.len() < 2 {
+        assert!(Instant::now() < deadline, "{joined:?}");
+        joined.extend(work(&client, &api.url, 0..12, async |_| {}).await);
+    }
 
     let shares = work(&client, &api.url, 0..120, async |_| {}).await;
     assert_eq!(shares.len(), 2, "{shares:?}");

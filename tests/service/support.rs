@@ -215,6 +215,11 @@ pub(crate) fn pictures(folder: &str) -> Option<PathBuf> {
     None
 }
 
+const KAFKA: &str = "PICRESIZE_TEST_KAFKA";
+const KAFKA_ZOOKEEPER: &str = "PICRESIZE_TEST_KAFKA_ZOOKEEPER";
+pub(crate) const MYSQL: &str = "PICRESIZE_TEST_MYSQL";
+pub(crate) const MARIADB: &str = "PICRESIZE_TEST_MARIADB";
+
 /// A Kafka cluster to test on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cluster {
@@ -226,20 +231,23 @@ impl Cluster {
     /// Where it is, if it is at hand.
     pub(crate) fn bootstrap_servers(self) -> Option<String> {
         match self {
-            Self::Kraft => address("PICRESIZE_TEST_KAFKA", "Kafka"),
-            // Has a stage of its own, since both topologies at once would take much memory.
-            Self::ZooKeeper => std::env::var("PICRESIZE_TEST_KAFKA_ZOOKEEPER").ok(),
+            Self::Kraft => address(KAFKA, KAFKA_ZOOKEEPER, "Kafka"),
+            Self::ZooKeeper => address(KAFKA_ZOOKEEPER, KAFKA, "Kafka with ZooKeeper"),
         }
     }
 }
 
-/// The address of a service that `scripts/services` brings up. In CI it has to be there.
-pub(crate) fn address(variable: &str, service: &str) -> Option<String> {
+/// The address of a service that `scripts/services` brings up. In CI it has to be there, or its
+/// twin, which has a stage of its own since all at once would take much memory.
+pub(crate) fn address(variable: &str, twin: &str, service: &str) -> Option<String> {
     let address = std::env::var(variable).ok();
     if address.is_none() {
-        skipped(&format!(
-            "there is no {service} to test on: {variable} is not set (see scripts/services)"
-        ));
+        let reason = format!("there is no {service} here: {variable} is not set");
+        if std::env::var_os(twin).is_some() {
+            eprintln!("SKIPPED: {reason}");
+        } else {
+            skipped(&format!("{reason} (see scripts/services)"));
+        }
     }
     address
 }

@@ -13,7 +13,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
-use super::{Complaints, Explains, KafkaOptions, blocking, position, record};
+use super::{Complaints, KafkaOptions, blocking, position, record};
 use crate::event_log::{Consumer, LogError, Position, Received};
 
 /// A worker that is not heard of for so long loses its partitions.

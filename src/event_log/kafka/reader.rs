@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::consumer::fetching;
-use super::{Complaints, Explains, KafkaOptions, QUESTION, blocking, entry, partitions};
+use super::{Complaints, KafkaOptions, QUESTION, blocking, entry, partitions};
 use crate::event_log::{Entry, LogError, Position, Reader, Start, Topic};
 
 /// How long the brokers may take for the next record.
@@ -20,6 +20,7 @@ pub(super) struct RangeReader {
     consumer: StreamConsumer<Complaints>,
     /// The offset before which each partition is still to be read.
     ends: HashMap<i32, i64>,
+    starts: Vec<Position>,
     total: u64,
 }
 
@@ -57,8 +58,9 @@ impl RangeReader {
         let explain = |error| consumer.context().explain(error);
         let mut assignment = TopicPartitionList::new();
         let mut ends = HashMap::new();
+        let mut starts = Vec::new();
         let mut total = 0;
-        for partition in partitions(consumer.client(), topic)? {
+        for partition in partitions(consumer.client(), consumer.context(), topic)? {
             let (low, high) = consumer
                 .fetch_watermarks(topic, partition, QUESTION)
                 .map_err(explain)?;
@@ -66,16 +68,25 @@ impl RangeReader {
                 Start::Beginning => Some(low),
                 Start::Time(time) => {
                     let milliseconds = time.as_millisecond();
-                    first_since(&consumer, topic, partition, milliseconds).map_err(explain)?
+                    first_since(&consumer, topic, partition, milliseconds)
+                        .map_err(explain)?
+                        .or(Some(high))
                 }
                 Start::Positions(positions) => positions
                     .iter()
                     .find(|position: &&Position| position.partition == partition)
                     .map(|position| position.offset.max(low)),
             };
-            let Some(first) = first.filter(|first| *first < high) else {
+            let Some(first) = first else {
                 continue;
             };
+            starts.push(Position {
+                partition,
+                offset: first,
+            });
+            if first >= high {
+                continue;
+            }
             assignment
                 .add_partition_offset(topic, partition, Offset::Offset(first))
                 .map_err(explain)?;
@@ -86,6 +97,7 @@ impl RangeReader {
         Ok(Self {
             consumer,
             ends,
+            starts,
             total,
         })
     }
@@ -139,6 +151,10 @@ impl Reader for RangeReader {
             }
         }
         Ok(None)
+    }
+
+    fn starts(&self) -> Vec<Position> {
+        self.starts.clone()
     }
 
     fn total(&self) -> u64 {

@@ -11,7 +11,7 @@ use rdkafka::client::Client;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 
-use super::{Complaints, Explains, KafkaLog, KafkaOptions, QUESTION, TopicOptions};
+use super::{Complaints, KafkaLog, KafkaOptions, QUESTION, TopicOptions};
 use crate::event_log::{LogError, Topic};
 
 /// How long the cluster may take to make a topic known to all brokers.

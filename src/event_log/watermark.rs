@@ -1,13 +1,13 @@
-//! How far each partition is finished without a gap: what may be committed.
+//! How far each partition is finished without a gap: what may be committed, and where to go on.
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::event_log::Position;
+use super::Position;
 
 /// Events finish in any order; a position may be committed only when everything before it is
 /// finished.
 #[derive(Debug, Default)]
-pub(super) struct Watermark {
+pub struct Watermark {
     partitions: HashMap<i32, Partition>,
 }
 
@@ -27,14 +27,14 @@ impl Partition {
 
 impl Watermark {
     /// An event was delivered and is now being worked on.
-    pub(super) fn delivered(&mut self, position: Position) {
+    pub fn delivered(&mut self, position: Position) {
         let partition = self.partitions.entry(position.partition).or_default();
         partition.unfinished.insert(position.offset);
         partition.end = partition.end.max(position.offset + 1);
     }
 
     /// An event is finished. Returns the position to commit, if that moves anything.
-    pub(super) fn finished(&mut self, position: Position) -> Option<Position> {
+    pub fn finished(&mut self, position: Position) -> Option<Position> {
         let partition = self.partitions.get_mut(&position.partition)?;
         if !partition.unfinished.remove(&position.offset) {
             return None;
@@ -54,8 +54,15 @@ impl Watermark {
         })
     }
 
+    /// The first position of a partition that is not finished; none when nothing of it was
+    /// delivered.
+    pub fn next(&self, partition: i32) -> Option<Position> {
+        let offset = self.partitions.get(&partition)?.next();
+        Some(Position { partition, offset })
+    }
+
     /// The partition belongs to somebody else; what is still worked on is theirs to commit.
-    pub(super) fn revoked(&mut self, partition: i32) {
+    pub fn revoked(&mut self, partition: i32) {
         self.partitions.remove(&partition);
     }
 }
@@ -80,6 +87,8 @@ mod tests {
     fn nothing_behind_a_gap_is_committed() {
         let mut watermark = delivered([at(0, 5), at(0, 6), at(0, 7)]);
         assert_eq!(watermark.finished(at(0, 6)), None);
+        assert_eq!(watermark.next(0), Some(at(0, 5)));
+        assert_eq!(watermark.next(1), None);
         assert_eq!(watermark.finished(at(0, 5)), Some(at(0, 7)));
         assert_eq!(watermark.finished(at(0, 7)), Some(at(0, 8)));
     }

@@ -1,0 +1,263 @@
+//! `picresize replay`: plays the log back.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use jiff::Timestamp;
+
+use self::console::Console;
+use super::options::{Options, wrong_flags};
+use super::{ConfigFile, Usage};
+use crate::engine::Engine;
+use crate::event_log::{Position, Start};
+use crate::operation::OperationId;
+use crate::replay::{self, Ended, Range, Speed, Task};
+use crate::settings::Settings;
+use crate::{lifecycle, telemetry};
+
+mod console;
+
+/// Play the log back: rebuild the table, check it, try other options, give dead letters back
+///
+/// The log is the truth, the table a view of it. A replay reads beside running workers and moves
+/// nobody's position; it is safe to run twice. It ends at the log's end as it was at the start.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Replay {
+    Rebuild(Rebuild),
+    Verify(Verify),
+    Shadow(Shadow),
+    DeadLetters(DeadLetters),
+}
+
+/// Fill a lost or new table again from the log
+///
+/// What is right already is not touched; what has expired or was erased does not come back; a
+/// failure is told again, not tried again. Exits with 1 when something can't be brought back.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  picresize replay rebuild
+  picresize replay rebuild --data /var/lib/picresize --from 2026-01-31T06:00:00Z
+  picresize replay rebuild --config /etc/picresize.toml --id 01939a5e-6f0e-7d31-8d43-2f6c1f0f7b11")]
+pub(super) struct Rebuild {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Resize everything again and compare with the table
+///
+/// Compares each result's digest, the stored bytes, the options and the source with what the log
+/// tells. Writes nothing. Exits with 1 when there is a difference.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  picresize replay verify
+  picresize replay verify --from 2026-01-31T06:00:00Z --to 2026-01-31T07:00:00Z --json")]
+pub(super) struct Verify {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Resize everything with other options and compare size, time and quality
+///
+/// The options given take the place of the requests' own. Writes nothing without --promote.
+/// Quality is SSIMULACRA2 against a reference in linear light: 100 is the same, 90 can't be told
+/// apart, 70 is high, 50 medium.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  picresize replay shadow --format webp --quality 75
+  picresize replay shadow --filter bilinear --profile fine --speed 10
+  picresize replay shadow --format webp --promote --id 01939a5e-6f0e-7d31-8d43-2f6c1f0f7b11")]
+pub(super) struct Shadow {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    options: Options,
+    /// Make what is made the results: the table then tells of other options than the log
+    #[arg(long)]
+    promote: bool,
+}
+
+/// Put events that were set aside back to the requests
+///
+/// After a fix: what could not be read goes to the workers again, and what ended its worker again
+/// and again gets a fresh chance. A letter that went back already stays.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  picresize replay dead-letters --list
+  picresize replay dead-letters --id 01939a5e-6f0e-7d31-8d43-2f6c1f0f7b11
+  picresize replay dead-letters")]
+pub(super) struct DeadLetters {
+    #[command(flatten)]
+    common: Common,
+    /// Only tell of them
+    #[arg(long)]
+    list: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// Where to begin: beginning, positions as partition:offset with commas between, or a time as
+    /// in 2026-01-31T06:00:00Z
+    #[arg(long, value_name = "WHERE", default_value = "beginning")]
+    from: String,
+    /// Leave out what was appended at this time or later
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// Only this operation
+    #[arg(long, value_name = "ID")]
+    id: Option<OperationId>,
+    /// 1 keeps the time between events, 10 keeps a tenth of it, max nothing
+    #[arg(long, value_name = "TIMES", default_value = "max")]
+    speed: String,
+    /// A line of JSON for each event on standard output, the summary as the last
+    #[arg(long)]
+    json: bool,
+    /// Folder of an embedded log and table [default: picresize-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+/// What to do with the range of the log.
+enum Order {
+    Play(Task),
+    DeadLetters { list: bool },
+}
+
+impl Replay {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let (common, order) = match self {
+            Self::Rebuild(it) => (it.common, Order::Play(Task::Rebuild)),
+            Self::Verify(it) => (it.common, Order::Play(Task::Verify)),
+            Self::Shadow(it) => {
+                let pairs = it.options.pairs().into_iter();
+                let overrides: Vec<_> = pairs.map(|(key, text)| (key, text.to_owned())).collect();
+                replay::check_overrides(&overrides).map_err(wrong_flags)?;
+                let promote = it.promote;
+                (it.common, Order::Play(Task::Shadow { overrides, promote }))
+            }
+            Self::DeadLetters(it) => (it.common, Order::DeadLetters { list: it.list }),
+        };
+        common.run(order)
+    }
+}
+
+impl Common {
+    fn run(self, order: Order) -> Result<ExitCode> {
+        let range = self.range()?;
+        let mut settings = self.config.load()?;
+        if let Some(data) = self.data {
+            settings.data.folder = data;
+        }
+        settings.check()?;
+        telemetry::start(&settings.logs.filter)?;
+        let mut console = Console::new(self.json);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
+        let ended = runtime.block_on(run(&settings, &range, order, &mut console));
+        runtime.shutdown_background();
+        Ok(console.conclude(ended?))
+    }
+
+    fn range(&self) -> Result<Range, Usage> {
+        Ok(Range {
+            from: start(&self.from)?,
+            to: self.to.as_deref().map(|to| time("--to", to)).transpose()?,
+            id: self.id,
+            speed: speed(&self.speed)?,
+        })
+    }
+}
+
+async fn run(
+    settings: &Settings,
+    range: &Range,
+    order: Order,
+    console: &mut Console,
+) -> Result<Ended> {
+    let stop = lifecycle::stop_on_signal()?;
+    let engine = Engine::open_beside(settings).await?;
+    Ok(match order {
+        Order::Play(task) => {
+            let name = format!("replay-{}", std::process::id());
+            replay::play(&engine, settings, name, range, task, console, &stop).await?
+        }
+        Order::DeadLetters { list } => {
+            replay::dead_letters(&engine, settings, range, list, console, &stop).await?
+        }
+    })
+}
+
+fn start(text: &str) -> Result<Start, Usage> {
+    if text.eq_ignore_ascii_case("beginning") {
+        return Ok(Start::Beginning);
+    }
+    let positions: Result<Vec<Position>, _> = text.split(',').map(str::parse).collect();
+    if let Ok(positions) = positions {
+        return Ok(Start::Positions(positions));
+    }
+    text.parse().map(Start::Time).map_err(|_| {
+        Usage(format!(
+            "--from: {text:?} is none of beginning, positions such as 0:1207,3:88, or a time such \
+             as 2026-01-31T06:00:00Z"
+        ))
+    })
+}
+
+fn time(flag: &str, text: &str) -> Result<Timestamp, Usage> {
+    let wrong = |_| {
+        Usage(format!(
+            "{flag}: {text:?} is not a time such as 2026-01-31T06:00:00Z"
+        ))
+    };
+    text.parse().map_err(wrong)
+}
+
+fn speed(text: &str) -> Result<Speed, Usage> {
+    if text == "max" {
+        return Ok(Speed::Unbounded);
+    }
+    match text.parse() {
+        Ok(times) if times > 0 => Ok(Speed::Times(times)),
+        _ => Err(Usage(format!(
+            "--speed: {text:?} is neither max nor a whole number from 1"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_is_the_beginning_positions_or_a_time() {
+        assert_eq!(start("BEGINNING").unwrap(), Start::Beginning);
+        let Start::Positions(positions) = start("0:1207,3:88").unwrap() else {
+            panic!("these are positions");
+        };
+        assert_eq!(positions.len(), 2);
+        assert!(matches!(
+            start("2026-01-31T06:00:00Z").unwrap(),
+            Start::Time(_)
+        ));
+        for wrong in ["", "tomorrow", "0:1,x", "12"] {
+            let Usage(message) = start(wrong).unwrap_err();
+            assert!(message.contains(&format!("{wrong:?}")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_speed_is_max_or_a_factor() {
+        assert_eq!(speed("max").unwrap(), Speed::Unbounded);
+        assert_eq!(speed("10").unwrap(), Speed::Times(10));
+        for wrong in ["0", "-1", "fast"] {
+            assert!(speed(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Where the server is, how it is spoken to, and what its errors mean.
+
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mysql_async::{
+    DriverError, IoError, Opts, OptsBuilder, PoolConstraints, PoolOpts, ServerError, SslOpts,
+};
+
+use super::super::StoreError;
+
+/// How long an idle connection beyond the first is kept.
+const IDLE: Duration = Duration::from_secs(60);
+/// After this much silence the other side is asked whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+const MIB: u64 = 1 << 20;
+/// What `max_allowed_packet` can be at the most.
+const LARGEST_PACKET: u64 = 1 << 30;
+
+/// A MySQL server, and who uses what there.
+#[derive(Clone)]
+pub struct MysqlOptions {
+    pub host: String,
+    pub port: u16,
+    pub database: String,
+    pub user: String,
+    pub password: String,
+    pub tls: TlsMode,
+    /// PEM; trusted beside the system's certificates.
+    pub ca_file: Option<PathBuf>,
+    /// Connections at the most.
+    pub connections: usize,
+    /// The largest picture that has to fit into a row.
+    pub max_picture_bytes: u64,
+}
+
+/// How a connection is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    Off,
+    /// Encrypted, whoever the server is.
+    Required,
+    /// Encrypted, with a certificate of a known authority for this host.
+    Verified,
+}
+
+/// Without the password.
+impl fmt::Debug for MysqlOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MysqlOptions")
+            .field("server", &self.server())
+            .field("database", &self.database)
+            .field("user", &self.user)
+            .field("tls", &self.tls)
+            .field("ca_file", &self.ca_file)
+            .field("connections", &self.connections)
+            .field("max_picture_bytes", &self.max_picture_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MysqlOptions {
+    /// The server, as messages name it.
+    pub(super) fn server(&self) -> String {
+        format!("MySQL at {}:{}", self.host, self.port)
+    }
+
+    /// What the driver is to be told, with the database or without one.
+    pub(super) fn driver(&self, database: Option<&str>) -> Result<Opts, StoreError> {
+        let pool = PoolOpts::default()
+            .with_constraints(
+                PoolConstraints::new(1, self.connections.max(1)).expect("one is enough"),
+            )
+            .with_inactive_connection_ttl(IDLE)
+            // A session's state never changes, and prepared statements stay.
+            .with_reset_connection(false);
+        let options = OptsBuilder::default()
+            .ip_or_hostname(&self.host)
+            .tcp_port(self.port)
+            .user(Some(&self.user))
+            .pass(Some(&self.password))
+            .db_name(database)
+            .ssl_opts(self.tls_options()?)
+            .tcp_keepalive(Some(KEEPALIVE))
+            .prefer_socket(false)
+            // Rows that matched count, whether or not they changed.
+            .client_found_rows(true)
+            .setup(vec![
+                "SET SESSION sql_mode = 'TRADITIONAL', innodb_lock_wait_timeout = 10",
+                "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            ])
+            .pool_opts(pool);
+        Ok(options.into())
+    }
+
+    fn tls_options(&self) -> Result<Option<SslOpts>, StoreError> {
+        let options = match self.tls {
+            TlsMode::Off => return Ok(None),
+            TlsMode::Required => SslOpts::default()
+                .with_danger_accept_invalid_certs(true)
+                .with_danger_skip_domain_validation(true),
+            TlsMode::Verified => SslOpts::default(),
+        };
+        let Some(path) = &self.ca_file else {
+            return Ok(Some(options));
+        };
+        let unusable = |reason: &dyn fmt::Display| {
+            StoreError::Misconfigured(format!(
+                "the certificates in {} (mysql.ca_file) cannot be used: {reason}",
+                path.display()
+            ))
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| unusable(&error))?;
+        if !text.contains("-----BEGIN CERTIFICATE-----") {
+            return Err(unusable(&"there is no certificate in PEM form in it"));
+        }
+        Ok(Some(
+            options.with_root_certs(vec![text.into_bytes().into()]),
+        ))
+    }
+
+    /// What an error of the driver means to the operator.
+    pub(super) fn explain(&self, error: mysql_async::Error) -> StoreError {
+        match &error {
+            mysql_async::Error::Server(refusal) => match self.remedy(refusal) {
+                Some(sentence) => StoreError::Misconfigured(format!(
+                    "{sentence} ({} says: {})",
+                    self.server(),
+                    refusal.message
+                )),
+                None => self.unavailable(refusal.clone()),
+            },
+            mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer) => {
+                StoreError::Misconfigured(format!(
+                    "{} offers no TLS: set it up there, or set mysql.tls to off",
+                    self.server()
+                ))
+            }
+            mysql_async::Error::Driver(DriverError::PacketTooLarge) => self.packet_too_large(),
+            mysql_async::Error::Driver(
+                driver @ (DriverError::UnknownAuthPlugin { .. }
+                | DriverError::MysqlOldPasswordDisabled
+                | DriverError::CleartextPluginDisabled),
+            ) => StoreError::Misconfigured(format!(
+                "the user {} of {} has a way to log in that is not supported, use \
+                 caching_sha2_password: {driver}",
+                self.user,
+                self.server()
+            )),
+            mysql_async::Error::Io(IoError::Tls(tls)) if is_about_trust(tls) => {
+                StoreError::Misconfigured(format!(
+                    "the certificate of {} is not trusted: name its authority with mysql.ca_file, \
+                     and the host as the certificate does with mysql.host ({tls})",
+                    self.server()
+                ))
+            }
+            mysql_async::Error::Io(IoError::Io(io)) => {
+                self.unavailable(std::io::Error::new(io.kind(), io.to_string()))
+            }
+            _ => self.unavailable(error),
+        }
+    }
+
+    /// What to do about an error of the server that does not go away by itself.
+    fn remedy(&self, error: &ServerError) -> Option<String> {
+        let Self { database, user, .. } = self;
+        Some(match error.code {
+            // ER_ACCESS_DENIED_ERROR, ER_ACCESS_DENIED_NO_PASSWORD_ERROR
+            1045 | 1698 => {
+                format!("the user {user} is refused: check mysql.user and mysql.password")
+            }
+            // ER_HOST_NOT_PRIVILEGED
+            1130 => format!("the user {user} may not connect from this host: allow it there"),
+            // ER_MUST_CHANGE_PASSWORD, its login variant, ER_ACCOUNT_HAS_BEEN_LOCKED
+            1820 | 1862 | 3118 | 4151 => {
+                format!("the account of {user} is locked or its password expired: renew it there")
+            }
+            // ER_SECURE_TRANSPORT_REQUIRED
+            3159 => "only encrypted connections are accepted: set mysql.tls to required or \
+                     verified"
+                .to_owned(),
+            // ER_DBACCESS_DENIED_ERROR
+            1044 => format!(
+                "the database {database} is not there, or the user {user} may not use it: run \
+                 `picresize migrate`, and grant {user} its rights on it"
+            ),
+            // ER_BAD_DB_ERROR
+            1049 => format!("there is no database {database}: run `picresize migrate`"),
+            // ER_NO_SUCH_TABLE
+            1146 => format!(
+                "there is no table pictures in the database {database}: run `picresize migrate`"
+            ),
+            // ER_TABLEACCESS_DENIED_ERROR, ER_COLUMNACCESS_DENIED_ERROR
+            1142 | 1143 => format!(
+                "the user {user} lacks a right: grant it SELECT, INSERT, UPDATE and DELETE on \
+                 {database}.pictures"
+            ),
+            // ER_SPECIFIC_ACCESS_DENIED_ERROR
+            1227 => format!("the user {user} lacks a right"),
+            // ER_BAD_FIELD_ERROR
+            1054 => format!(
+                "the table {database}.pictures is not as its comment says: see what was changed \
+                 in it"
+            ),
+            _ => return None,
+        })
+    }
+
+    /// The smallest `max_allowed_packet` with which the largest picture fits: in whole MiB.
+    pub(super) fn packet_bytes(&self) -> u64 {
+        (self.max_picture_bytes.div_ceil(MIB) + 1) * MIB
+    }
+
+    pub(super) fn packet_too_large(&self) -> StoreError {
+        let needed = self.packet_bytes();
+        if needed > LARGEST_PACKET {
+            return StoreError::Misconfigured(format!(
+                "no max_allowed_packet of {} lets pictures of {} bytes through: set \
+                 limits.max_result_bytes and limits.max_picture_bytes to {} at most",
+                self.server(),
+                self.max_picture_bytes,
+                LARGEST_PACKET - MIB
+            ));
+        }
+        StoreError::Misconfigured(format!(
+            "{} does not take pictures of {} bytes: set max_allowed_packet = {needed} or more in \
+             its section [mysqld] and restart it, or run `SET PERSIST max_allowed_packet = \
+             {needed}` (MariaDB: SET GLOBAL)",
+            self.server(),
+            self.max_picture_bytes
+        ))
+    }
+
+    pub(super) fn unavailable(&self, error: impl Error + Send + Sync + 'static) -> StoreError {
+        StoreError::Unavailable(Box::new(Unavailable {
+            server: self.server(),
+            source: Box::new(error),
+        }))
+    }
+
+    /// It took longer than `limit`.
+    pub(super) fn too_slow(&self, what: &str, limit: Duration) -> StoreError {
+        let text = format!("{what} took longer than {} s", limit.as_secs());
+        self.unavailable(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{server}: {source}")]
+struct Unavailable {
+    server: String,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+/// The library below says only in words what is wrong with a certificate.
+fn is_about_trust(error: &mysql_async::TlsError) -> bool {
+    error.to_string().contains("certificate")
+}

@@ -1,0 +1,206 @@
+//! The loop: reads requests, has them worked on, and knows what is finished without a gap.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::report::{Finding, Observer, Outcome, Summary};
+use super::workshop::{Request, Workshop};
+use super::{Ended, Range, ReplayError, Task, delay};
+use crate::event_log::watermark::Watermark;
+use crate::event_log::{Entry, Position, Reader};
+use crate::operation::OperationId;
+
+/// Requests that wait with their pictures loaded, for each one that is worked on.
+const WAITING_PER_RUNNING: usize = 1;
+
+type Played = (Position, Result<Finding, ReplayError>);
+
+pub(super) struct Player {
+    reader: Box<dyn Reader>,
+    starts: Vec<Position>,
+    workshop: Arc<Workshop>,
+    task: Arc<Task>,
+    jobs: JoinSet<Played>,
+    most_jobs: usize,
+    watermark: Watermark,
+    /// The first event of an ID is its request; later ones are the same again, or refused.
+    seen: HashSet<OperationId>,
+    summary: Summary,
+    error: Option<ReplayError>,
+}
+
+/// Whether the log was read to its end.
+enum Read {
+    ToTheEnd,
+    NotAll,
+}
+
+impl Player {
+    pub(super) fn new(
+        reader: Box<dyn Reader>,
+        workshop: Workshop,
+        task: Task,
+        running: usize,
+    ) -> Self {
+        Self {
+            starts: reader.starts(),
+            reader,
+            workshop: Arc::new(workshop),
+            task: Arc::new(task),
+            jobs: JoinSet::new(),
+            most_jobs: running * (1 + WAITING_PER_RUNNING),
+            watermark: Watermark::default(),
+            seen: HashSet::new(),
+            summary: Summary::default(),
+            error: None,
+        }
+    }
+
+    pub(super) async fn run(
+        mut self,
+        range: &Range,
+        observer: &mut (dyn Observer + Send),
+        stop: &CancellationToken,
+    ) -> Ended {
+        let read = match self.read(range, observer, stop).await {
+            Ok(read) => read,
+            Err(error) => {
+                self.error.get_or_insert(error);
+                Read::NotAll
+            }
+        };
+        while let Some(played) = self.jobs.join_next().await {
+            self.settle(played.map_err(ReplayError::from), observer);
+        }
+        let is_whole = matches!(read, Read::ToTheEnd) && self.error.is_none();
+        let go_on = (!is_whole).then(|| {
+            let starts = self.starts.iter();
+            let next = starts.map(|start| self.watermark.next(start.partition).unwrap_or(*start));
+            next.collect()
+        });
+        self.summary.close();
+        Ended {
+            summary: self.summary,
+            go_on,
+            error: self.error,
+        }
+    }
+
+    async fn read(
+        &mut self,
+        range: &Range,
+        observer: &mut (dyn Observer + Send),
+        stop: &CancellationToken,
+    ) -> Result<Read, ReplayError> {
+        let begun = Instant::now();
+        let mut first = None;
+        while self.error.is_none() {
+            let entry = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(Read::NotAll),
+                entry = self.reader.next() => entry?,
+            };
+            let Some(entry) = entry else {
+                return Ok(Read::ToTheEnd);
+            };
+            self.watermark.delivered(entry.position);
+            if !range.includes(&entry.record.key, entry.appended_at) {
+                self.watermark.finished(entry.position);
+                observer.advanced(None);
+                continue;
+            }
+            let first = *first.get_or_insert(entry.appended_at);
+            let due = begun + delay(range.speed, since(first, entry.appended_at));
+            if !self.wait(due, observer, stop).await {
+                return Ok(Read::NotAll);
+            }
+            self.take(entry, observer);
+            while let Some(played) = self.jobs.try_join_next() {
+                self.settle(played.map_err(ReplayError::from), observer);
+            }
+        }
+        Ok(Read::NotAll)
+    }
+
+    /// Waits until an event is due and a job may begin. Says whether to go on.
+    async fn wait(
+        &mut self,
+        due: Instant,
+        observer: &mut (dyn Observer + Send),
+        stop: &CancellationToken,
+    ) -> bool {
+        loop {
+            let is_due = Instant::now() >= due;
+            if is_due && self.jobs.len() < self.most_jobs {
+                return true;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return false,
+                Some(played) = self.jobs.join_next() => {
+                    self.settle(played.map_err(ReplayError::from), observer);
+                }
+                () = tokio::time::sleep_until(due), if !is_due => {}
+            }
+        }
+    }
+
+    fn take(&mut self, entry: Entry, observer: &mut (dyn Observer + Send)) {
+        let position = entry.position;
+        let request = match Request::of(entry, self.workshop.keep) {
+            Ok(request) => request,
+            Err(reason) => {
+                let finding = Finding {
+                    position,
+                    identifier: None,
+                    outcome: Outcome::Unreadable,
+                    details: vec![reason],
+                    comparison: None,
+                    letter: None,
+                };
+                return self.settle(Ok((position, Ok(finding))), observer);
+            }
+        };
+        if !self.seen.insert(request.operation.id) {
+            let finding = request.finding(Outcome::Repeated);
+            return self.settle(Ok((position, Ok(finding))), observer);
+        }
+        let (workshop, task) = (Arc::clone(&self.workshop), Arc::clone(&self.task));
+        self.jobs.spawn(async move {
+            let finding = match &*task {
+                Task::Rebuild => workshop.rebuild(&request).await,
+                Task::Verify => workshop.verify(&request).await,
+                Task::Shadow { overrides, promote } => {
+                    workshop.shadow(&request, overrides, *promote).await
+                }
+            };
+            (position, finding)
+        });
+    }
+
+    fn settle(
+        &mut self,
+        played: Result<Played, ReplayError>,
+        observer: &mut (dyn Observer + Send),
+    ) {
+        match played {
+            Ok((position, Ok(finding))) => {
+                self.watermark.finished(position);
+                self.summary.add(&finding);
+                observer.advanced(Some(&finding));
+            }
+            Ok((_, Err(error))) | Err(error) => {
+                self.error.get_or_insert(error);
+            }
+        }
+    }
+}
+
+fn since(first: Timestamp, at: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(first)).unwrap_or_default()
+}

@@ -1,0 +1,180 @@
+//! Rebuild: the rows that the log tells of, where they are not there.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::ReplayError;
+use super::history::{End, Story};
+use super::report::{Finding, Outcome};
+use super::workshop::{Request, Row, Source, Workshop};
+use crate::imaging::ENGINE_VERSION;
+use crate::operation::{Digest, Operation, Status};
+use crate::picture_store::Begun;
+
+/// What the names of replays begin with, beside rows that no worker made.
+pub(super) const NAME: &str = "replay-";
+
+impl Workshop {
+    /// Sees to it that the table tells what the log tells. A row that a worker has, or will have,
+    /// is left to it.
+    pub(super) async fn rebuild(&self, request: &Request) -> Result<Finding, ReplayError> {
+        let story = self.history.of(request.operation.id);
+        let end = story.and_then(|story| story.end.as_ref());
+        let mut begun = 0;
+        match self.row(request).await? {
+            Row::None => {}
+            Row::Corrupt(reason) => {
+                return Ok(request.finding(Outcome::Unplayable).with([reason]));
+            }
+            Row::There(row) if request.came_second_to(&row) => {
+                return Ok(request.finding(Outcome::Repeated));
+            }
+            Row::There(row) => match row.status {
+                Status::Expired | Status::Erased => return Ok(request.finding(Outcome::Gone)),
+                Status::Failed => return Ok(request.finding(Outcome::Untouched)),
+                Status::Done => return self.repair(request, &row).await,
+                Status::Queued | Status::Processing => {
+                    let is_ours = row.worker.as_deref().is_some_and(|it| it.starts_with(NAME));
+                    if end.is_none() && !is_ours {
+                        return Ok(request.finding(Outcome::Pending));
+                    }
+                    begun = row.attempts;
+                }
+            },
+        }
+        if request.is_over() {
+            return Ok(request.finding(Outcome::Gone));
+        }
+        if let (Some(story), Some(End::Failed { at, reason })) = (story, end) {
+            if !self.begin_as_told(request, story, begun).await? {
+                return Ok(request.finding(Outcome::Untouched));
+            }
+            let id = request.operation.id;
+            self.store.fail(id, reason, ENGINE_VERSION, *at).await?;
+            return Ok(request.finding(Outcome::FailureRestored));
+        }
+        let picture = match self.source(request).await? {
+            Source::There(picture) => picture,
+            Source::Erased => return Ok(request.finding(Outcome::Gone)),
+            Source::Lost(reason) => {
+                return Ok(request.finding(Outcome::Unplayable).with([reason]));
+            }
+        };
+        match (story, end) {
+            (Some(story), Some(End::Completed { at, result, .. })) => {
+                self.remake(request, story, begun, picture, *at, *result)
+                    .await
+            }
+            _ => self.make(request, picture).await,
+        }
+    }
+
+    /// Makes a result that there was before.
+    async fn remake(
+        &self,
+        request: &Request,
+        story: &Story,
+        begun: u32,
+        picture: Bytes,
+        at: Timestamp,
+        told: Digest,
+    ) -> Result<Finding, ReplayError> {
+        let asked = request.operation.request.clone();
+        // Made before the row is, so that no row waits for what can't be made.
+        let made = match self.resize(picture, asked).await {
+            Ok(made) => made,
+            Err(reason) => {
+                return Ok(request.finding(Outcome::Unplayable).with([reason]));
+            }
+        };
+        if !self.begin_as_told(request, story, begun).await? {
+            return Ok(request.finding(Outcome::Untouched));
+        }
+        let is = made.facts.digest;
+        let (outcome, at) = if is == told {
+            (Outcome::Rebuilt, at)
+        } else {
+            (Outcome::Changed, Timestamp::now())
+        };
+        self.store.complete(request.operation.id, made, at).await?;
+        let differs = (is != told).then(|| format!("result digest: now {is}, the log says {told}"));
+        Ok(request.finding(outcome).with(differs))
+    }
+
+    /// Makes a result of which nothing was announced, as a worker does.
+    async fn make(&self, request: &Request, picture: Bytes) -> Result<Finding, ReplayError> {
+        let (store, operation) = (&self.store, &request.operation);
+        let (id, now) = (operation.id, Timestamp::now());
+        match store.begin(operation, &self.name, now).await? {
+            Begun::Taken => return Ok(request.finding(Outcome::Repeated)),
+            Begun::Finished => return Ok(request.finding(Outcome::Untouched)),
+            Begun::Attempt(attempt) if attempt > self.max_attempts => {
+                let reason = format!(
+                    "the picture ended the program that worked on it {} times",
+                    self.max_attempts
+                );
+                store.fail(id, &reason, ENGINE_VERSION, now).await?;
+                return Ok(request.finding(Outcome::Failed).with([reason]));
+            }
+            Begun::Attempt(_) => {}
+        }
+        match self.resize(picture, operation.request.clone()).await {
+            Ok(made) => {
+                store.complete(id, made, Timestamp::now()).await?;
+                Ok(request.finding(Outcome::Rebuilt))
+            }
+            Err(reason) => {
+                store
+                    .fail(id, &reason, ENGINE_VERSION, Timestamp::now())
+                    .await?;
+                Ok(request.finding(Outcome::Failed).with([reason]))
+            }
+        }
+    }
+
+    /// Begins the row as the workers once did, except for the first `begun` times. Says whether it
+    /// is there to be ended.
+    async fn begin_as_told(
+        &self,
+        request: &Request,
+        story: &Story,
+        begun: u32,
+    ) -> Result<bool, ReplayError> {
+        let operation = &request.operation;
+        self.store.enqueue(operation).await?;
+        for begin in story.begun.iter().skip(begun as usize) {
+            match self.store.begin(operation, &begin.worker, begin.at).await? {
+                Begun::Attempt(_) => {}
+                Begun::Finished | Begun::Taken => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes the result of a done operation again when its bytes are not what the row says.
+    async fn repair(&self, request: &Request, row: &Operation) -> Result<Finding, ReplayError> {
+        let told = row.result.as_ref().map(|result| result.digest);
+        let stored = self.store.result(row.id).await?;
+        if told.is_some() && stored.as_deref().map(Digest::of) == told {
+            return Ok(request.finding(Outcome::Untouched));
+        }
+        let picture = match self.source(request).await? {
+            Source::There(picture) => picture,
+            Source::Erased => return Ok(request.finding(Outcome::Gone)),
+            Source::Lost(reason) => {
+                return Ok(request.finding(Outcome::Unplayable).with([reason]));
+            }
+        };
+        let made = match self.resize(picture, row.request.clone()).await {
+            Ok(made) => made,
+            Err(reason) => {
+                return Ok(request.finding(Outcome::Unplayable).with([reason]));
+            }
+        };
+        let is_as_before = Some(made.facts.digest) == told;
+        let before = row.finished_at.filter(|_| is_as_before);
+        let at = before.unwrap_or_else(Timestamp::now);
+        self.store.replace(row.id, &row.request, made, at).await?;
+        Ok(request.finding(Outcome::Repaired))
+    }
+}

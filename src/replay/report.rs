@@ -1,0 +1,318 @@
+//! What a replay tells: a finding for each event, and the sums at the end.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::event_log::Position;
+use crate::operation::OperationId;
+
+/// Watches a replay.
+pub trait Observer {
+    /// How many events there are to read at most.
+    fn begins(&mut self, events: u64);
+
+    /// One event is done with. There is a finding unless the event was not in the range.
+    fn advanced(&mut self, finding: Option<&Finding>);
+}
+
+/// What a replay made of one event.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    pub position: Position,
+    /// None when the event could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<OperationId>,
+    pub outcome: Outcome,
+    /// What differs, or why, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub letter: Option<Letter>,
+}
+
+/// Why and when an event was set aside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Letter {
+    pub reason: String,
+    pub set_aside_at: Timestamp,
+}
+
+impl Finding {
+    /// A finding that needs no words.
+    pub(super) fn of(position: Position, id: OperationId, outcome: Outcome) -> Self {
+        Self {
+            position,
+            identifier: Some(id),
+            outcome,
+            details: Vec::new(),
+            comparison: None,
+            letter: None,
+        }
+    }
+
+    pub(super) fn with(mut self, details: impl IntoIterator<Item = String>) -> Self {
+        self.details.extend(details);
+        self
+    }
+}
+
+/// What became of an event, in the order in which a summary lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The row was right.
+    Untouched,
+    /// The row was made again, with the result it had.
+    Rebuilt,
+    /// The row was made again; the log tells of another result.
+    Changed,
+    /// The row's result was lost or damaged, and was made again.
+    Repaired,
+    /// The row of a failure was made again.
+    FailureRestored,
+    /// Resized again, there is the same result.
+    Same,
+    /// The same, though another engine version made it.
+    SameOfOtherEngine,
+    Different,
+    /// The event's row is not there.
+    Missing,
+    /// Resized with other options.
+    Compared,
+    /// Resized with other options, which is the result now.
+    Promoted,
+    /// The other options don't go with this picture.
+    Refused,
+    /// It can't be made.
+    Failed,
+    /// A worker has it, or will have it.
+    Pending,
+    /// It expired or was erased.
+    Gone,
+    /// Its picture is not there any more, or can't be resized any more.
+    Unplayable,
+    /// Its ID belongs to an earlier event.
+    Repeated,
+    /// Not a request that this version understands.
+    Unreadable,
+    /// A dead letter that waits.
+    Waiting,
+    /// A dead letter that went back to the requests just now.
+    PutBack,
+    /// A dead letter that had gone back before.
+    PutBackBefore,
+    /// A dead letter whose operation is done by now, or gone.
+    Settled,
+    /// A dead letter with a later one of the same operation.
+    Superseded,
+}
+
+impl Outcome {
+    /// What a summary calls it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Untouched => "right already, not touched",
+            Self::Rebuilt => "rebuilt",
+            Self::Changed => "rebuilt with another result than before",
+            Self::Repaired => "repaired",
+            Self::FailureRestored => "failure restored",
+            Self::Same => "the same",
+            Self::SameOfOtherEngine => "the same, made by another engine version",
+            Self::Different => "DIFFERENT",
+            Self::Missing => "MISSING in the table",
+            Self::Compared => "compared",
+            Self::Promoted => "promoted",
+            Self::Refused => "refused with these options",
+            Self::Failed => "failed",
+            Self::Pending => "not finished by the workers yet",
+            Self::Gone => "expired or erased",
+            Self::Unplayable => "not playable any more",
+            Self::Repeated => "events of an earlier operation",
+            Self::Unreadable => "not readable by this version",
+            Self::Waiting => "waiting",
+            Self::PutBack => "put back",
+            Self::PutBackBefore => "put back before",
+            Self::Settled => "settled by now",
+            Self::Superseded => "replaced by a later letter",
+        }
+    }
+
+    /// Whether a person should look at it.
+    pub fn is_problem(self) -> bool {
+        matches!(
+            self,
+            Self::Different | Self::Missing | Self::Refused | Self::Unplayable
+        )
+    }
+}
+
+/// Two results of the same picture: the one there was, and another.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    pub before: Shown,
+    pub after: Shown,
+}
+
+/// What is to be said of one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Shown {
+    pub width: u32,
+    pub height: u32,
+    pub bytes: u64,
+    /// Decoding, resampling and encoding together; none when it was not told.
+    pub milliseconds: Option<u64>,
+    /// Against a reference in linear light; none when it can't be said.
+    pub ssimulacra2: Option<f64>,
+}
+
+/// The sums of a replay.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Summary {
+    pub outcomes: BTreeMap<Outcome, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Compared>,
+    #[serde(skip)]
+    compared: Vec<Comparison>,
+}
+
+/// All comparisons together.
+#[derive(Clone, Debug, Serialize)]
+pub struct Compared {
+    pub pictures: u64,
+    pub before: Sums,
+    pub after: Sums,
+}
+
+/// One side of all comparisons. Times are of the pictures that have one on both sides, and so are
+/// scores.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sums {
+    pub bytes: u64,
+    pub timed: u64,
+    pub milliseconds: u64,
+    pub milliseconds_median: Option<f64>,
+    pub scored: u64,
+    pub ssimulacra2_mean: Option<f64>,
+    pub ssimulacra2_median: Option<f64>,
+}
+
+impl Summary {
+    pub(super) fn add(&mut self, finding: &Finding) {
+        *self.outcomes.entry(finding.outcome).or_default() += 1;
+        self.compared.extend(finding.comparison);
+    }
+
+    pub(super) fn close(&mut self) {
+        if !self.compared.is_empty() {
+            self.comparison = Some(Compared {
+                pictures: self.compared.len() as u64,
+                before: self.sums(|both| both.before, |both| both.after),
+                after: self.sums(|both| both.after, |both| both.before),
+            });
+        }
+    }
+
+    fn sums(
+        &self,
+        side: impl Fn(&Comparison) -> Shown,
+        other: impl Fn(&Comparison) -> Shown,
+    ) -> Sums {
+        let pairs = || self.compared.iter().map(|both| (side(both), other(both)));
+        let times: Vec<f64> = pairs()
+            .filter(|(_, other)| other.milliseconds.is_some())
+            .filter_map(|(side, _)| side.milliseconds.map(|time| time as f64))
+            .collect();
+        let scores: Vec<f64> = pairs()
+            .filter(|(_, other)| other.ssimulacra2.is_some())
+            .filter_map(|(side, _)| side.ssimulacra2)
+            .collect();
+        Sums {
+            bytes: pairs().map(|(side, _)| side.bytes).sum(),
+            timed: times.len() as u64,
+            milliseconds: times.iter().sum::<f64>() as u64,
+            milliseconds_median: median(times),
+            scored: scores.len() as u64,
+            ssimulacra2_mean: (!scores.is_empty())
+                .then(|| scores.iter().sum::<f64>() / scores.len() as f64),
+            ssimulacra2_median: median(scores),
+        }
+    }
+
+    /// How many events had this outcome.
+    pub fn count(&self, outcome: Outcome) -> u64 {
+        self.outcomes.get(&outcome).copied().unwrap_or(0)
+    }
+
+    /// How many events a person should look at.
+    pub fn problems(&self) -> u64 {
+        let problems = self
+            .outcomes
+            .iter()
+            .filter(|(outcome, _)| outcome.is_problem());
+        problems.map(|(_, count)| count).sum()
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(values[middle]),
+        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(bytes: u64, milliseconds: Option<u64>, ssimulacra2: Option<f64>) -> Shown {
+        Shown {
+            width: 8,
+            height: 8,
+            bytes,
+            milliseconds,
+            ssimulacra2,
+        }
+    }
+
+    #[test]
+    fn only_what_both_sides_have_is_set_against_each_other() {
+        let mut summary = Summary::default();
+        for (before, after) in [
+            (
+                shown(100, Some(4), Some(70.0)),
+                shown(50, Some(2), Some(60.0)),
+            ),
+            (shown(100, None, Some(80.0)), shown(50, Some(9), None)),
+            (
+                shown(100, Some(8), Some(90.0)),
+                shown(50, Some(4), Some(70.0)),
+            ),
+        ] {
+            summary.add(&Finding {
+                position: Position {
+                    partition: 0,
+                    offset: 0,
+                },
+                identifier: None,
+                outcome: Outcome::Compared,
+                details: Vec::new(),
+                comparison: Some(Comparison { before, after }),
+                letter: None,
+            });
+        }
+        summary.close();
+        let compared = summary.comparison.unwrap();
+        assert_eq!((compared.before.bytes, compared.after.bytes), (300, 150));
+        assert_eq!(compared.before.milliseconds_median, Some(6.0));
+        assert_eq!(compared.after.milliseconds, 6);
+        assert_eq!(compared.before.ssimulacra2_mean, Some(80.0));
+        assert_eq!(compared.after.ssimulacra2_median, Some(65.0));
+    }
+}

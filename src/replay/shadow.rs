@@ -1,0 +1,258 @@
+//! Shadow: the same pictures with other options, beside the results there are.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::ReplayError;
+use super::history::End;
+use super::report::{Comparison, Finding, Outcome, Shown};
+use super::workshop::{Request, Row, Source, Workshop};
+use crate::engine::resizing;
+use crate::imaging::{self, Limits};
+use crate::operation::{
+    FieldError, Filter, Format, Operation, OperationId, PictureFacts, Profile, ResizeRequest,
+    Status,
+};
+use crate::picture_store::FinishedPicture;
+
+const MIB: u64 = 1 << 20;
+
+/// Checks options that are to take the place of requests' own.
+///
+/// # Errors
+///
+/// The options that can't be read, by name.
+pub fn check_overrides(overrides: &[(&'static str, String)]) -> Result<(), Vec<FieldError>> {
+    let any = ResizeRequest {
+        width: Some(1),
+        ..ResizeRequest::default()
+    };
+    overridden(&any, overrides).map(|_| ())
+}
+
+/// A request with some options in the place of its own.
+fn overridden(
+    request: &ResizeRequest,
+    overrides: &[(&'static str, String)],
+) -> Result<ResizeRequest, Vec<FieldError>> {
+    let own = request.pairs().into_iter();
+    let kept = own.filter(|(key, _)| overrides.iter().all(|(other, _)| other != key));
+    ResizeRequest::from_pairs(kept.chain(overrides.iter().cloned()))
+}
+
+/// What results of a request are judged by: the same part of the picture at the same size, made in
+/// linear light, without loss and in full colour.
+fn reference(request: &ResizeRequest) -> ResizeRequest {
+    ResizeRequest {
+        width: request.width,
+        height: request.height,
+        fit: request.fit,
+        position: request.position,
+        background: request.background,
+        enlarge: request.enlarge,
+        format: Some(Format::Png),
+        filter: Filter::default(),
+        profile: Profile::Fine,
+        ..ResizeRequest::default()
+    }
+}
+
+impl Workshop {
+    /// Resizes with other options and compares with the result there is. Only `promote` writes.
+    pub(super) async fn shadow(
+        &self,
+        request: &Request,
+        overrides: &[(&'static str, String)],
+        promote: bool,
+    ) -> Result<Finding, ReplayError> {
+        let row = match self.row(request).await? {
+            Row::None if request.is_over() => return Ok(request.finding(Outcome::Gone)),
+            Row::None => return Ok(request.finding(Outcome::Missing)),
+            Row::Corrupt(reason) => {
+                return Ok(request.finding(Outcome::Unplayable).with([reason]));
+            }
+            Row::There(row) if request.came_second_to(&row) => {
+                return Ok(request.finding(Outcome::Repeated));
+            }
+            Row::There(row) => row,
+        };
+        let outcome = match row.status {
+            Status::Queued | Status::Processing => Some(Outcome::Pending),
+            Status::Failed => Some(Outcome::Failed),
+            Status::Expired | Status::Erased => Some(Outcome::Gone),
+            Status::Done => None,
+        };
+        if let Some(outcome) = outcome {
+            return Ok(request.finding(outcome));
+        }
+        let picture = match self.source(request).await? {
+            Source::There(picture) => picture,
+            Source::Erased => return Ok(request.finding(Outcome::Gone)),
+            Source::Lost(reason) => {
+                return Ok(request.finding(Outcome::Unplayable).with([reason]));
+            }
+        };
+        let (Some(before), Some(facts)) = (self.store.result(row.id).await?, row.result.clone())
+        else {
+            let reason = "its result is not in the table".to_owned();
+            return Ok(request.finding(Outcome::Unplayable).with([reason]));
+        };
+        let other = match overridden(&request.operation.request, overrides) {
+            Ok(other) => other,
+            Err(errors) => {
+                let reasons = errors.iter().map(ToString::to_string);
+                return Ok(request.finding(Outcome::Refused).with(reasons));
+            }
+        };
+        let (made, milliseconds) = match self.timed(picture.clone(), other.clone()).await {
+            Ok(timed) => timed,
+            Err(reason) => return Ok(request.finding(Outcome::Refused).with([reason])),
+        };
+        let scores = self
+            .scores(
+                picture,
+                [
+                    (row.request.clone(), before),
+                    (other.clone(), made.bytes.clone()),
+                ],
+            )
+            .await?;
+        let comparison = Comparison {
+            before: shown(&facts, self.told_milliseconds(row.id), scores[0]),
+            after: shown(&made.facts, Some(milliseconds), scores[1]),
+        };
+        let outcome = if promote {
+            self.promote(&row, other, made).await?
+        } else {
+            Outcome::Compared
+        };
+        Ok(Finding {
+            comparison: Some(comparison),
+            ..request.finding(outcome)
+        })
+    }
+
+    async fn timed(
+        &self,
+        picture: Bytes,
+        request: ResizeRequest,
+    ) -> Result<(FinishedPicture, u64), String> {
+        let memory_mib = resizing::memory_mib(&picture, &request, &self.limits);
+        let _room = self.room(memory_mib).await;
+        let begun = Instant::now();
+        let made = resizing::resize(picture, request, self.limits.clone()).await?;
+        let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok((made, milliseconds))
+    }
+
+    /// How long the result took that there is.
+    fn told_milliseconds(&self, id: OperationId) -> Option<u64> {
+        match self.history.of(id)?.end {
+            Some(End::Completed {
+                elapsed_milliseconds,
+                ..
+            }) => Some(elapsed_milliseconds),
+            _ => None,
+        }
+    }
+
+    /// The scores of two results of a picture, each against what its request asked for.
+    async fn scores(
+        &self,
+        picture: Bytes,
+        results: [(ResizeRequest, Bytes); 2],
+    ) -> Result<[Option<f64>; 2], ReplayError> {
+        let requests = [reference(&results[0].0), reference(&results[1].0)];
+        let most = requests
+            .iter()
+            .filter_map(|request| judging_bytes(&picture, request, &self.limits))
+            .max();
+        let Some(bytes) = most else {
+            return Ok([None, None]);
+        };
+        let memory_mib = u32::try_from(bytes.div_ceil(MIB)).unwrap_or(u32::MAX);
+        let _room = self.room(memory_mib).await;
+        let limits = self.limits.clone();
+        let [before, after] = results.map(|(_, bytes)| bytes);
+        let judged = tokio::task::spawn_blocking(move || {
+            let made = |request| imaging::resize(&picture, request, &limits).ok();
+            let score = |result: &[u8], reference: &Option<imaging::Resized>| {
+                imaging::similarity(result, &reference.as_ref()?.bytes, &limits)
+            };
+            let first = made(&requests[0]);
+            let second = (requests[1] != requests[0]).then(|| made(&requests[1]));
+            [
+                score(&before, &first),
+                score(&after, second.as_ref().unwrap_or(&first)),
+            ]
+        });
+        // A codec that gives up here only means that there is no score.
+        Ok(judged.await.unwrap_or([None, None]))
+    }
+
+    async fn promote(
+        &self,
+        row: &Operation,
+        request: ResizeRequest,
+        made: FinishedPicture,
+    ) -> Result<Outcome, ReplayError> {
+        let told = row.result.as_ref().map(|result| result.digest);
+        if row.request == request && told == Some(made.facts.digest) {
+            return Ok(Outcome::Untouched);
+        }
+        let now = Timestamp::now();
+        let is_done = self.store.replace(row.id, &request, made, now).await?;
+        // Someone erased it meanwhile, or its time was over.
+        Ok(if is_done {
+            Outcome::Promoted
+        } else {
+            Outcome::Gone
+        })
+    }
+}
+
+fn shown(facts: &PictureFacts, milliseconds: Option<u64>, ssimulacra2: Option<f64>) -> Shown {
+    Shown {
+        width: facts.width,
+        height: facts.height,
+        bytes: facts.bytes,
+        milliseconds,
+        ssimulacra2,
+    }
+}
+
+/// The memory that a reference and the comparison with it take; none when there can't be one.
+fn judging_bytes(picture: &[u8], request: &ResizeRequest, limits: &Limits) -> Option<u64> {
+    let source = imaging::inspect(picture).ok()?;
+    let plan = imaging::plan(&source, request, limits).ok()?;
+    Some(
+        plan.memory_bytes
+            .max(imaging::similarity_bytes(plan.width, plan.height)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(pairs: &[(&str, &str)]) -> ResizeRequest {
+        ResizeRequest::from_pairs(pairs.iter().copied()).unwrap()
+    }
+
+    #[test]
+    fn options_take_the_place_of_the_requests_own() {
+        let own = request(&[("width", "320"), ("format", "jpeg"), ("quality", "80")]);
+        let other = overridden(&own, &[("format", "webp".into()), ("quality", "60".into())]);
+        let expected = request(&[("width", "320"), ("format", "webp"), ("quality", "60")]);
+        assert_eq!(other.unwrap(), expected);
+    }
+
+    #[test]
+    fn options_that_are_wrong_are_refused_by_name() {
+        assert!(check_overrides(&[("filter", "bilinear".into())]).is_ok());
+        let errors = check_overrides(&[("filter", "soft".into())]).unwrap_err();
+        assert_eq!(errors[0].field, "filter");
+    }
+}

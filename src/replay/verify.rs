@@ -1,0 +1,146 @@
+//! Verify: every row against its event, every result against one made again.
+
+use super::ReplayError;
+use super::report::{Finding, Outcome};
+use super::workshop::{Request, Row, Source, Workshop};
+use crate::imaging::ENGINE_VERSION;
+use crate::operation::{Digest, Operation, PictureFacts, ResizeRequest, Status};
+
+impl Workshop {
+    /// Resizes again and compares with the row. Nothing is written.
+    pub(super) async fn verify(&self, request: &Request) -> Result<Finding, ReplayError> {
+        let row = match self.row(request).await? {
+            Row::None if request.is_over() => return Ok(request.finding(Outcome::Gone)),
+            Row::None => {
+                return Ok(match self.source(request).await? {
+                    Source::Erased => request.finding(Outcome::Gone),
+                    Source::There(_) | Source::Lost(_) => request.finding(Outcome::Missing),
+                });
+            }
+            Row::Corrupt(reason) => {
+                return Ok(request.finding(Outcome::Different).with([reason]));
+            }
+            Row::There(row) if request.came_second_to(&row) => {
+                return Ok(request.finding(Outcome::Repeated));
+            }
+            Row::There(row) => row,
+        };
+        let outcome = match row.status {
+            Status::Queued | Status::Processing => Some(Outcome::Pending),
+            Status::Expired | Status::Erased => Some(Outcome::Gone),
+            Status::Done | Status::Failed => None,
+        };
+        if let Some(outcome) = outcome {
+            return Ok(request.finding(outcome));
+        }
+        let mut differences = asked_differently(&request.operation, &row);
+        if row.status == Status::Failed {
+            // What ended its worker is not tried again here.
+            let outcome = if differences.is_empty() {
+                Outcome::Failed
+            } else {
+                Outcome::Different
+            };
+            return Ok(request.finding(outcome).with(differences));
+        }
+        self.compare_stored(&row, &mut differences).await?;
+        let picture = match self.source(request).await? {
+            Source::There(picture) => picture,
+            Source::Erased => return Ok(request.finding(Outcome::Gone)),
+            Source::Lost(reason) => {
+                let outcome = if differences.is_empty() {
+                    Outcome::Unplayable
+                } else {
+                    Outcome::Different
+                };
+                let details = differences.into_iter().chain([reason]);
+                return Ok(request.finding(outcome).with(details));
+            }
+        };
+        let asked = request.operation.request.clone();
+        match (self.resize(picture, asked).await, &row.result) {
+            (Ok(made), Some(told)) => {
+                differences.extend(facts_differ("result", "made again", &made.facts, told));
+            }
+            (Ok(_), None) => {}
+            (Err(reason), _) => differences.push(format!("it cannot be resized again: {reason}")),
+        }
+        let other_engine = row.engine.as_deref().filter(|it| *it != ENGINE_VERSION);
+        let outcome = match (differences.is_empty(), other_engine) {
+            (true, None) => Outcome::Same,
+            (true, Some(_)) => Outcome::SameOfOtherEngine,
+            (false, _) => Outcome::Different,
+        };
+        let engine = other_engine.map(|engine| {
+            format!("it was made by engine version {engine}, this is {ENGINE_VERSION}")
+        });
+        Ok(request
+            .finding(outcome)
+            .with(differences.into_iter().chain(engine)))
+    }
+
+    /// Compares the stored bytes with what the row says of them.
+    async fn compare_stored(
+        &self,
+        row: &Operation,
+        differences: &mut Vec<String>,
+    ) -> Result<(), ReplayError> {
+        let stored = self.store.result(row.id).await?;
+        match (stored, &row.result) {
+            (Some(bytes), Some(told)) => {
+                let is = Digest::of(&bytes);
+                if is != told.digest {
+                    differences.push(format!(
+                        "stored bytes: their digest is {is}, the row says {}",
+                        told.digest
+                    ));
+                }
+            }
+            _ => differences.push("stored bytes: there are none".to_owned()),
+        }
+        Ok(())
+    }
+}
+
+/// What a row was asked otherwise than its event.
+fn asked_differently(event: &Operation, row: &Operation) -> Vec<String> {
+    let mut differences = options_differ(&event.request, &row.request);
+    differences.extend(facts_differ(
+        "source",
+        "the event says",
+        &event.source,
+        &row.source,
+    ));
+    differences
+}
+
+fn options_differ(event: &ResizeRequest, row: &ResizeRequest) -> Vec<String> {
+    let (event, row) = (event.pairs(), row.pairs());
+    let value = |pairs: &[(&str, String)], key: &str| {
+        let found = pairs.iter().find(|(name, _)| *name == key);
+        found.map_or_else(|| "nothing".to_owned(), |(_, value)| value.clone())
+    };
+    ResizeRequest::KEYS
+        .iter()
+        .map(|key| (key, value(&event, key), value(&row, key)))
+        .filter(|(_, event, row)| event != row)
+        .map(|(key, event, row)| format!("option {key}: the event says {event}, the row {row}"))
+        .collect()
+}
+
+fn facts_differ(of: &str, says: &str, is: &PictureFacts, row: &PictureFacts) -> Vec<String> {
+    let texts = |facts: &PictureFacts| {
+        [
+            facts.format.to_string(),
+            format!("{}x{}", facts.width, facts.height),
+            format!("{} bytes", facts.bytes),
+            facts.digest.to_string(),
+        ]
+    };
+    ["format", "size", "length", "digest"]
+        .iter()
+        .zip(texts(is).into_iter().zip(texts(row)))
+        .filter(|(_, (is, row))| is != row)
+        .map(|(what, (is, row))| format!("{of} {what}: {says} {is}, the row {row}"))
+        .collect()
+}

@@ -1,0 +1,422 @@
+//! The table on MySQL and MariaDB: how it is made, and what is said when something is wrong.
+
+use std::time::{Duration, Instant};
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts, OptsBuilder};
+use picresize::operation::OperationId;
+use picresize::picture_store::mysql::{MysqlOptions, MysqlStore, TlsMode};
+use picresize::picture_store::{PictureStore, StoreError};
+
+use crate::support::{MARIADB, MYSQL, PATIENCE, address};
+
+const SCRIPT: &str = include_str!("../../sql/0001_pictures.sql");
+
+/// The servers that everything here is tried on.
+#[derive(Clone, Copy)]
+pub(crate) enum Server {
+    Mysql,
+    MariaDb,
+}
+
+impl Server {
+    const ALL: [Self; 2] = [Self::Mysql, Self::MariaDb];
+
+    fn address(self) -> Option<Opts> {
+        let address = match self {
+            Self::Mysql => address(MYSQL, MARIADB, "MySQL"),
+            Self::MariaDb => address(MARIADB, MYSQL, "MariaDB"),
+        };
+        Some(Opts::from_url(&address?).unwrap())
+    }
+}
+
+/// A database and a user of a random name; both go with this value.
+pub(crate) struct Place {
+    administrator: Opts,
+    pub options: MysqlOptions,
+}
+
+impl Place {
+    /// A place with nothing in it, if the server is at hand.
+    pub(crate) fn empty(server: Server) -> Option<Self> {
+        let address = server.address()?;
+        let name = OperationId::generate().to_string().replace('-', "");
+        let options = MysqlOptions {
+            host: address.ip_or_hostname().to_owned(),
+            port: address.tcp_port(),
+            database: format!("test_{name}"),
+            user: address.user().unwrap().to_owned(),
+            password: address.pass().unwrap().to_owned(),
+            tls: TlsMode::Off,
+            ca_file: None,
+            connections: 4,
+            max_picture_bytes: 64 << 20,
+        };
+        let administrator = OptsBuilder::from_opts(address).prefer_socket(false);
+        Some(Self {
+            administrator: administrator.into(),
+            options,
+        })
+    }
+
+    /// A place with the table in it, and a user who has the four rights on it.
+    pub(crate) async fn prepared(server: Server) -> Option<Self> {
+        let mut place = Self::empty(server)?;
+        MysqlStore::migrate(&place.options).await.unwrap();
+        place
+            .use_a_user_with("SELECT, INSERT, UPDATE, DELETE")
+            .await;
+        Some(place)
+    }
+
+    async fn use_a_user_with(&mut self, rights: &str) {
+        let database = self.options.database.clone();
+        let user = format!("u{}", &database[database.len() - 24..]);
+        self.run(&format!("CREATE USER {user} IDENTIFIED BY 'pass word'"))
+            .await;
+        self.run(&format!("GRANT {rights} ON {database}.pictures TO {user}"))
+            .await;
+        self.options.user = user;
+        "pass word".clone_into(&mut self.options.password);
+    }
+
+    pub(crate) async fn open(&self) -> Result<MysqlStore, StoreError> {
+        MysqlStore::open(self.options.clone()).await
+    }
+
+    async fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        MysqlStore::migrate(&self.options).await
+    }
+
+    /// Runs something as the administrator.
+    async fn run(&self, sql: &str) {
+        let mut connection = Conn::new(self.administrator.clone()).await.unwrap();
+        connection.query_drop(sql).await.unwrap();
+        connection.disconnect().await.unwrap();
+    }
+
+    /// As someone does who pastes the script.
+    async fn paste(&self, script: &str) {
+        let database = &self.options.database;
+        self.run(&format!(
+            "CREATE DATABASE {database}; USE {database}; {script}"
+        ))
+        .await;
+    }
+
+    /// The failure of `open`; it says what to do.
+    async fn refusal(&self) -> String {
+        match self.open().await {
+            Err(StoreError::Misconfigured(sentence)) => sentence,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let administrator = self.administrator.clone();
+        let database = self.options.database.clone();
+        let user = format!("u{}", &database[database.len() - 24..]);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let mut connection = Conn::new(administrator).await.unwrap();
+                for sql in [
+                    format!("DROP DATABASE IF EXISTS {database}"),
+                    format!("DROP USER IF EXISTS {user}"),
+                ] {
+                    connection.query_drop(sql).await.unwrap();
+                }
+            });
+        });
+        let _ = thread.join();
+    }
+}
+
+/// Runs a test on each server that is at hand.
+macro_rules! on_each_server {
+    ($($test:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                for server in Server::ALL {
+                    if let Some(place) = Place::empty(server) {
+                        promises::$test(place).await;
+                    }
+                }
+            }
+        )*
+    };
+}
+
+on_each_server! {
+    an_empty_server_is_prepared_once
+    two_migrations_at_once_both_end_well
+    pasted_scripts_agree_with_migrate
+    a_newer_table_is_left_alone
+    the_table_of_someone_else_is_left_alone
+    a_user_with_four_rights_is_enough
+    a_user_with_fewer_rights_is_told
+    a_wrong_password_is_told
+    a_missing_database_is_told
+    a_missing_table_is_told
+    a_packet_that_is_too_small_is_told
+    a_server_that_is_not_there_may_come
+    a_server_that_stops_answering_is_given_up
+    connections_can_be_encrypted
+    locks_are_waited_for
+    tables_answer_by_their_indexes
+}
+
+mod promises {
+    use super::*;
+
+    pub(super) async fn an_empty_server_is_prepared_once(place: Place) {
+        let first = place.migrate().await.unwrap();
+        assert!(first[0].ends_with("made"), "{first:?}");
+        assert!(first[1].ends_with("by sql/0001_pictures.sql"), "{first:?}");
+        place.open().await.unwrap();
+        let second = place.migrate().await.unwrap();
+        assert!(second[0].ends_with("there already"), "{second:?}");
+        assert!(second[1].ends_with("there already"), "{second:?}");
+    }
+
+    pub(super) async fn two_migrations_at_once_both_end_well(place: Place) {
+        let reports = tokio::join!(place.migrate(), place.migrate(), place.migrate());
+        let reports = [reports.0, reports.1, reports.2].map(Result::unwrap);
+        let makers = reports
+            .iter()
+            .filter(|report| report[1].contains("by sql/0001"));
+        assert_eq!(makers.count(), 1, "{reports:?}");
+        place.open().await.unwrap();
+    }
+
+    pub(super) async fn pasted_scripts_agree_with_migrate(place: Place) {
+        place.paste(SCRIPT).await;
+        place.open().await.unwrap();
+        let report = place.migrate().await.unwrap();
+        assert!(report[1].ends_with("there already"), "{report:?}");
+    }
+
+    pub(super) async fn a_newer_table_is_left_alone(place: Place) {
+        place
+            .paste("CREATE TABLE pictures (id INT) COMMENT = 'picresize schema 99'")
+            .await;
+        for refusal in [
+            place.refusal().await,
+            place.migrate().await.unwrap_err().to_string(),
+        ] {
+            assert!(refusal.contains("newer picresize"), "{refusal}");
+            assert!(refusal.contains("schema 99"), "{refusal}");
+        }
+    }
+
+    pub(super) async fn the_table_of_someone_else_is_left_alone(place: Place) {
+        place
+            .paste("CREATE TABLE pictures (id INT) COMMENT = 'holidays'")
+            .await;
+        for refusal in [
+            place.refusal().await,
+            place.migrate().await.unwrap_err().to_string(),
+        ] {
+            assert!(refusal.contains("\"holidays\""), "{refusal}");
+            assert!(refusal.contains("mysql.database"), "{refusal}");
+        }
+    }
+
+    pub(super) async fn a_user_with_four_rights_is_enough(mut place: Place) {
+        place.migrate().await.unwrap();
+        place
+            .use_a_user_with("SELECT, INSERT, UPDATE, DELETE")
+            .await;
+        place.open().await.unwrap().ping().await.unwrap();
+        // Nothing is left to do for it.
+        place.migrate().await.unwrap();
+    }
+
+    pub(super) async fn a_user_with_fewer_rights_is_told(mut place: Place) {
+        place.migrate().await.unwrap();
+        place.use_a_user_with("SELECT, INSERT, UPDATE").await;
+        let refusal = place.refusal().await;
+        assert!(
+            refusal.contains("grant it SELECT, INSERT, UPDATE and DELETE"),
+            "{refusal}"
+        );
+    }
+
+    pub(super) async fn a_wrong_password_is_told(mut place: Place) {
+        place.migrate().await.unwrap();
+        "wrong".clone_into(&mut place.options.password);
+        let refusal = place.refusal().await;
+        assert!(refusal.contains("check mysql.user and"), "{refusal}");
+        assert!(place.migrate().await.is_err());
+    }
+
+    pub(super) async fn a_missing_database_is_told(mut place: Place) {
+        let refusal = place.refusal().await;
+        assert!(refusal.contains("run `picresize migrate`"), "{refusal}");
+        // One who may not make it.
+        place.migrate().await.unwrap();
+        place.use_a_user_with("SELECT").await;
+        let database = place.options.database.clone();
+        place.options.database = format!("{database}_other");
+        let refusal = place.migrate().await.unwrap_err().to_string();
+        assert!(refusal.contains(&place.options.database), "{refusal}");
+        assert!(
+            refusal.contains("mysql.migration_user") || refusal.contains("grant"),
+            "{refusal}"
+        );
+        place.options.database = database;
+    }
+
+    pub(super) async fn a_missing_table_is_told(place: Place) {
+        place.paste("").await;
+        let refusal = place.refusal().await;
+        assert!(refusal.contains("no table pictures"), "{refusal}");
+        assert!(refusal.contains("run `picresize migrate`"), "{refusal}");
+        // One that goes away later.
+        place.migrate().await.unwrap();
+        let store = place.open().await.unwrap();
+        let database = &place.options.database;
+        place.run(&format!("DROP TABLE {database}.pictures")).await;
+        let error = store.ping().await.unwrap_err();
+        assert!(matches!(error, StoreError::Misconfigured(_)), "{error:?}");
+    }
+
+    pub(super) async fn a_packet_that_is_too_small_is_told(mut place: Place) {
+        place.migrate().await.unwrap();
+        place.options.max_picture_bytes = 900 << 20;
+        for refusal in [
+            place.refusal().await,
+            place.migrate().await.unwrap_err().to_string(),
+        ] {
+            assert!(
+                refusal.contains("max_allowed_packet = 944766976"),
+                "{refusal}"
+            );
+        }
+        place.options.max_picture_bytes = 2_000_000_000;
+        let refusal = place.refusal().await;
+        assert!(refusal.contains("limits.max_result_bytes"), "{refusal}");
+    }
+
+    pub(super) async fn a_server_that_is_not_there_may_come(mut place: Place) {
+        let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = std::mem::replace(&mut place.options.port, unused.local_addr().unwrap().port());
+        drop(unused);
+        let error = place.open().await.unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+        assert!(error.to_string().contains("refused"), "{error}");
+        place.options.port = port;
+    }
+
+    pub(super) async fn a_server_that_stops_answering_is_given_up(mut place: Place) {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = std::mem::replace(&mut place.options.port, silent.local_addr().unwrap().port());
+        let began = Instant::now();
+        let error = place.open().await.unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+        assert!(began.elapsed() < PATIENCE / 2);
+        place.options.port = port;
+    }
+
+    pub(super) async fn connections_can_be_encrypted(mut place: Place) {
+        place.migrate().await.unwrap();
+        place.options.tls = TlsMode::Required;
+        match place.open().await {
+            Ok(store) => store.ping().await.unwrap(),
+            // This server has no certificate.
+            Err(StoreError::Misconfigured(sentence)) => {
+                assert!(sentence.contains("offers no TLS"), "{sentence}");
+                return;
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+        // Nobody known vouches for the certificate that a server makes for itself.
+        place.options.tls = TlsMode::Verified;
+        let refusal = place.refusal().await;
+        assert!(refusal.contains("mysql.ca_file"), "{refusal}");
+        let not_pem = tempfile::NamedTempFile::new().unwrap();
+        place.options.ca_file = Some(not_pem.path().to_owned());
+        let refusal = place.refusal().await;
+        assert!(refusal.contains("no certificate in PEM form"), "{refusal}");
+    }
+
+    /// A lock of someone else on the row ends before the statement is given up.
+    pub(super) async fn locks_are_waited_for(place: Place) {
+        place.migrate().await.unwrap();
+        let store = place.open().await.unwrap();
+        let operation = crate::contract::store::queued("100");
+        store.enqueue(&operation).await.unwrap();
+        let mut other = Conn::new(place.administrator.clone()).await.unwrap();
+        other
+            .query_drop(format!(
+                "USE {}; BEGIN; SELECT id FROM pictures FOR UPDATE",
+                place.options.database
+            ))
+            .await
+            .unwrap();
+        let erase = tokio::spawn(async move {
+            let erased = store.erase(operation.id, jiff::Timestamp::now()).await;
+            erased.unwrap()
+        });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(!erase.is_finished());
+        other.query_drop("COMMIT").await.unwrap();
+        assert!(erase.await.unwrap());
+        other.disconnect().await.unwrap();
+    }
+
+    /// What a table without rows answers says nothing, so the plans are looked at.
+    pub(super) async fn tables_answer_by_their_indexes(place: Place) {
+        place.migrate().await.unwrap();
+        let mut connection = Conn::new(place.administrator.clone()).await.unwrap();
+        let database = &place.options.database;
+        connection
+            .query_drop(format!("USE {database}"))
+            .await
+            .unwrap();
+        // Enough rows that reading all of them is dear.
+        connection
+            .query_drop(
+                "INSERT INTO pictures (id, status, request, source_format, source_width,
+                     source_height, source_bytes, source_digest, fingerprint, queued_at, expires_at)
+                 SELECT UUID(), 'done', '[]', 'png', 1, 1, 1, SHA2(UUID(), 256),
+                     CONV(SUBSTR(SHA2(UUID(), 256), 1, 15), 16, 10), NOW(3), NOW(3) + INTERVAL 1 DAY
+                 FROM information_schema.columns LIMIT 2000",
+            )
+            .await
+            .unwrap();
+        connection
+            .query_drop("ANALYZE TABLE pictures")
+            .await
+            .unwrap();
+        for (condition, parameter, index) in [
+            ("id = ?", "x", "PRIMARY"),
+            ("source_digest = ?", "x", "pictures_source"),
+            ("result_digest = ?", "x", "pictures_result"),
+            ("band2 IN (?, 7)", "9", "pictures_band2"),
+            (
+                "status IN ('expired', 'erased') AND expires_at < ?",
+                "2020-01-01",
+                "pictures_expiry",
+            ),
+        ] {
+            let sql = format!(
+                "EXPLAIN FORMAT=TRADITIONAL SELECT fingerprint, queued_at FROM pictures WHERE {condition}"
+            );
+            let plan: Vec<mysql_async::Row> = connection.exec(sql, (parameter,)).await.unwrap();
+            let key: Option<String> = plan[0].get("key").unwrap();
+            assert!(
+                key.as_deref() == Some(index) || key.is_none() && condition.starts_with("id"),
+                "{condition}: {key:?}"
+            );
+        }
+        connection.disconnect().await.unwrap();
+    }
+}

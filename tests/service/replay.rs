@@ -1,0 +1,197 @@
+//! The log played back: the table filled again, checked, compared, and dead letters given back.
+//!
+//! What is tested takes a server, so that any engine can stand behind it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use picresize::engine::Engine;
+use picresize::event::{Event, EventBody, Picture};
+use picresize::event_log::{Entry, Start, Topic};
+use picresize::operation::{
+    Digest, Format, Operation, OperationId, PictureFacts, ResizeRequest, Status,
+};
+use picresize::picture_store::embedded::EmbeddedStore;
+use picresize::replay::{self, Ended, Finding, Observer, Outcome, Range, Task};
+use picresize::settings::Settings;
+use reqwest::StatusCode;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{PATIENCE, TestServer, png};
+
+/// Runs tests on a server of their own with the embedded engine.
+macro_rules! embedded {
+    ($($name:ident),+ $(,)?) => {
+        mod embedded {
+            use super::TestServer;
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $name() {
+                    let server = TestServer::start().await;
+                    super::$name(&server).await;
+                    server.stop().await;
+                }
+            )+
+        }
+    };
+}
+
+mod command;
+pub(crate) mod letters;
+pub(crate) mod range;
+pub(crate) mod rebuild;
+pub(crate) mod shadow;
+pub(crate) mod verify;
+
+/// Keeps what it is told, and asks to stop when it was told of enough.
+pub(crate) struct Witness {
+    findings: Vec<Finding>,
+    stop: CancellationToken,
+    most: usize,
+}
+
+impl Default for Witness {
+    fn default() -> Self {
+        Self {
+            findings: Vec::new(),
+            stop: CancellationToken::new(),
+            most: usize::MAX,
+        }
+    }
+}
+
+impl Observer for Witness {
+    fn begins(&mut self, _events: u64) {}
+
+    fn advanced(&mut self, finding: Option<&Finding>) {
+        self.findings.extend(finding.cloned());
+        if self.findings.len() >= self.most {
+            self.stop.cancel();
+        }
+    }
+}
+
+impl Witness {
+    fn found(&self, outcome: Outcome) -> Vec<OperationId> {
+        let found = self.findings.iter().filter(|it| it.outcome == outcome);
+        found.filter_map(|finding| finding.identifier).collect()
+    }
+}
+
+async fn play_as(witness: &mut Witness, engine: &Engine, task: Task, range: &Range) -> Ended {
+    let settings = Settings::default();
+    let (name, stop) = ("replay-test".to_owned(), witness.stop.clone());
+    let played = replay::play(engine, &settings, name, range, task, witness, &stop);
+    played.await.unwrap()
+}
+
+/// Plays a range to its end.
+async fn play(engine: &Engine, task: Task, range: &Range) -> (Ended, Witness) {
+    let mut witness = Witness::default();
+    let ended = play_as(&mut witness, engine, task, range).await;
+    assert!(ended.error.is_none() && ended.go_on.is_none(), "{ended:?}");
+    (ended, witness)
+}
+
+/// Plays everything to its end.
+async fn play_all(engine: &Engine, task: Task) -> (Ended, Witness) {
+    play(engine, task, &Range::default()).await
+}
+
+/// The same log with an empty table.
+fn without_table(engine: &Engine) -> (Engine, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut engine = engine.clone();
+    engine.store = Arc::new(EmbeddedStore::open(&folder.path().join("new.sqlite")).unwrap());
+    (engine, folder)
+}
+
+/// Everything that the table has of these operations.
+async fn dump(engine: &Engine, ids: &[OperationId]) -> Vec<(Operation, Option<Bytes>)> {
+    let mut rows = Vec::new();
+    for id in ids {
+        let row = engine.store.find(*id).await.unwrap();
+        let row = row.unwrap_or_else(|| panic!("{id} has no row"));
+        rows.push((row, engine.store.result(*id).await.unwrap()));
+    }
+    rows
+}
+
+/// Every event of a topic.
+async fn entries(engine: &Engine, topic: Topic) -> Vec<Entry> {
+    let mut reader = engine.log.read(topic, &Start::Beginning).await.unwrap();
+    let mut entries = Vec::new();
+    while let Some(entry) = reader.next().await.unwrap() {
+        entries.push(entry);
+    }
+    entries
+}
+
+/// Waits until the ends of so many operations were announced: that comes after the answer.
+async fn announced(engine: &Engine, operations: usize) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let entries = entries(engine, Topic::Events).await;
+        let ends = entries.iter().filter(|entry| {
+            let event = Event::from_record(&entry.record).unwrap();
+            matches!(event.body, EventBody::Completed(_) | EventBody::Failed(_))
+        });
+        if ends.count() >= operations {
+            return;
+        }
+        assert!(Instant::now() < deadline, "not everything was announced");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Has `count` pictures resized; returns their IDs once all was announced.
+async fn resized(server: &TestServer, count: u32) -> Vec<OperationId> {
+    let mut ids = Vec::new();
+    for n in 0..count {
+        let format = ["same", "jpeg", "webp"][n as usize % 3];
+        let options = json!({"width": 32 + n, "format": format});
+        ids.push(server.submit(&png(96, 64, n), options).await);
+    }
+    for id in &ids {
+        let (status, answer) = server.wait(id).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+    }
+    announced(&server.engine, ids.len()).await;
+    ids.iter().map(|id| id.parse().unwrap()).collect()
+}
+
+/// A picture that is accepted and can't be decoded.
+fn cut_short() -> Vec<u8> {
+    let mut picture = png(96, 64, 77);
+    picture.truncate(picture.len() / 2);
+    picture
+}
+
+/// An operation that was never accepted over HTTP.
+fn operation(picture: &[u8]) -> Operation {
+    Operation::queued(
+        OperationId::generate(),
+        ResizeRequest::from_pairs([("width", "20")]).unwrap(),
+        PictureFacts {
+            format: Format::Png,
+            width: 40,
+            height: 30,
+            bytes: picture.len() as u64,
+            digest: Digest::of(picture),
+        },
+        Timestamp::now(),
+    )
+}
+
+fn event(operation: &Operation, picture: Picture) -> Event {
+    let body = EventBody::Requested {
+        request: operation.request.clone(),
+        source: operation.source.clone(),
+        picture,
+    };
+    Event::new(operation.id, operation.queued_at, body)
+}

@@ -1,0 +1,86 @@
+//! From where, to where, which one, and where to go on.
+
+use super::*;
+
+pub(crate) async fn a_range_is_all_that_is_played(server: &TestServer) {
+    let ids = resized(server, 4).await;
+    let requests = entries(&server.engine, Topic::Requests).await;
+    let id_of = |entry: &Entry| entry.record.key.parse::<OperationId>().unwrap();
+    let played = async |range: Range| {
+        let (_, witness) = play(&server.engine, Task::Verify, &range).await;
+        let mut found: Vec<_> = witness
+            .findings
+            .iter()
+            .filter_map(|it| it.identifier)
+            .collect();
+        found.sort();
+        found
+    };
+    let last = &requests[3];
+    let from = |from| Range {
+        from,
+        ..Range::default()
+    };
+    let of_last: Vec<_> = requests
+        .iter()
+        .filter(|entry| {
+            entry.position.partition == last.position.partition
+                && entry.position.offset >= last.position.offset
+        })
+        .map(id_of)
+        .collect();
+    assert_eq!(
+        played(from(Start::Positions(vec![last.position]))).await,
+        of_last
+    );
+    let time = last.appended_at;
+    let mut since: Vec<_> = requests
+        .iter()
+        .filter(|it| it.appended_at >= time)
+        .map(id_of)
+        .collect();
+    since.sort();
+    assert_eq!(played(from(Start::Time(time))).await, since);
+    let before = Range {
+        to: Some(time),
+        ..Range::default()
+    };
+    assert_eq!(played(before).await.len() + since.len(), 4);
+    let one = Range {
+        id: Some(ids[1]),
+        ..Range::default()
+    };
+    assert_eq!(played(one).await, [ids[1]]);
+}
+
+pub(crate) async fn what_was_stopped_goes_on(server: &TestServer) {
+    let ids = resized(server, 12).await;
+    let before = dump(&server.engine, &ids).await;
+    let (engine, _folder) = without_table(&server.engine);
+    let mut from = Start::Beginning;
+    let mut rebuilt = 0;
+    let mut runs = 0;
+    loop {
+        runs += 1;
+        let mut witness = Witness {
+            most: 3,
+            ..Witness::default()
+        };
+        let range = Range {
+            from,
+            ..Range::default()
+        };
+        let ended = play_as(&mut witness, &engine, Task::Rebuild, &range).await;
+        assert!(ended.error.is_none(), "{ended:?}");
+        rebuilt += ended.summary.count(Outcome::Rebuilt);
+        match ended.go_on {
+            Some(positions) => from = Start::Positions(positions),
+            None => break,
+        }
+    }
+    assert!(runs > 1, "it was never stopped");
+    assert_eq!(rebuilt, 12);
+    assert_eq!(dump(&engine, &ids).await, before);
+}
+
+embedded!(a_range_is_all_that_is_played, what_was_stopped_goes_on);

@@ -1,0 +1,157 @@
+//! A lost table comes back from the log.
+
+use super::*;
+
+pub(crate) async fn a_lost_table_tells_the_same_story_again(server: &TestServer) {
+    let mut ids = resized(server, 9).await;
+    let failed = server.submit(&cut_short(), json!({"width": 20})).await;
+    let (status, _) = server.wait(&failed).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    announced(&server.engine, 10).await;
+    ids.push(failed.parse().unwrap());
+    let before = dump(&server.engine, &ids).await;
+
+    let (engine, _folder) = without_table(&server.engine);
+    let (first, _) = play_all(&engine, Task::Rebuild).await;
+    assert_eq!(first.summary.count(Outcome::Rebuilt), 9, "{first:?}");
+    assert_eq!(first.summary.count(Outcome::FailureRestored), 1);
+    assert_eq!(dump(&engine, &ids).await, before);
+
+    let (second, _) = play_all(&engine, Task::Rebuild).await;
+    assert_eq!(second.summary.count(Outcome::Untouched), 10, "{second:?}");
+    assert_eq!(dump(&engine, &ids).await, before);
+    let (verified, _) = play_all(&engine, Task::Verify).await;
+    assert_eq!(verified.summary.problems(), 0, "{verified:?}");
+}
+
+pub(crate) async fn what_is_gone_does_not_come_back(server: &TestServer) {
+    let ids = resized(server, 3).await;
+    let requests = entries(&server.engine, Topic::Requests).await;
+    let log = &server.engine.log;
+    log.erase(Topic::Requests, requests[0].position)
+        .await
+        .unwrap();
+    let erased = server.engine.store.erase(ids[1], Timestamp::now()).await;
+    assert!(erased.unwrap());
+
+    let (here, witness) = play_all(&server.engine, Task::Rebuild).await;
+    assert_eq!(witness.found(Outcome::Gone), [ids[1]], "{here:?}");
+    assert_eq!(here.summary.count(Outcome::Untouched), 2);
+
+    let (engine, _folder) = without_table(&server.engine);
+    let (_, witness) = play_all(&engine, Task::Rebuild).await;
+    assert!(witness.found(Outcome::Gone).contains(&ids[0]));
+    assert!(engine.store.find(ids[0]).await.unwrap().is_none());
+}
+
+pub(crate) async fn a_time_that_is_over_stays_over(server: &TestServer) {
+    let picture = png(40, 30, 1);
+    let mut old = operation(&picture);
+    old.queued_at = Timestamp::now() - Duration::from_secs(31 * 24 * 3600);
+    let record = event(&old, Picture::Carried(picture.into())).to_record();
+    server
+        .engine
+        .log
+        .append(Topic::Requests, record)
+        .await
+        .unwrap();
+    let (engine, _folder) = without_table(&server.engine);
+    let (_, witness) = play_all(&engine, Task::Rebuild).await;
+    assert_eq!(witness.found(Outcome::Gone), [old.id]);
+    assert!(engine.store.find(old.id).await.unwrap().is_none());
+}
+
+/// What a rebuild was working on when it was killed is not left behind, and what kills it is not
+/// tried for ever.
+pub(crate) async fn a_rebuild_that_was_killed_is_made_up_for(server: &TestServer) {
+    let picture = png(40, 30, 1);
+    let (engine, _folder) = without_table(&server.engine);
+    let mut left = Vec::new();
+    for kills in [1, 3] {
+        let begun = operation(&picture);
+        for _ in 0..kills {
+            let begin = engine.store.begin(&begun, "replay-1", Timestamp::now());
+            begin.await.unwrap();
+        }
+        let mut record = event(&begun, Picture::Carried(picture.clone().into())).to_record();
+        // Never seen by the server's own worker: it would announce how it ended.
+        record.key = begun.id.to_string();
+        left.push((begun.id, record));
+    }
+    let alone = tempfile::tempdir().unwrap();
+    let mut settings = Settings::default();
+    settings.data.folder = alone.path().join("data");
+    let mut apart = Engine::open(&settings).await.unwrap();
+    apart.store = engine.store;
+    for (_, record) in &left {
+        apart
+            .log
+            .append(Topic::Requests, record.clone())
+            .await
+            .unwrap();
+    }
+    let (ended, witness) = play_all(&apart, Task::Rebuild).await;
+    assert_eq!(witness.found(Outcome::Rebuilt), [left[0].0], "{ended:?}");
+    assert_eq!(witness.found(Outcome::Failed), [left[1].0]);
+    let rows = dump(&apart, &[left[0].0, left[1].0]).await;
+    assert_eq!((rows[0].0.status, rows[0].0.attempts), (Status::Done, 2));
+    assert_eq!(rows[1].0.status, Status::Failed);
+}
+
+pub(crate) async fn live_traffic_is_not_disturbed(server: &TestServer) {
+    let mut ids = Vec::new();
+    for round in 0..5_u32 {
+        for n in 0..8 {
+            let picture = png(96, 64, round * 8 + n);
+            ids.push(server.submit(&picture, json!({"width": 40})).await);
+        }
+        let (ended, _) = play_all(&server.engine, Task::Rebuild).await;
+        assert_eq!(ended.summary.problems(), 0, "{ended:?}");
+    }
+    for id in &ids {
+        let (status, answer) = server.wait(id).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+    }
+    let ids: Vec<OperationId> = ids.iter().map(|id| id.parse().unwrap()).collect();
+    let rows = dump(&server.engine, &ids).await;
+    assert!(rows.iter().all(|(row, _)| row.attempts <= 1));
+    assert_eq!(entries(&server.engine, Topic::Requests).await.len(), 40);
+    let (ended, _) = play_all(&server.engine, Task::Verify).await;
+    assert_eq!(ended.summary.count(Outcome::Same), 40, "{ended:?}");
+}
+
+/// With the claim check the table holds the pictures, so the log alone can't bring them back.
+pub(crate) async fn a_picture_that_was_only_in_the_table_is_told_of(server: &TestServer) {
+    let picture = png(40, 30, 1);
+    let deposited = operation(&picture);
+    let engine = &server.engine;
+    engine
+        .store
+        .deposit(&deposited, picture.into())
+        .await
+        .unwrap();
+    let record = event(&deposited, Picture::Deposited).to_record();
+    engine.log.append(Topic::Requests, record).await.unwrap();
+    let (status, answer) = server.wait(&deposited.id.to_string()).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    announced(engine, 1).await;
+
+    let (verified, _) = play_all(engine, Task::Verify).await;
+    assert_eq!(verified.summary.count(Outcome::Same), 1, "{verified:?}");
+    let (kept, _) = play_all(engine, Task::Rebuild).await;
+    assert_eq!(kept.summary.count(Outcome::Untouched), 1, "{kept:?}");
+    let (lost, _folder) = without_table(engine);
+    let (_, witness) = play_all(&lost, Task::Rebuild).await;
+    assert_eq!(witness.found(Outcome::Unplayable), [deposited.id]);
+    assert!(witness.findings[0].details[0].contains("kept in the table"));
+    assert!(lost.store.find(deposited.id).await.unwrap().is_none());
+}
+
+embedded!(
+    a_lost_table_tells_the_same_story_again,
+    what_is_gone_does_not_come_back,
+    a_time_that_is_over_stays_over,
+    a_rebuild_that_was_killed_is_made_up_for,
+    live_traffic_is_not_disturbed,
+    a_picture_that_was_only_in_the_table_is_told_of,
+);

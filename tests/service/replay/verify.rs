@@ -1,0 +1,82 @@
+//! What is not as the log tells is found, and nothing else.
+
+use picresize::picture_store::FinishedPicture;
+
+use super::*;
+
+/// Puts another request, or other bytes, into the row of a done operation.
+async fn alter(
+    engine: &Engine,
+    row: &Operation,
+    request: &ResizeRequest,
+    bytes: Bytes,
+    engine_version: &'static str,
+) {
+    let picture = FinishedPicture {
+        facts: row.result.clone().unwrap(),
+        bytes,
+        fingerprint: row.fingerprint,
+        engine: engine_version,
+    };
+    let at = row.finished_at.unwrap();
+    let replaced = engine.store.replace(row.id, request, picture, at).await;
+    assert!(replaced.unwrap());
+}
+
+pub(crate) async fn two_altered_rows_are_found(server: &TestServer) {
+    let engine = &server.engine;
+    let ids = resized(server, 8).await;
+    let rows = dump(engine, &ids).await;
+    let (clean, _) = play_all(engine, Task::Verify).await;
+    assert_eq!(clean.summary.count(Outcome::Same), 8, "{clean:?}");
+
+    let (row, bytes) = &rows[2];
+    let mut bytes = bytes.clone().unwrap().to_vec();
+    bytes[40] ^= 1;
+    alter(engine, row, &row.request, bytes.into(), "1").await;
+    let (row, bytes) = &rows[5];
+    let mut request = row.request.clone();
+    request.quality = Some(33);
+    alter(engine, row, &request, bytes.clone().unwrap(), "1").await;
+    let (row, bytes) = &rows[6];
+    alter(engine, row, &row.request, bytes.clone().unwrap(), "0").await;
+
+    let before = dump(engine, &ids).await;
+    let (ended, witness) = play_all(engine, Task::Verify).await;
+    assert_eq!(dump(engine, &ids).await, before);
+    assert_eq!(
+        ended.summary.problems(),
+        2,
+        "{witness:?}",
+        witness = witness.findings
+    );
+    let mut different = witness.found(Outcome::Different);
+    different.sort();
+    let mut altered = [ids[2], ids[5]];
+    altered.sort();
+    assert_eq!(different, altered);
+    assert_eq!(witness.found(Outcome::SameOfOtherEngine), [ids[6]]);
+    for (id, words) in [(ids[2], "stored bytes"), (ids[5], "option quality")] {
+        let mut findings = witness.findings.iter();
+        let finding = findings.find(|it| it.identifier == Some(id)).unwrap();
+        assert!(finding.details[0].contains(words), "{finding:?}");
+        assert_eq!(finding.details.len(), 1, "{finding:?}");
+    }
+
+    // Damaged bytes are made again; other options may have been somebody's wish.
+    let (rebuilt, witness) = play_all(engine, Task::Rebuild).await;
+    assert_eq!(witness.found(Outcome::Repaired), [ids[2]], "{rebuilt:?}");
+    assert_eq!(dump(engine, &ids[2..3]).await, rows[2..3]);
+    let (_, witness) = play_all(engine, Task::Verify).await;
+    assert_eq!(witness.found(Outcome::Different), [ids[5]]);
+}
+
+pub(crate) async fn a_missing_row_is_a_difference(server: &TestServer) {
+    let ids = resized(server, 2).await;
+    let (engine, _folder) = without_table(&server.engine);
+    let (ended, witness) = play_all(&engine, Task::Verify).await;
+    assert_eq!(witness.found(Outcome::Missing).len(), ids.len());
+    assert_eq!(ended.summary.problems(), 2);
+}
+
+embedded!(two_altered_rows_are_found, a_missing_row_is_a_difference);
