@@ -89,6 +89,8 @@ impl Options {
 }
 
 /// Options that can't be read, told by the flags that gave them.
+// The signature is what `map_err` asks for.
+#[expect(clippy::needless_pass_by_value)]
 pub(super) fn wrong_flags(errors: Vec<FieldError>) -> Usage {
     let lines: Vec<_> = errors
         .iter()

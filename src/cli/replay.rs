@@ -26,7 +26,7 @@ mod console;
 pub(super) enum Replay {
     Rebuild(Rebuild),
     Verify(Verify),
-    Shadow(Shadow),
+    Shadow(Box<Shadow>),
     DeadLetters(DeadLetters),
 }
 
@@ -162,7 +162,7 @@ impl Common {
             .build()?;
         let ended = runtime.block_on(run(&settings, &range, order, &mut console));
         runtime.shutdown_background();
-        Ok(console.conclude(ended?))
+        Ok(console.conclude(&ended?))
     }
 
     fn range(&self) -> Result<Range, Usage> {

@@ -15,6 +15,7 @@ use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
 use super::{Consumer, Entry, Erased, EventLog, LogError, Position, Reader, Start, Topic};
@@ -236,7 +237,7 @@ fn partitions<C: ClientContext>(
         .topics()
         .iter()
         .filter(|found| found.name() == topic)
-        .flat_map(|found| found.partitions().iter().map(|partition| partition.id()))
+        .flat_map(|found| found.partitions().iter().map(MetadataPartition::id))
         .collect();
     if partitions.is_empty() {
         return Err(LogError::Misconfigured(format!(

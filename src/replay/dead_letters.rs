@@ -119,7 +119,7 @@ impl<'a> Office<'a> {
             let at = entry.appended_at;
             first_at = Some(first_at.map_or(at, |first| first.min(at)));
             let position = entry.position;
-            if let Ok(request) = Request::of(entry, keep) {
+            if let Ok(request) = Request::of(&entry, keep) {
                 last.insert(request.operation.id, position);
             }
         }
@@ -142,7 +142,7 @@ impl<'a> Office<'a> {
             set_aside_at: entry.appended_at,
         };
         let (position, record) = (entry.position, entry.record.clone());
-        let finding = match Request::of(entry, self.keep) {
+        let finding = match Request::of(&entry, self.keep) {
             Ok(request) => self.decide(&request, record).await?,
             Err(error) => Finding {
                 position,

@@ -120,7 +120,7 @@ impl Player {
             if !self.wait(due, observer, stop).await {
                 return Ok(Read::NotAll);
             }
-            self.take(entry, observer);
+            self.take(&entry, observer);
             while let Some(played) = self.jobs.try_join_next() {
                 self.settle(played.map_err(ReplayError::from), observer);
             }
@@ -150,7 +150,7 @@ impl Player {
         }
     }
 
-    fn take(&mut self, entry: Entry, observer: &mut (dyn Observer + Send)) {
+    fn take(&mut self, entry: &Entry, observer: &mut (dyn Observer + Send)) {
         let position = entry.position;
         let request = match Request::of(entry, self.workshop.keep) {
             Ok(request) => request,

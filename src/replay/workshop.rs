@@ -58,7 +58,7 @@ pub(super) enum Source {
 
 impl Request {
     /// The request of an event.
-    pub(super) fn of(entry: Entry, keep: Option<Duration>) -> Result<Self, String> {
+    pub(super) fn of(entry: &Entry, keep: Option<Duration>) -> Result<Self, String> {
         let event = Event::from_record(&entry.record).map_err(|error| error.to_string())?;
         let EventBody::Requested {
             request,

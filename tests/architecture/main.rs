@@ -89,6 +89,7 @@ const MODULE_ONLY_IN: &[(&str, &[&str])] = &[
             "src/api.rs",
             "src/worker.rs",
             "src/replay.rs",
+            "src/replay/",
         ],
     ),
 ];

@@ -5,12 +5,15 @@ Reads lines of "source<TAB>result" and prints "source<TAB>reader<TAB>mean<TAB>ma
 pictures are brought to 8-bit premultiplied RGBA in sRGB, upright, first frame.
 """
 import io
+import shutil
 import subprocess
 import sys
 
 from PIL import Image, ImageChops, ImageCms, ImageMath, ImageOps, ImageStat
 
 Image.MAX_IMAGE_PIXELS = None
+# Version 7 is called "magick", and "convert" only for its predecessors' sake.
+IMAGEMAGICK = "magick" if shutil.which("magick") else "convert"
 
 
 def eight_bits(image):
@@ -46,7 +49,7 @@ def pillow(path):
 
 def magick(path):
     png = subprocess.run(
-        ["convert", f"{path}[0]", "-auto-orient", "-colorspace", "sRGB", "-depth", "8", "PNG32:-"],
+        [IMAGEMAGICK, f"{path}[0]", "-auto-orient", "-colorspace", "sRGB", "-depth", "8", "PNG32:-"],
         check=True,
         capture_output=True,
         timeout=60,

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::process::{Process, program, run, wait_for_log};
 use crate::support::{
-    Cluster, MYSQL, PATIENCE, Picture, TestServer, address, files, pictures, png, post, request,
-    wait,
+    Cluster, MARIADB, MYSQL, PATIENCE, Picture, TestServer, address, files, pictures, png, post,
+    request, wait,
 };
 
 /// A log and a table that nobody has used, for processes to share.

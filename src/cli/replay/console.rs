@@ -24,7 +24,7 @@ impl Console {
     }
 
     /// Shows the summary and how to go on, and says how the process is to exit.
-    pub(super) fn conclude(self, ended: Ended) -> ExitCode {
+    pub(super) fn conclude(self, ended: &Ended) -> ExitCode {
         self.progress.finish_and_clear();
         if self.json {
             println!("{}", json!({ "summary": ended.summary }));

@@ -10,7 +10,7 @@ use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, StreamConsumer,
 };
 use rdkafka::error::KafkaError;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use tokio::sync::mpsc;
 
 use super::{Complaints, KafkaOptions, blocking, position, record};
@@ -186,7 +186,10 @@ impl ConsumerContext for Group {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let numbers = |partitions: &TopicPartitionList| -> Vec<i32> {
             let elements = partitions.elements();
-            elements.iter().map(|element| element.partition()).collect()
+            elements
+                .iter()
+                .map(TopicPartitionListElem::partition)
+                .collect()
         };
         match rebalance {
             Rebalance::Assign(partitions) if partitions.count() > 0 => {

@@ -178,7 +178,7 @@ async fn a_failure_can_be_reopened(store: &dyn PictureStore) {
     assert_eq!(find(store, &operation).await, operation, "as it was queued");
     assert!(!store.reopen(operation.id).await.unwrap());
     assert_eq!(begin(store, &operation).await, Begun::Attempt(1));
-    let picture = finished(b"reopened");
+    let picture = finished(&b"reopened"[..]);
     let id = operation.id;
     store.complete(id, picture, now()).await.unwrap();
     assert!(!store.reopen(id).await.unwrap(), "it is done");
