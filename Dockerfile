@@ -1,0 +1,49 @@
+# One image for every role: docker run picresize [serve | api | worker | migrate | resize | …]
+FROM rust:1.95.0-bookworm AS build
+
+# For the codecs written in C and assembly, librdkafka and TLS.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends cmake libssl-dev nasm pkg-config zlib1g-dev \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /picresize
+
+# The dependencies, with an empty program: built again only when Cargo.toml or Cargo.lock change.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir src benches \
+    && echo 'fn main() {}' | tee src/main.rs benches/stages.rs benches/subject.rs \
+    && touch src/lib.rs \
+    && cargo build --release --locked --bin picresize
+
+COPY . .
+# Cargo compares times of change, and those of the checkout may be older than the empty program's.
+RUN touch src/main.rs src/lib.rs \
+    && cargo build --release --locked --bin picresize \
+    && strip target/release/picresize
+
+FROM debian:bookworm-slim
+
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates libssl3 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin picresize \
+    && install --directory --owner=picresize --group=picresize /data
+COPY --from=build /picresize/LICENSE-APACHE /picresize/LICENSE-MIT /usr/share/doc/picresize/
+COPY --from=build /picresize/target/release/picresize /usr/local/bin/
+
+LABEL org.opencontainers.image.title="picresize" \
+    org.opencontainers.image.description="Resizes pictures asynchronously: post a picture, get an ID, fetch the result" \
+    org.opencontainers.image.version="0.1.0" \
+    org.opencontainers.image.licenses="MIT OR Apache-2.0"
+
+# A container is reached through the ports that are published for it, so it listens on all of its
+# own addresses. `serve` keeps its log and its table in /data.
+ENV PICRESIZE__SERVER__LISTEN=0.0.0.0:8000 \
+    PICRESIZE__DATA__FOLDER=/data
+USER picresize
+WORKDIR /data
+VOLUME /data
+EXPOSE 8000
+# For a role that answers elsewhere, such as a worker: picresize health URL.
+HEALTHCHECK --interval=10s --timeout=6s --start-period=30s CMD ["picresize", "health"]
+ENTRYPOINT ["picresize"]
+CMD ["serve"]

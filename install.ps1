@@ -1,0 +1,499 @@
+<#
+.SYNOPSIS
+Sets picresize up in containers, with three Kafka brokers, Control Center, MySQL and Adminer.
+
+.DESCRIPTION
+Checks Docker, writes the passwords and names into .env, starts everything by compose.yaml, and
+waits until it is healthy. Docker needs 6 GB of memory. Runs in Windows PowerShell 5.1 and in
+PowerShell 7 on Windows, Linux and macOS; install.sh does the same without PowerShell.
+
+.PARAMETER Unattended
+Asks nothing: generates the passwords, keeps an .env that is there.
+
+.PARAMETER Workers
+How many workers run: 1 to 64.
+
+.PARAMETER Timeout
+Seconds to wait at the most for everything to be healthy.
+
+.PARAMETER Uninstall
+Removes the containers. Asks about the data; unattended keeps it.
+
+.PARAMETER RemoveData
+With -Uninstall: removes the data and .env too, without asking.
+
+.PARAMETER Help
+Shows this.
+
+.EXAMPLE
+.\install.ps1
+
+.EXAMPLE
+.\install.ps1 -Unattended -Workers 4
+
+.EXAMPLE
+powershell -ExecutionPolicy Bypass -File .\install.ps1
+
+Where Windows does not let scripts run.
+
+.EXAMPLE
+.\install.ps1 -Uninstall -RemoveData
+#>
+[CmdletBinding()]
+param(
+    [switch]$Unattended,
+    [int]$Workers = 1,
+    [int]$Timeout = 900,
+    [switch]$Uninstall,
+    [switch]$RemoveData,
+    [switch]$Help
+)
+
+Set-StrictMode -Version 2.0
+$ErrorActionPreference = 'Stop'
+
+$Project = 'picresize'
+$Image = 'picresize:0.1.0'
+# Docker Desktop with 6 GB set tells a little less.
+$LeastMemory = 5800000000
+$EnvFile = Join-Path $PSScriptRoot '.env'
+$WorkersGiven = $PSBoundParameters.ContainsKey('Workers')
+
+function Install-Picresize {
+    Assert-Options
+    $memory = Get-DockerMemory
+    Assert-Compose
+    if ($Uninstall) {
+        Remove-Picresize
+        return
+    }
+    Assert-Memory $memory
+    Initialize-Settings
+    Start-Services
+    Wait-Healthy
+    Show-Addresses
+}
+
+function Assert-Options {
+    if ($Workers -lt 1 -or $Workers -gt 64) {
+        Stop-Install "-Workers '$Workers' is not a number from 1 to 64."
+    }
+    if ($Timeout -lt 1 -or $Timeout -gt 86400) {
+        Stop-Install "-Timeout '$Timeout' is not a number of seconds from 1 to 86400."
+    }
+    if ($RemoveData -and -not $Uninstall) {
+        Stop-Install '-RemoveData goes with -Uninstall only.'
+    }
+}
+
+function Get-DockerMemory {
+    if (-not (Get-Command docker -ErrorAction SilentlyContinue)) {
+        Stop-Install ('Docker is not installed: install Docker Desktop, or Docker Engine with ' +
+            'its Compose plugin, as https://docs.docker.com/get-docker says, and run this again.')
+    }
+    $answer = Invoke-Docker @('info', '--format', '{{.MemTotal}}')
+    if (-not $answer.Ok -or $answer.Text -notmatch '^[0-9]+$') {
+        Stop-Install ('Docker does not answer: start Docker Desktop (or the service: sudo ' +
+            "systemctl start docker), see that 'docker info' works for this user, and run this " +
+            'again.')
+    }
+    [long]$answer.Text
+}
+
+function Assert-Compose {
+    $answer = Invoke-Docker @('compose', 'version', '--short')
+    if (-not $answer.Ok) {
+        Stop-Install ('Docker has no Compose: install its plugin (package docker-compose-plugin, ' +
+            "docker-compose-v2 or docker-compose), until 'docker compose version' works.")
+    }
+    $version = $answer.Text -replace '^v', ''
+    $known = $version -match '^([0-9]+)\.([0-9]+)'
+    if (-not $known -or [version]$Matches[0] -lt [version]'2.24') {
+        Stop-Install ("Docker Compose is $version, and 2.24 is the least that will do: update " +
+            'Docker Desktop or the Compose plugin, and run this again.')
+    }
+}
+
+function Assert-Memory([long]$Memory) {
+    if ($Memory -lt $LeastMemory) {
+        $megabytes = [math]::Floor($Memory / 1000000)
+        Stop-Install ("Docker has $megabytes MB of memory, and picresize needs 6000: give it " +
+            'more in Docker Desktop (Settings, Resources; with WSL 2: memory=6GB below [wsl2] in ' +
+            '.wslconfig in your user folder, then wsl --shutdown), or use a larger machine, and ' +
+            'run this again.')
+    }
+}
+
+# Leaves an .env: the one that was there, or a new one.
+function Initialize-Settings {
+    if (Test-Path -LiteralPath $EnvFile) {
+        $question = 'There is an .env already. Keep its passwords and names?'
+        if ($Unattended -or (Confirm-Answer $question $true)) {
+            Write-Host 'Keeping .env.'
+            if ($WorkersGiven) {
+                Set-Workers
+            }
+            return
+        }
+        if (Test-Data) {
+            Stop-Install ('The data of picresize opens with the passwords in .env, and with no ' +
+                "others: remove it with '.\install.ps1 -Uninstall' first, or keep .env.")
+        }
+    } elseif (Test-Data) {
+        Stop-Install ("There is data of an earlier picresize (the volume ${Project}_mysql), and " +
+            'no .env with its passwords: put that .env back, or remove the data with ' +
+            "'.\install.ps1 -Uninstall -RemoveData'.")
+    }
+    $settings = New-Settings
+    $question = 'Use generated passwords and the usual names?'
+    if (-not $Unattended -and -not (Confirm-Answer $question $true)) {
+        Read-Settings $settings
+    }
+    Write-Settings $settings
+    Write-Host 'Wrote the passwords and names into .env.'
+}
+
+function Test-Data {
+    (Invoke-Docker @('volume', 'inspect', "${Project}_mysql")).Ok
+}
+
+# Every key of .env with its value, in their order.
+function New-Settings {
+    [ordered]@{
+        PICRESIZE_PORT = '8000'
+        PICRESIZE_ADMINER_PORT = '8080'
+        PICRESIZE_CONTROL_CENTER_PORT = '9021'
+        PICRESIZE_WORKERS = "$Workers"
+        PICRESIZE_WORKER_GROUP = 'picresize-workers'
+        PICRESIZE_REQUESTS_TOPIC = 'picresize.requests'
+        PICRESIZE_EVENTS_TOPIC = 'picresize.events'
+        PICRESIZE_DEAD_LETTERS_TOPIC = 'picresize.dead-letters'
+        # 16 random bytes in URL-safe base64, whose 22nd character has two bits to bear: A, Q, g
+        # or w.
+        PICRESIZE_KAFKA_CLUSTER_ID = (New-RandomText 21) + 'Q'
+        PICRESIZE_MYSQL_DATABASE = 'picresize'
+        PICRESIZE_MYSQL_USER = 'picresize'
+        PICRESIZE_MYSQL_PASSWORD = New-RandomText 32
+        PICRESIZE_MYSQL_MIGRATION_USER = 'picresize_migration'
+        PICRESIZE_MYSQL_MIGRATION_PASSWORD = New-RandomText 32
+        PICRESIZE_MYSQL_ROOT_PASSWORD = New-RandomText 32
+    }
+}
+
+function New-RandomText([int]$Length) {
+    $alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
+    $generator = [System.Security.Cryptography.RandomNumberGenerator]::Create()
+    $text = New-Object System.Text.StringBuilder
+    $byte = New-Object byte[] 1
+    while ($text.Length -lt $Length) {
+        $generator.GetBytes($byte)
+        # 248 is 4 times 62: with the bytes above it, some characters would come more often.
+        if ($byte[0] -lt 248) {
+            [void]$text.Append($alphabet[$byte[0] % 62])
+        }
+    }
+    $generator.Dispose()
+    $text.ToString()
+}
+
+function Read-Settings($Settings) {
+    Write-Host 'An empty answer takes what stands in brackets.'
+    foreach ($port in @(
+            @('PICRESIZE_PORT', 'Port of the page'),
+            @('PICRESIZE_ADMINER_PORT', 'Port of Adminer'),
+            @('PICRESIZE_CONTROL_CENTER_PORT', 'Port of Control Center'))) {
+        Read-Setting $Settings $port[0] $port[1] { param($it) Get-PortFault $it }
+    }
+    Read-Setting $Settings 'PICRESIZE_MYSQL_USER' 'MySQL user of the service' {
+        param($it) Get-UserFault $it
+    }
+    Read-Secret $Settings 'PICRESIZE_MYSQL_PASSWORD' "Password of $($Settings.PICRESIZE_MYSQL_USER)"
+    Read-Setting $Settings 'PICRESIZE_MYSQL_MIGRATION_USER' 'MySQL user of migrations' {
+        param($it)
+        if ($it -ceq $Settings.PICRESIZE_MYSQL_USER) {
+            "'$it' is the user of the service: take another name."
+        } else {
+            Get-UserFault $it
+        }
+    }
+    Read-Secret $Settings 'PICRESIZE_MYSQL_MIGRATION_PASSWORD' `
+        "Password of $($Settings.PICRESIZE_MYSQL_MIGRATION_USER)"
+    Read-Secret $Settings 'PICRESIZE_MYSQL_ROOT_PASSWORD' "Password of MySQL's root"
+    $taken = @()
+    foreach ($topic in @(
+            @('PICRESIZE_REQUESTS_TOPIC', 'Topic of requests'),
+            @('PICRESIZE_EVENTS_TOPIC', 'Topic of events'),
+            @('PICRESIZE_DEAD_LETTERS_TOPIC', 'Topic of dead letters'))) {
+        Read-Setting $Settings $topic[0] $topic[1] {
+            param($it)
+            if ($taken -ccontains $it) {
+                "'$it' is another topic already: take another name."
+            } else {
+                Get-NameFault $it
+            }
+        }
+        $taken += $Settings[$topic[0]]
+    }
+    Read-Setting $Settings 'PICRESIZE_WORKER_GROUP' 'Consumer group of the workers' {
+        param($it) Get-NameFault $it
+    }
+}
+
+# Asks until the check finds no fault.
+function Read-Setting($Settings, [string]$Key, [string]$Question, [scriptblock]$FindFault) {
+    while ($true) {
+        $answer = Read-Host "$Question [$($Settings[$Key])]"
+        if (-not $answer) {
+            $answer = $Settings[$Key]
+        }
+        $fault = & $FindFault $answer
+        if (-not $fault) {
+            $Settings[$Key] = $answer
+            return
+        }
+        Write-Host $fault
+    }
+}
+
+# Like Read-Setting, without showing what is typed.
+function Read-Secret($Settings, [string]$Key, [string]$Question) {
+    while ($true) {
+        $hidden = Read-Host "$Question [generated]" -AsSecureString
+        $answer = (New-Object System.Net.NetworkCredential('', $hidden)).Password
+        if (-not $answer) {
+            return
+        }
+        $fault = Get-SecretFault $answer
+        if (-not $fault) {
+            $Settings[$Key] = $answer
+            return
+        }
+        Write-Host $fault
+    }
+}
+
+function Get-PortFault([string]$Port) {
+    if ($Port -notmatch '^[0-9]{1,5}$' -or [int]$Port -lt 1 -or [int]$Port -gt 65535) {
+        "'$Port' is not a port: a number from 1 to 65535."
+    }
+}
+
+function Get-UserFault([string]$User) {
+    if ($User -eq 'root') {
+        "'root' is MySQL's own: take another name."
+    } elseif ($User -notmatch '^[A-Za-z][A-Za-z0-9_]{0,31}$') {
+        "'$User' is not a user: a letter, then letters, digits and _, 32 at the most."
+    }
+}
+
+# The password is never shown, not even a refused one.
+function Get-SecretFault([string]$Secret) {
+    if ($Secret -notmatch '^[A-Za-z0-9_.~+=@%:,/-]+$') {
+        'The password has a character that is not a letter, a digit or one of _.~+=@%:,/-'
+    } elseif ($Secret -notmatch '[A-Za-z]') {
+        'The password has no letter.'
+    } elseif ($Secret.Length -lt 12) {
+        "The password has $($Secret.Length) characters: 12 is the least."
+    }
+}
+
+# Of topics and groups.
+function Get-NameFault([string]$Name) {
+    if ($Name -notmatch '^[A-Za-z][A-Za-z0-9._-]{0,199}$') {
+        "'$Name' is not a name: a letter, then letters, digits and . _ -, 200 at the most."
+    }
+}
+
+function Write-Settings($Settings) {
+    $lines = @('# The names and passwords that compose.yaml takes. Keep this file: the data ' +
+        'opens with no others.')
+    foreach ($key in $Settings.Keys) {
+        $lines += "$key=$($Settings[$key])"
+    }
+    Write-EnvFile $lines
+}
+
+function Set-Workers {
+    $kept = @(Get-Content -LiteralPath $EnvFile |
+            Where-Object { $_ -notmatch '^PICRESIZE_WORKERS=' })
+    Write-EnvFile ($kept + "PICRESIZE_WORKERS=$Workers")
+}
+
+# UTF-8 without a mark, with the line ends that Compose reads everywhere, for the owner alone.
+function Write-EnvFile([string[]]$Lines) {
+    $new = "$EnvFile.new"
+    [System.IO.File]::WriteAllText($new, '')
+    if ([System.Environment]::OSVersion.Platform -ne 'Win32NT') {
+        & chmod 600 $new
+    }
+    $text = ($Lines -join "`n") + "`n"
+    [System.IO.File]::WriteAllText($new, $text, (New-Object System.Text.UTF8Encoding $false))
+    Move-Item -LiteralPath $new -Destination $EnvFile -Force
+}
+
+function Start-Services {
+    Write-Host 'Building and starting (the first time takes some minutes) ...'
+    Show-Docker @('compose', '--project-name', $Project, 'up', '--detach', '--build',
+        '--remove-orphans')
+    if ($LASTEXITCODE -ne 0) {
+        Stop-Install ('Not everything could be started, as said above. What a service says is ' +
+            "shown by 'docker compose logs SERVICE'. A port that is taken is changed in .env. " +
+            'Then run this again.')
+    }
+}
+
+function Wait-Healthy {
+    $clock = [System.Diagnostics.Stopwatch]::StartNew()
+    $told = ''
+    while ($true) {
+        $state = Get-ServiceState
+        $waited = [int]$clock.Elapsed.TotalSeconds
+        if ($state.Failed) {
+            $failed = $state.Failed
+            Stop-Install "$failed ended with a failure: 'docker compose logs $failed' says why."
+        }
+        $waiting = $state.Waiting -join ', '
+        if (-not $waiting) {
+            break
+        }
+        if ($waited -ge $Timeout) {
+            Stop-Install ("Not healthy after $Timeout seconds: $waiting. 'docker compose logs " +
+                "SERVICE' says why, and -Timeout lets this wait longer.")
+        }
+        $progress = "$($state.Ready) of $($state.All) healthy, waiting for $waiting"
+        Write-Progress -Activity 'Starting picresize' -Status "$waited s: $progress"
+        if ($progress -ne $told) {
+            Write-Host ('{0,4} s: {1}' -f $waited, $progress)
+            $told = $progress
+        }
+        Start-Sleep -Seconds 2
+    }
+    Write-Progress -Activity 'Starting picresize' -Completed
+    Write-Host ('{0,4} s: {1} of {1} healthy' -f $waited, $state.All)
+}
+
+# Counts the containers: `migrate` is to end well, all others to be healthy.
+function Get-ServiceState {
+    $state = @{ All = 0; Ready = 0; Waiting = @(); Failed = '' }
+    foreach ($line in @(Get-ContainerLine)) {
+        $state.All++
+        $service, $status, $code, $health = $line -split ' '
+        if ("$line" -match '^migrate exited 0 ' -or "$status $health" -eq 'running healthy') {
+            $state.Ready++
+        } elseif ("$service $status" -eq 'migrate exited') {
+            $state.Failed = $service
+        } else {
+            $state.Waiting += $service
+        }
+    }
+    $state
+}
+
+# A line for each container: its service, status, exit code and health.
+function Get-ContainerLine {
+    $containers = Invoke-Docker @('compose', '--project-name', $Project, 'ps', '--all', '--quiet')
+    # No double quotes in it: Windows PowerShell would lose them on the way to docker.
+    $format = '{{index .Config.Labels `com.docker.compose.service`}} {{.State.Status}} ' +
+        '{{.State.ExitCode}} {{if .State.Health}}{{.State.Health.Status}}{{end}}'
+    $states = Invoke-Docker (@('inspect', '--format', $format) + $containers.Lines)
+    if ($containers.Ok -and $states.Ok) {
+        $states.Lines
+    } else {
+        'everything unknown'
+    }
+}
+
+function Show-Addresses {
+    Write-Host ''
+    Write-Host 'picresize is ready.'
+    Write-Host "  The page        http://127.0.0.1:$(Get-FirstPort 'PORT' '8000')"
+    Write-Host "  Adminer         http://127.0.0.1:$(Get-FirstPort 'ADMINER_PORT' '8080')"
+    Write-Host "  Control Center  http://127.0.0.1:$(Get-FirstPort 'CONTROL_CENTER_PORT' '9021')"
+    Write-Host 'Adminer asks for PICRESIZE_MYSQL_USER and PICRESIZE_MYSQL_PASSWORD, which are in .env.'
+    Write-Host "'docker compose stop' stops everything, '.\install.ps1 -Uninstall' removes it."
+}
+
+# The port in .env, or the first of a range.
+function Get-FirstPort([string]$Key, [string]$Default) {
+    foreach ($line in Get-Content -LiteralPath $EnvFile) {
+        if ($line -match "^PICRESIZE_$Key=([0-9]+)") {
+            return $Matches[1]
+        }
+    }
+    $Default
+}
+
+function Remove-Picresize {
+    $withData = [bool]$RemoveData
+    if (-not $withData -and -not $Unattended) {
+        $withData = Confirm-Answer ('Remove the data too: pictures, results, the log, and .env ' +
+            'with its passwords?') $false
+    }
+    $arguments = @('compose', '--project-name', $Project, 'down', '--remove-orphans')
+    if ($withData) {
+        $arguments += '--volumes'
+    }
+    # Where no compose.yaml is, Compose goes by the labels of what there is, and needs no .env.
+    $empty = Join-Path ([System.IO.Path]::GetTempPath()) ([System.IO.Path]::GetRandomFileName())
+    [void](New-Item -ItemType Directory -Path $empty)
+    Push-Location -LiteralPath $empty
+    Show-Docker $arguments
+    $removed = $LASTEXITCODE -eq 0
+    Pop-Location
+    Remove-Item -LiteralPath $empty
+    if (-not $removed) {
+        Stop-Install ('Not everything could be removed, as said above: run this again when that ' +
+            'is mended.')
+    }
+    [void](Invoke-Docker @('image', 'rm', $Image))
+    if ($withData) {
+        if (Test-Path -LiteralPath $EnvFile) {
+            Remove-Item -LiteralPath $EnvFile
+        }
+        Write-Host 'picresize and its data are removed.'
+    } else {
+        Write-Host 'picresize is removed. Its data and .env are kept: .\install.ps1 brings it back.'
+    }
+}
+
+function Confirm-Answer([string]$Question, [bool]$Default) {
+    $choices = '[y/N]'
+    if ($Default) {
+        $choices = '[Y/n]'
+    }
+    $answer = Read-Host "$Question $choices"
+    if (-not $answer) {
+        return $Default
+    }
+    $answer -match '^[yY]'
+}
+
+# What docker answers, without what it complains about.
+function Invoke-Docker([string[]]$Arguments) {
+    # Windows PowerShell makes an error of each line that a program writes to standard error.
+    $ErrorActionPreference = 'Continue'
+    $lines = @(& docker @Arguments 2>$null)
+    @{ Ok = ($LASTEXITCODE -eq 0); Lines = $lines; Text = ($lines -join "`n").Trim() }
+}
+
+# Lets docker talk to the person.
+function Show-Docker([string[]]$Arguments) {
+    $ErrorActionPreference = 'Continue'
+    & docker @Arguments | Out-Host
+}
+
+function Stop-Install([string]$Sentence) {
+    [Console]::Error.WriteLine($Sentence)
+    exit 1
+}
+
+if ($Help) {
+    Get-Help $PSCommandPath -Detailed
+    exit 0
+}
+Push-Location -LiteralPath $PSScriptRoot
+try {
+    Install-Picresize
+} finally {
+    Pop-Location
+}
