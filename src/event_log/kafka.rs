@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -25,6 +25,8 @@ mod consumer;
 mod reader;
 mod topics;
 
+/// How long a broker may not know yet of a topic that was just made.
+const SETTLING: Duration = Duration::from_secs(5);
 /// How long a question to the cluster may take.
 const QUESTION: Duration = Duration::from_secs(10);
 /// How long a record may take to be stored, with all retries, before it counts as refused.
@@ -151,8 +153,15 @@ impl KafkaLog {
             producer,
             complaints,
         };
-        log.find(&Topic::ALL).await?;
-        Ok(log)
+        let deadline = Instant::now() + SETTLING;
+        loop {
+            match log.find(&Topic::ALL).await {
+                Err(LogError::Misconfigured(_)) if Instant::now() < deadline => {
+                    tokio::time::sleep(SETTLING / 20).await;
+                }
+                found => return found.map(|()| log),
+            }
+        }
     }
 
     /// Checks that topics are there.

@@ -43,7 +43,11 @@ enum SweepError {
 /// Sweeps at an interval until `stop`. What fails is tried again the next time.
 pub(super) async fn run(engine: Engine, retention: Retention, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        match sweep(&engine, retention, &stop).await {
+        let sweeping = sweep(&engine, retention);
+        let Some(swept) = stop.run_until_cancelled(sweeping).await else {
+            return;
+        };
+        match swept {
             Ok(swept) if swept == Swept::default() => {}
             Ok(swept) => tracing::info!(
                 expired = swept.expired,
@@ -60,39 +64,34 @@ pub(super) async fn run(engine: Engine, retention: Retention, stop: Cancellation
     }
 }
 
-async fn sweep(
-    engine: &Engine,
-    retention: Retention,
-    stop: &CancellationToken,
-) -> Result<Swept, SweepError> {
+async fn sweep(engine: &Engine, retention: Retention) -> Result<Swept, SweepError> {
     let Engine { log, store, .. } = engine;
     let now = Timestamp::now();
     let mut swept = Swept {
-        expired: batches(stop, || store.expire(now, BATCH)).await?,
+        expired: batches(|| store.expire(now, BATCH)).await?,
         ..Swept::default()
     };
     if let Ok(before) = now.checked_sub(retention.remember) {
-        swept.forgotten = batches(stop, || store.forget(before, BATCH)).await?;
+        swept.forgotten = batches(|| store.forget(before, BATCH)).await?;
     }
     let before = retention.keep.and_then(|keep| now.checked_sub(keep).ok());
     if let Some(before) = before {
-        swept.trimmed = batches(stop, || log.trim(before, BATCH)).await?;
+        swept.trimmed = batches(|| log.trim(before, BATCH)).await?;
     }
     Ok(swept)
 }
 
 /// Removes batches until there is nothing left to remove. Returns how many things were removed.
-async fn batches<E, F>(stop: &CancellationToken, mut remove: impl FnMut() -> F) -> Result<u64, E>
+async fn batches<E, F>(mut remove: impl FnMut() -> F) -> Result<u64, E>
 where
     F: Future<Output = Result<u64, E>>,
 {
     let mut sum = 0;
-    while !stop.is_cancelled() {
+    loop {
         let removed = remove().await?;
         sum += removed;
         if removed < u64::from(BATCH) {
-            break;
+            return Ok(sum);
         }
     }
-    Ok(sum)
 }

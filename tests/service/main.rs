@@ -18,4 +18,5 @@ mod process;
 mod replay;
 mod reuse;
 mod shared;
+mod shared_engines;
 mod support;

@@ -85,6 +85,10 @@ impl Drop for Process {
     }
 }
 
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 /// Runs a command to its end.
 pub(crate) fn run(mut command: Command) -> Output {
     command.output().unwrap()

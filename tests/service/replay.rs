@@ -9,46 +9,70 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use picresize::engine::Engine;
 use picresize::event::{Event, EventBody, Picture};
-use picresize::event_log::{Entry, Start, Topic};
+use picresize::event_log::{Entry, Erased, Start, Topic};
 use picresize::operation::{
     Digest, Format, Operation, OperationId, PictureFacts, ResizeRequest, Status,
 };
 use picresize::picture_store::embedded::EmbeddedStore;
 use picresize::replay::{self, Ended, Finding, Observer, Outcome, Range, Task};
-use picresize::settings::{EventModel, Settings};
+use picresize::settings::{EventModel, Settings, TableEngine};
 use reqwest::StatusCode;
 use serde_json::json;
-use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use crate::mysql::{Place, Server};
+use crate::shared_engines::Shared;
 use crate::support::{PATIENCE, TestServer, png};
 
-/// Runs tests on a server of their own with the embedded engine, in both event models.
-macro_rules! embedded {
-    ($($name:ident),+ $(,)?) => {
-        mod embedded {
-            use super::TestServer;
-            $(
-                #[tokio::test(flavor = "multi_thread")]
-                async fn $name() {
-                    let server = TestServer::start().await;
-                    super::$name(&server).await;
-                    server.stop().await;
-                }
-            )+
-        }
+/// Where a test runs.
+#[derive(Clone, Copy)]
+enum Engines {
+    Embedded,
+    /// Kafka and MySQL.
+    Shared,
+}
 
-        mod claim_check {
-            use super::{EventModel, TestServer};
+impl Engines {
+    /// A server of its own, if the engines are at hand.
+    async fn serve(self, model: EventModel) -> Option<TestServer> {
+        match self {
+            Self::Embedded => {
+                Some(TestServer::start_with(|settings| settings.events.model = model).await)
+            }
+            Self::Shared => {
+                let shared = Shared::new()?
+                    .with("KAFKA__PARTITIONS", "3")
+                    .with("SERVER__REUSE_RESULTS", "true")
+                    .migrated();
+                let mut settings = shared.settings();
+                settings.events.model = model;
+                settings.check().unwrap();
+                let engine = Engine::open(&settings).await.unwrap();
+                let folder = tempfile::tempdir().unwrap();
+                Some(TestServer::start_on(engine, settings, folder).await)
+            }
+        }
+    }
+}
+
+/// Runs tests on a server of their own, on each engine and in each event model.
+macro_rules! everywhere {
+    ($($name:ident),+ $(,)?) => {
+        everywhere!(@embedded, Embedded, Carried: $($name),+);
+        everywhere!(@embedded_claim_check, Embedded, ClaimCheck: $($name),+);
+        everywhere!(@shared, Shared, Carried: $($name),+);
+        everywhere!(@shared_claim_check, Shared, ClaimCheck: $($name),+);
+    };
+    (@$place:ident, $engines:ident, $model:ident: $($name:ident),+) => {
+        mod $place {
+            use super::{Engines, EventModel};
             $(
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $name() {
-                    let claim_check = |settings: &mut super::Settings| {
-                        settings.events.model = EventModel::ClaimCheck;
-                    };
-                    let server = TestServer::start_with(claim_check).await;
-                    super::$name(&server).await;
-                    server.stop().await;
+                    if let Some(server) = Engines::$engines.serve(EventModel::$model).await {
+                        super::$name(&server).await;
+                        server.stop().await;
+                    }
                 }
             )+
         }
@@ -91,9 +115,12 @@ impl Observer for Witness {
 }
 
 impl Witness {
+    /// In the order of their IDs, which is that of time.
     fn found(&self, outcome: Outcome) -> Vec<OperationId> {
         let found = self.findings.iter().filter(|it| it.outcome == outcome);
-        found.filter_map(|finding| finding.identifier).collect()
+        let mut found: Vec<_> = found.filter_map(|finding| finding.identifier).collect();
+        found.sort();
+        found
     }
 }
 
@@ -117,17 +144,28 @@ async fn play_all(engine: &Engine, task: Task) -> (Ended, Witness) {
     play(engine, task, &Range::default()).await
 }
 
-/// The same log with an empty table.
-fn without_table(engine: &Engine) -> (Engine, TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut engine = engine.clone();
-    engine.store = Arc::new(EmbeddedStore::open(&folder.path().join("new.sqlite")).unwrap());
-    (engine, folder)
+/// The same log with an empty table of the same kind, which goes with the second value.
+async fn without_table(server: &TestServer) -> (Engine, Box<dyn Send>) {
+    let mut engine = server.engine.clone();
+    match server.settings.engine.table {
+        TableEngine::Embedded => {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("new.sqlite");
+            engine.store = Arc::new(EmbeddedStore::open(&file).unwrap());
+            (engine, Box::new(folder))
+        }
+        TableEngine::Mysql => {
+            let place = Place::prepared(Server::Mysql).await.unwrap();
+            engine.store = Arc::new(place.open().await.unwrap());
+            (engine, Box::new(place))
+        }
+    }
 }
 
 /// The same log with a table of which nothing is left but deposited pictures.
-async fn without_results(engine: &Engine) -> (Engine, TempDir) {
-    let (other, folder) = without_table(engine);
+async fn without_results(server: &TestServer) -> (Engine, Box<dyn Send>) {
+    let engine = &server.engine;
+    let (other, place) = without_table(server).await;
     for entry in entries(engine, Topic::Requests).await {
         let event = Event::from_record(&entry.record).unwrap();
         let id = event.operation;
@@ -138,7 +176,7 @@ async fn without_results(engine: &Engine) -> (Engine, TempDir) {
             other.store.deposit(&queued, picture).await.unwrap();
         }
     }
-    (other, folder)
+    (other, place)
 }
 
 /// Everything that the table has of these operations.

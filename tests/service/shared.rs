@@ -1,92 +1,17 @@
 //! The roles apart, as processes of their own, on a real Kafka cluster and a real MySQL server.
 
 use std::collections::HashMap;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use picresize::operation::OperationId;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-use crate::process::{Process, program, run, wait_for_log};
+use crate::process::{Process, program, run, text, wait_for_log};
+use crate::shared_engines::Shared;
 use crate::support::{
-    Cluster, MARIADB, MYSQL, PATIENCE, Picture, TestServer, address, files, pictures, png, post,
-    request, wait,
+    KAFKA_SASL, KAFKA_ZOOKEEPER, PATIENCE, Picture, TestServer, address, files, pictures, png,
+    post, request, wait,
 };
-
-/// A log and a table that nobody has used, for processes to share.
-struct Shared {
-    environment: Vec<(String, String)>,
-}
-
-impl Shared {
-    /// Where they are, if Kafka and MySQL are at hand. Nothing is made yet.
-    fn new() -> Option<Self> {
-        let bootstrap_servers = Cluster::Kraft.bootstrap_servers()?;
-        let server = address(MYSQL, MARIADB, "MySQL")?;
-        let server = server.strip_prefix("mysql://").unwrap();
-        let (credentials, place) = server.trim_end_matches('/').rsplit_once('@').unwrap();
-        let (user, password) = credentials.split_once(':').unwrap();
-        let (host, port) = place.rsplit_once(':').unwrap();
-        let name = OperationId::generate().to_string().replace('-', "");
-        let settings = [
-            ("ENGINE__LOG", "kafka"),
-            ("ENGINE__TABLE", "mysql"),
-            ("KAFKA__BOOTSTRAP_SERVERS", &bootstrap_servers),
-            ("KAFKA__REQUESTS_TOPIC", &format!("test.{name}.requests")),
-            ("KAFKA__EVENTS_TOPIC", &format!("test.{name}.events")),
-            ("KAFKA__DEAD_LETTERS_TOPIC", &format!("test.{name}.dead")),
-            ("WORKER__GROUP", &format!("test.{name}")),
-            ("MYSQL__HOST", host),
-            ("MYSQL__PORT", port),
-            ("MYSQL__DATABASE", &format!("test_{name}")),
-            ("MYSQL__USER", user),
-            ("MYSQL__PASSWORD", password),
-            // The same picture is to be worked on again.
-            ("SERVER__REUSE_RESULTS", "false"),
-        ];
-        let environment = settings
-            .into_iter()
-            .map(|(key, value)| (format!("PICRESIZE__{key}"), value.to_owned()))
-            .collect();
-        Some(Self { environment })
-    }
-
-    /// Prepared by `migrate`, as a user would.
-    fn prepared() -> Option<Self> {
-        let shared = Self::new()?;
-        let migrated = run(shared.command(&["migrate"]));
-        assert!(migrated.status.success(), "{}", text(&migrated.stderr));
-        Some(shared)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = program();
-        command
-            .args(arguments)
-            .envs(self.environment.iter().cloned());
-        command
-    }
-
-    fn with(mut self, setting: &str, value: &str) -> Self {
-        let name = format!("PICRESIZE__{setting}");
-        self.environment.retain(|(key, _)| *key != name);
-        self.environment.push((name, value.to_owned()));
-        self
-    }
-
-    fn api(&self) -> Process {
-        Process::start(self.command(&["api", "--listen", "127.0.0.1:0"]))
-    }
-
-    fn worker(&self) -> Process {
-        Process::start(self.command(&["worker", "--admin-listen", "127.0.0.1:0"]))
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 async fn submit(client: &Client, url: &str, picture: &[u8], options: Value) -> String {
     let response = post(client, url, &request(picture, options)).await;
@@ -346,6 +271,35 @@ fn expect_failure(shared: &Shared, sentence: &str) {
         assert!(!message.contains("panicked"), "{role}: {message}");
     }
     assert!(Instant::now() < deadline);
+}
+
+/// A cluster that asks for a name and a password, as managed ones do.
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_are_given_to_kafka() {
+    let (Some(shared), Some(address)) = (
+        Shared::new(),
+        address(KAFKA_SASL, KAFKA_ZOOKEEPER, "Kafka with SASL"),
+    ) else {
+        return;
+    };
+    let (credentials, servers) = address.rsplit_once('@').unwrap();
+    let (user, password) = credentials.split_once(':').unwrap();
+    let shared = shared
+        .with("KAFKA__BOOTSTRAP_SERVERS", servers)
+        .with("KAFKA__PROPERTIES__SECURITY_PROTOCOL", "sasl_plaintext")
+        .with("KAFKA__PROPERTIES__SASL_MECHANISM", "PLAIN")
+        .with("KAFKA__PROPERTIES__SASL_USERNAME", user)
+        .with("KAFKA__PROPERTIES__SASL_PASSWORD", password)
+        .migrated();
+    let (api, _worker) = (shared.api(), shared.worker());
+    let client = Client::new();
+    let id = submit(&client, &api.url, &png(40, 30, 1), json!({"width": 20})).await;
+    let (status, answer) = wait(&client, &api.url, &id).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    expect_failure(
+        &shared.with("KAFKA__PROPERTIES__SASL_PASSWORD", "wrong"),
+        "Kafka refused the credentials",
+    );
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub(crate) struct TestServer {
     pub url: String,
     pub client: Client,
     pub engine: Engine,
+    pub settings: Settings,
     stop: CancellationToken,
     roles: JoinSet<()>,
     _folder: TempDir,
@@ -57,7 +58,7 @@ impl TestServer {
             });
         }
         {
-            let (engine, stop) = (engine.clone(), stop.clone());
+            let (engine, settings, stop) = (engine.clone(), settings.clone(), stop.clone());
             roles.spawn(async move {
                 worker::run(engine, &settings, "test-worker".to_owned(), stop)
                     .await
@@ -68,6 +69,7 @@ impl TestServer {
             url,
             client: Client::new(),
             engine,
+            settings,
             stop,
             roles,
             _folder: folder,
@@ -221,7 +223,8 @@ pub(crate) fn pictures(folder: &str) -> Option<PathBuf> {
 }
 
 const KAFKA: &str = "PICRESIZE_TEST_KAFKA";
-const KAFKA_ZOOKEEPER: &str = "PICRESIZE_TEST_KAFKA_ZOOKEEPER";
+pub(crate) const KAFKA_SASL: &str = "PICRESIZE_TEST_KAFKA_SASL";
+pub(crate) const KAFKA_ZOOKEEPER: &str = "PICRESIZE_TEST_KAFKA_ZOOKEEPER";
 pub(crate) const MYSQL: &str = "PICRESIZE_TEST_MYSQL";
 pub(crate) const MARIADB: &str = "PICRESIZE_TEST_MARIADB";
 

@@ -60,7 +60,7 @@ pub(crate) async fn what_was_given_up_gets_another_chance(server: &TestServer) {
     announced(engine, 4).await;
     let ids = [first, second];
     let before = dump(engine, &ids).await;
-    let (fresh, _folder) = without_table(engine);
+    let (fresh, _folder) = without_table(server).await;
     let (ended, _) = play_all(&fresh, Task::Rebuild).await;
     assert_eq!(ended.summary.count(Outcome::Rebuilt), 2, "{ended:?}");
     for ((row, bytes), (told, original)) in dump(&fresh, &ids).await.iter().zip(&before) {
@@ -98,7 +98,7 @@ pub(crate) async fn what_could_not_be_read_goes_back_once_it_can(server: &TestSe
     assert!(headers.iter().all(|(name, _)| name != "picresize-reason"));
 }
 
-embedded!(
+everywhere!(
     what_was_given_up_gets_another_chance,
     what_could_not_be_read_goes_back_once_it_can,
 );

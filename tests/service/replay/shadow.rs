@@ -53,7 +53,7 @@ pub(crate) async fn options_that_do_not_go_with_a_picture_are_told_of(server: &T
     assert_eq!(ended.summary.problems(), 1);
 }
 
-embedded!(
+everywhere!(
     a_shadow_touches_nothing_until_it_is_promoted,
     options_that_do_not_go_with_a_picture_are_told_of,
 );
