@@ -278,7 +278,10 @@ impl ClientContext for Complaints {
     fn error(&self, error: KafkaError, reason: &str) {
         if let Some(code) = error.rdkafka_error_code() {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            *last = Some((code, reason.to_owned()));
+            // A refusal is followed by "all brokers are down", which would hide the cause.
+            if !last.as_ref().is_some_and(|(code, _)| is_refusal(*code)) {
+                *last = Some((code, reason.to_owned()));
+            }
         }
         tracing::debug!(%error, reason, "Kafka");
     }
@@ -303,6 +306,13 @@ impl Complaints {
             None => error.into(),
         }
     }
+}
+
+fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL
+    )
 }
 
 impl From<KafkaError> for LogError {
