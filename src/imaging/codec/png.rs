@@ -14,6 +14,7 @@ use super::Header;
 mod encode;
 mod filter;
 mod plain;
+mod wave;
 
 pub(super) use encode::encode;
 

@@ -1,0 +1,216 @@
+//! Undoing the filters of four rows at once.
+//!
+//! With the filters "average" and "Paeth" each pixel waits for the one on its left, so the speed
+//! of a single row is the length of that chain of operations, however wide the processor is. But
+//! a row needs of the one above no more than the pixels up to its own column: four rows can go
+//! side by side in one register, each one column behind the row above it, as a wave goes.
+
+use wide::{u8x16, u16x8};
+
+/// Rows that are undone together.
+pub(super) const WAVE: usize = 4;
+
+/// A pixel of each row, from the top, its first byte lowest; of a pixel of less than 4 bytes the
+/// rest has no meaning.
+type Pixels = [u32; WAVE];
+
+/// Undoes `filters` of `rows`, all of the length of `above`, in place. `PAETH` says that all of
+/// them are 4.
+pub(super) fn undo<const N: usize, const PAETH: bool>(
+    filters: [u8; WAVE],
+    above: &[u8],
+    rows: &mut [u8],
+) {
+    let length = above.len();
+    let width = length / N;
+    let (first, rest) = rows.split_at_mut(length);
+    let (second, rest) = rest.split_at_mut(length);
+    let (third, rest) = rest.split_at_mut(length);
+    let mut rows = [first, second, third, &mut rest[..length]];
+    let mut wave = Wave::<PAETH>::new(filters);
+    let lag = WAVE - 1;
+    for step in 0..lag.min(width) {
+        wave.step_at_edge::<N>(step, above, &mut rows);
+    }
+    let mut step = lag.min(width);
+    {
+        let [first, second, third, fourth] = &mut rows;
+        // Four bytes are loaded also of smaller pixels, while there are as many.
+        let mut at = lag * N;
+        // A copy of its own, which the compiler keeps in registers.
+        let mut steady = wave;
+        while at + 4 <= length {
+            let stored = [
+                load(first, at),
+                load(second, at - N),
+                load(third, at - 2 * N),
+                load(fourth, at - 3 * N),
+            ];
+            let [a, b, c, d] = steady.step(stored, load(above, at));
+            store::<N>(first, at, a);
+            store::<N>(second, at - N, b);
+            store::<N>(third, at - 2 * N, c);
+            store::<N>(fourth, at - 3 * N, d);
+            at += N;
+            step += 1;
+        }
+        wave = steady;
+    }
+    for step in step..width + lag {
+        wave.step_at_edge::<N>(step, above, &mut rows);
+    }
+}
+
+#[inline(always)]
+fn load(row: &[u8], at: usize) -> u32 {
+    let bytes = row[at..at + 4].first_chunk();
+    u32::from_le_bytes(*bytes.unwrap_or(&[0; 4]))
+}
+
+#[inline(always)]
+fn store<const N: usize>(row: &mut [u8], at: usize, pixel: u32) {
+    row[at..at + N].copy_from_slice(&pixel.to_le_bytes()[..N]);
+}
+
+/// What the next step needs of those before it.
+#[derive(Clone, Copy)]
+struct Wave<const PAETH: bool> {
+    /// The pixels undone last.
+    left: u8x16,
+    /// The pixels that lay above those.
+    corner: u8x16,
+    /// All bits of the rows with each filter but 0.
+    filtered: [u8x16; 4],
+}
+
+impl<const PAETH: bool> Wave<PAETH> {
+    fn new(filters: [u8; WAVE]) -> Self {
+        let rows_with = |filter| {
+            let rows = filters.map(|other| if other == filter { u32::MAX } else { 0 });
+            bytemuck::cast(rows)
+        };
+        Self {
+            left: u8x16::ZERO,
+            corner: u8x16::ZERO,
+            filtered: [1, 2, 3, 4].map(rows_with),
+        }
+    }
+
+    /// Undoes a pixel of each row; `above` is the pixel above that of the first row.
+    #[inline(always)]
+    fn step(&mut self, stored: Pixels, above: u32) -> Pixels {
+        let left = self.left;
+        // What lies above the other rows' pixels was undone in the step before.
+        let [first, second, third, _] = bytemuck::cast::<_, Pixels>(left);
+        let above: u8x16 = bytemuck::cast([above, first, second, third]);
+        let nearest = paeth(left, above, self.corner);
+        let predicted = if PAETH {
+            nearest
+        } else {
+            let [sub, up, middle, paeth] = self.filtered;
+            (left & sub) | (above & up) | (average(left, above) & middle) | (nearest & paeth)
+        };
+        let undone = bytemuck::cast::<_, u8x16>(stored) + predicted;
+        (self.left, self.corner) = (undone, above);
+        bytemuck::cast(undone)
+    }
+
+    /// The same where some rows have not begun yet, or have ended. The first pixel of a row finds
+    /// zeros on its left and at its corner: rows that have not begun yield nothing else.
+    fn step_at_edge<const N: usize>(
+        &mut self,
+        step: usize,
+        above: &[u8],
+        rows: &mut [&mut [u8]; WAVE],
+    ) {
+        let width = above.len() / N;
+        let column = |row: usize| step.checked_sub(row).filter(|column| *column < width);
+        let pixel = |row: &[u8], column: usize| {
+            let mut pixel = [0; 4];
+            pixel[..N].copy_from_slice(&row[column * N..][..N]);
+            u32::from_le_bytes(pixel)
+        };
+        let mut stored = Pixels::default();
+        for (index, row) in rows.iter().enumerate() {
+            if let Some(column) = column(index) {
+                stored[index] = pixel(row, column);
+            }
+        }
+        let above = column(0).map_or(0, |column| pixel(above, column));
+        let undone = self.step(stored, above);
+        for (index, row) in rows.iter_mut().enumerate() {
+            if let Some(column) = column(index) {
+                store::<N>(row, column * N, undone[index]);
+            }
+        }
+    }
+}
+
+/// The neighbour nearest to left + above − corner, the first of them when two are as near (PNG
+/// specification, third edition, section 9.4), in 8 bits.
+///
+/// With d = left − corner and e = above − corner, left is |e| away, above |d|, and the corner
+/// |d + e|. So the corner can only be nearest when d and e have different signs, and is when
+/// the larger of |d| and |e| is less than twice the smaller.
+#[inline(always)]
+fn paeth(left: u8x16, above: u8x16, corner: u8x16) -> u8x16 {
+    let left_more = left.saturating_sub(corner);
+    let left_less = corner.saturating_sub(left);
+    let above_more = above.saturating_sub(corner);
+    let above_less = corner.saturating_sub(above);
+    let from_above = left_more | left_less;
+    let from_left = above_more | above_less;
+    let smaller = from_left.min(from_above);
+    let larger = from_left.max(from_above);
+    // Neither is zero just when the signs differ, and when the corner is nearer.
+    let apart = left_more.min(above_less) | left_less.min(above_more);
+    let nearer = smaller.saturating_sub(larger.saturating_sub(smaller));
+    let not_corner = apart.min(nearer).simd_eq(u8x16::ZERO);
+    let is_left = smaller.simd_eq(from_left);
+    let other = above ^ (is_left & (left ^ above));
+    corner ^ (not_corner & (other ^ corner))
+}
+
+/// Half the sum, rounded down.
+#[inline(always)]
+fn average(left: u8x16, above: u8x16) -> u8x16 {
+    // There is no shift of bytes: those of the differing bits that would cross over are cleared.
+    let differing: u16x8 = bytemuck::cast((left ^ above) & u8x16::splat(0xfe));
+    (left & above) + bytemuck::cast::<u16x8, u8x16>(differing >> 1_u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The specification's own words.
+    fn paeth_of_one(left: u8, above: u8, corner: u8) -> u8 {
+        let [a, b, c] = [left, above, corner].map(i16::from);
+        let estimate = a + b - c;
+        let away = |value: i16| (estimate - value).abs();
+        if away(a) <= away(b) && away(a) <= away(c) {
+            left
+        } else if away(b) <= away(c) {
+            above
+        } else {
+            corner
+        }
+    }
+
+    #[test]
+    fn every_neighbour_is_chosen_as_the_specification_says() {
+        for left in 0..=255 {
+            for above in 0..=255 {
+                let halves = average(u8x16::splat(left), u8x16::splat(above));
+                assert_eq!(halves.to_array(), [u8::midpoint(left, above); 16]);
+                for first in (0..=255).step_by(16) {
+                    let corners: [u8; 16] = std::array::from_fn(|index| first + index as u8);
+                    let expected = corners.map(|corner| paeth_of_one(left, above, corner));
+                    let [left, above] = [left, above].map(u8x16::splat);
+                    let chosen = paeth(left, above, u8x16::new(corners));
+                    assert_eq!(chosen.to_array(), expected, "{left} {above} {first}");
+                }
+            }
+        }
+    }
+}
