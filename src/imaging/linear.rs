@@ -58,35 +58,47 @@ pub(crate) fn light_of_u8(value: u8) -> f32 {
 
 /// Gamma-coded samples to light: 8 bits to 16, 16 bits to floats. Alpha is only scaled.
 pub(crate) fn to_light(raster: Raster) -> Raster {
-    let alpha = alpha_index(raster.layout);
-    let channels = raster.layout.channels();
-    let is_alpha = |index: usize| index % channels == alpha;
+    let layout = raster.layout;
     let samples = match raster.samples {
         Samples::U8(values) => {
             let table: &[u16; 256] = &LIGHT_OF_U8;
-            let lit = values.iter().enumerate().map(|(index, value)| {
-                if is_alpha(index) {
-                    u16::from(*value) * 257
-                } else {
-                    table[usize::from(*value)]
-                }
-            });
-            Samples::U16(lit.collect())
+            let light = |value: u8| table[usize::from(value)];
+            Samples::U16(convert(&values, layout, light, |alpha| {
+                u16::from(alpha) * 257
+            }))
         }
         Samples::U16(values) => {
             let table = &*LIGHT_OF_U16;
-            let lit = values.iter().enumerate().map(|(index, value)| {
-                if is_alpha(index) {
-                    f32::from(*value) / 65_535.0
-                } else {
-                    table[usize::from(*value)]
-                }
-            });
-            Samples::F32(lit.collect())
+            let light = |value: u16| table[usize::from(value)];
+            Samples::F32(convert(&values, layout, light, |alpha| {
+                f32::from(alpha) / 65_535.0
+            }))
         }
         light @ Samples::F32(_) => light,
     };
     Raster { samples, ..raster }
+}
+
+/// Converts the samples of a picture, those of alpha in a way of their own.
+fn convert<From: Copy, To>(
+    values: &[From],
+    layout: Layout,
+    color: impl Fn(From) -> To,
+    alpha: impl Fn(From) -> To,
+) -> Vec<To> {
+    match layout {
+        Layout::GrayAlpha => {
+            let pixels = values.as_chunks().0.iter();
+            let converted = pixels.map(|&[y, a]| [color(y), alpha(a)]);
+            converted.collect::<Vec<_>>().into_flattened()
+        }
+        Layout::Rgba => {
+            let pixels = values.as_chunks().0.iter();
+            let converted = pixels.map(|&[r, g, b, a]| [color(r), color(g), color(b), alpha(a)]);
+            converted.collect::<Vec<_>>().into_flattened()
+        }
+        _ => values.iter().map(|value| color(*value)).collect(),
+    }
 }
 
 /// The same for 8-bit pictures without alpha, with each `by` × `by` pixels averaged into one; `by`
@@ -124,79 +136,69 @@ fn average<const CHANNELS: usize, const BY: usize>(
     let row_bytes = width * CHANNELS;
     let columns = width.div_ceil(BY);
     let area = (BY * BY) as u32;
-    let mut averages = Vec::with_capacity(columns * height.div_ceil(BY) * CHANNELS);
-    let mut sums = vec![[0_u32; CHANNELS]; columns];
-    for top in (0..height).step_by(BY) {
-        sums.fill([area / 2; CHANNELS]);
-        for y in top..top + BY {
-            let row = &values[y.min(height - 1) * row_bytes..][..row_bytes];
-            let (pixels, _) = row.as_chunks::<CHANNELS>();
-            let (squares, rest) = pixels.as_chunks::<BY>();
-            for (sums, pixels) in sums.iter_mut().zip(squares) {
-                for pixel in pixels {
-                    for (sum, value) in sums.iter_mut().zip(pixel) {
-                        *sum += u32::from(table[usize::from(*value)]);
-                    }
-                }
-            }
-            if let (Some(sums), Some(last)) = (sums.get_mut(squares.len()), rest.last()) {
-                for index in 0..BY {
-                    let pixel = rest.get(index).unwrap_or(last);
-                    for (sum, value) in sums.iter_mut().zip(pixel) {
-                        *sum += u32::from(table[usize::from(*value)]);
-                    }
-                }
-            }
+    let mut averages = vec![[0; CHANNELS]; columns * height.div_ceil(BY)];
+    let add = |sums: &mut [u32; CHANNELS], pixel: &[u8; CHANNELS]| {
+        for (sum, value) in sums.iter_mut().zip(pixel) {
+            *sum += u32::from(table[usize::from(*value)]);
         }
-        let sums = sums.as_flattened().iter();
-        averages.extend(sums.map(|sum| (sum / area) as u16));
+    };
+    let mean = |sums: [u32; CHANNELS]| sums.map(|sum| (sum / area) as u16);
+    let tops = (0..height).step_by(BY);
+    for (top, averages) in tops.zip(averages.chunks_exact_mut(columns)) {
+        let rows: [&[[u8; CHANNELS]]; BY] = std::array::from_fn(|index| {
+            let y = (top + index).min(height - 1);
+            values[y * row_bytes..][..row_bytes].as_chunks().0
+        });
+        let squares = rows.map(|row| &row.as_chunks::<BY>().0[..width / BY]);
+        for (column, average) in averages[..width / BY].iter_mut().enumerate() {
+            // The sums of a square stay in registers.
+            let mut sums = [area / 2; CHANNELS];
+            for row in squares {
+                for pixel in &row[column] {
+                    add(&mut sums, pixel);
+                }
+            }
+            *average = mean(sums);
+        }
+        if columns > width / BY {
+            let mut sums = [area / 2; CHANNELS];
+            for row in rows {
+                for x in (columns - 1) * BY..columns * BY {
+                    add(&mut sums, &row[x.min(width - 1)]);
+                }
+            }
+            averages[columns - 1] = mean(sums);
+        }
     }
-    averages
+    averages.into_flattened()
 }
 
 /// Light to gamma-coded samples, of the depth that [`to_light`] was given.
 pub(crate) fn from_light(raster: Raster) -> Raster {
-    let alpha = alpha_index(raster.layout);
-    let channels = raster.layout.channels();
-    let is_alpha = |index: usize| index % channels == alpha;
+    let layout = raster.layout;
     let samples = match raster.samples {
         Samples::U16(values) => {
-            let table = &*U8_OF_LIGHT;
-            let coded = values.iter().enumerate().map(|(index, light)| {
-                if is_alpha(index) {
-                    super::raster::u16_to_u8(*light)
-                } else {
-                    table[usize::from(*light)]
-                }
-            });
-            Samples::U8(coded.collect())
+            let table: &[u8] = &U8_OF_LIGHT;
+            let coded = |light: u16| table[usize::from(light)];
+            Samples::U8(convert(&values, layout, coded, super::raster::u16_to_u8))
         }
         Samples::F32(values) => {
             let table = &*U16_OF_LIGHT;
-            let coded = values.iter().enumerate().map(|(index, light)| {
-                let light = light.clamp(0.0, 1.0) * 65_535.0;
-                if is_alpha(index) {
-                    return (light + 0.5) as u16;
-                }
+            let full = |light: f32| light.clamp(0.0, 1.0) * 65_535.0;
+            let coded = |light: f32| {
+                let light = full(light);
                 let step = light as usize;
                 let part = light - step as f32;
                 let value = table[step] + (table[step + 1] - table[step]) * part;
                 (value + 0.5) as u16
-            });
-            Samples::U16(coded.collect())
+            };
+            Samples::U16(convert(&values, layout, coded, |alpha| {
+                (full(alpha) + 0.5) as u16
+            }))
         }
         coded @ Samples::U8(_) => coded,
     };
     Raster { samples, ..raster }
-}
-
-/// The place of alpha in a pixel; out of reach when there is none.
-fn alpha_index(layout: Layout) -> usize {
-    if layout.has_alpha() {
-        layout.channels() - 1
-    } else {
-        usize::MAX
-    }
 }
 
 #[cfg(test)]
