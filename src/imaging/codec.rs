@@ -84,17 +84,19 @@ pub(crate) fn header(format: Format, bytes: &[u8]) -> Result<Header, ImagingErro
 }
 
 /// Decodes the picture, or the first frame of an animation, shrunk by `shrink`, which is 1 unless
-/// [`Header::shrinks`].
+/// [`Header::shrinks`]. With `smooth` false, edges of blocks and of colour may stay, which a result
+/// of a third of the size or less doesn't show.
 pub(crate) fn decode(
     format: Format,
     bytes: &[u8],
     header: &Header,
     shrink: u32,
+    smooth: bool,
 ) -> Result<Raster, ImagingError> {
     match format {
         Format::Jpeg => jpeg::decode(bytes, header, shrink),
         Format::Png => png::decode(bytes, header),
-        Format::Webp => webp::decode(bytes, header),
+        Format::Webp => webp::decode(bytes, header, smooth),
         Format::Gif => gif::decode(bytes, header),
         Format::Bmp | Format::Tiff | Format::Ico => image_rs::decode(format, bytes, header),
         Format::Avif => avif::decode(bytes, header),

@@ -60,7 +60,7 @@ fn brightness(format: Format, bytes: &[u8], header: &Header) -> Option<Raster> {
             (gray, planes.width, planes.height)
         }
         None => {
-            let decoded = codec::decode(format, bytes, header, shrink).ok()?;
+            let decoded = codec::decode(format, bytes, header, shrink, true).ok()?;
             let (width, height) = (decoded.width, decoded.height);
             (to_gray(decoded), width, height)
         }

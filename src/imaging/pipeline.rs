@@ -90,7 +90,8 @@ pub(crate) fn run(
         bytes
     } else {
         let shrink = shrink_on_load(header.shrinks, &geometry, request);
-        let decoded = codec::decode(source, bytes, header, shrink)?;
+        let smooth = geometry.shrink() < planar::BLOCKS_VANISH;
+        let decoded = codec::decode(source, bytes, header, shrink, smooth)?;
         let in_work = |reason| ImagingError::Encode {
             format: plan.format,
             reason,

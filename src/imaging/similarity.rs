@@ -32,7 +32,7 @@ fn upright(bytes: &[u8]) -> Option<Raster> {
     if header.frames != 1 {
         return None;
     }
-    let raster = codec::decode(format, bytes, &header, 1).ok()?;
+    let raster = codec::decode(format, bytes, &header, 1, true).ok()?;
     let profile = color::Profile::read(header.metadata.icc.as_deref(), header.layout);
     let srgb = color::to_srgb(raster, profile.as_ref()).ok()?;
     Some(header.orientation.apply(srgb).into_rgba8())

@@ -47,15 +47,16 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
     })
 }
 
-/// Decodes to Rgb or Rgba of 8 bits; the first frame of an animation.
-pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
+/// Decodes to Rgb or Rgba of 8 bits; the first frame of an animation. `smooth` is for results in
+/// which single pixels of the source are still seen.
+pub(super) fn decode(bytes: &[u8], header: &Header, smooth: bool) -> Result<Raster, String> {
     if header.frames > 1 || chunks::read(bytes)?.frames > 0 {
         let first = WebpFrames::new(bytes, header)?.next_frame()?;
         return Ok(first.ok_or_else(|| "it has no frame".to_owned())?.raster);
     }
     let (width, height, layout) = (header.width, header.height, header.layout);
     let mut pixels = vec![0; sample_count(width, height, layout.channels())];
-    ffi::decode_into(bytes, layout, width, &mut pixels)?;
+    ffi::decode_into(bytes, layout, width, smooth, &mut pixels)?;
     Ok(Raster::from_u8(width, height, layout, pixels))
 }
 

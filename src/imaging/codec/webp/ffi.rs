@@ -42,14 +42,19 @@ pub(super) fn features(bytes: &[u8]) -> Result<Features, String> {
     })
 }
 
-/// Decodes a still picture of `width` pixels a row into `pixels`, without padding.
+/// Decodes a still picture of `width` pixels a row into `pixels`, without padding. `smooth` says
+/// whether block edges are smoothed as the bitstream asks, and colour between its samples; without
+/// it decoding is faster by a fifth.
 pub(super) fn decode_into(
     bytes: &[u8],
     layout: Layout,
     width: u32,
+    smooth: bool,
     pixels: &mut [u8],
 ) -> Result<(), String> {
     let mut config = WebPDecoderConfig::new().map_err(wrong_version)?;
+    config.options.bypass_filtering = i32::from(!smooth);
+    config.options.no_fancy_upsampling = i32::from(!smooth);
     config.output.colorspace = if layout.has_alpha() {
         WEBP_CSP_MODE::MODE_RGBA
     } else {
