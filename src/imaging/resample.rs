@@ -1,7 +1,11 @@
 //! Resampling: a part of a picture to a size.
 
+use std::f64::consts::PI;
+
 use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::{
+    Filter as Kernel, FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
+};
 
 use crate::operation::Filter;
 
@@ -89,11 +93,65 @@ fn pixel_type(layout: Layout, samples: &Samples) -> PixelType {
 /// The resampler's name of a filter.
 pub(super) fn algorithm(filter: Filter) -> ResizeAlg {
     ResizeAlg::Convolution(match filter {
-        Filter::Lanczos3 => FilterType::Lanczos3,
+        Filter::Lanczos3 => {
+            Kernel::new("Lanczos3", lanczos3, 3.0).map_or(FilterType::Lanczos3, FilterType::Custom)
+        }
         Filter::CatmullRom => FilterType::CatmullRom,
         Filter::Mitchell => FilterType::Mitchell,
         Filter::Bilinear => FilterType::Bilinear,
         Filter::Box => FilterType::Box,
         Filter::Nearest => return ResizeAlg::Nearest,
     })
+}
+
+/// The Lanczos kernel of three lobes: sinc(x) · sinc(x ÷ 3) up to 3.
+///
+/// A thumbnail has some 50 000 weights, and the two sines of each by the C library took a tenth
+/// of the time of resampling. Here one polynomial yields both, since sin 3t = 3 sin t − 4 sin³ t,
+/// and it has the same last bit on every machine.
+fn lanczos3(x: f64) -> f64 {
+    let third = x.abs() / 3.0;
+    if third >= 1.0 {
+        return 0.0;
+    }
+    if third == 0.0 {
+        return 1.0;
+    }
+    let sine = sine_of_pi(third.min(1.0 - third));
+    let square = sine * sine;
+    square * (3.0 - 4.0 * square) / (3.0 * (PI * third) * (PI * third))
+}
+
+/// sin πx for 0 ≤ x ≤ ½, by its Taylor series up to x¹⁷.
+fn sine_of_pi(x: f64) -> f64 {
+    let angle = PI * x;
+    let square = angle * angle;
+    let mut sum = 1.0;
+    for order in [16.0, 14.0, 12.0, 10.0, 8.0, 6.0, 4.0, 2.0] {
+        sum = 1.0 - sum * square * (1.0 / (order * (order + 1.0)));
+    }
+    angle * sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lanczos_kernel_is_the_product_of_two_sincs() {
+        let sinc = |x: f64| match x {
+            0.0 => 1.0,
+            _ => (PI * x).sin() / (PI * x),
+        };
+        for step in -3500..=3500 {
+            let x = f64::from(step) / 1000.0;
+            let expected = if x.abs() < 3.0 {
+                sinc(x) * sinc(x / 3.0)
+            } else {
+                0.0
+            };
+            let error = (lanczos3(x) - expected).abs();
+            assert!(error < 1e-12, "{x}: off by {error}");
+        }
+    }
 }
