@@ -80,6 +80,24 @@ impl Planes {
         [first, second, third]
     }
 
+    /// Repeats the last column and row of brightness into what fills them up to whole colour
+    /// samples. Decoders leave there what lies beyond the picture, or what the memory held before.
+    pub(crate) fn repeat_edges(&mut self) {
+        let (stride, rows) = self.size_of(0);
+        let (stride, rows) = (stride as usize, rows as usize);
+        let (width, height) = (self.width as usize, self.height as usize);
+        let [brightness, ..] = self.split_mut();
+        if stride > width {
+            for row in brightness.chunks_exact_mut(stride) {
+                let last = row[width - 1];
+                row[width..].fill(last);
+            }
+        }
+        for row in height..rows {
+            brightness.copy_within((height - 1) * stride..height * stride, row * stride);
+        }
+    }
+
     /// The planes as slices; those of colour are empty without colour.
     pub(crate) fn split(&self) -> [&[u8]; 3] {
         let brightness = self.len_of(0);
@@ -313,6 +331,14 @@ mod tests {
         assert_eq!(planes.split().map(<[u8]>::len), [24, 6, 6]);
         let gray = Planes::new(5, 3, None);
         assert_eq!(gray.split().map(<[u8]>::len), [15, 0, 0]);
+    }
+
+    #[test]
+    fn what_lies_beyond_the_edges_is_what_lies_at_them() {
+        let mut planes = Planes::new(2, 1, Some((4, 2)));
+        planes.samples = vec![1, 2, 9, 9, 9, 9, 9, 9, 5, 6];
+        planes.repeat_edges();
+        assert_eq!(planes.samples, [1, 2, 2, 2, 1, 2, 2, 2, 5, 6]);
     }
 
     /// The colour samples of an odd size reach over another edge when the picture is mirrored,

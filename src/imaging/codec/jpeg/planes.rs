@@ -43,6 +43,7 @@ pub(in crate::imaging::codec) fn decode(
             return Err(reason);
         }
     }
+    planes.repeat_edges();
     Ok(Some(planes))
 }
 

@@ -42,7 +42,7 @@ pub(super) fn decode(bytes: &[u8], features: &Features, smooth: bool) -> Result<
     // `planes`, whose lengths libwebp checks against strides and height before it writes, and
     // they outlive the call.
     check(unsafe { WebPDecode(bytes.as_ptr(), bytes.len(), &raw mut config) })?;
-    fill_up(&mut planes);
+    planes.repeat_edges();
     Ok(planes)
 }
 
@@ -76,20 +76,4 @@ pub(super) fn encode(planes: &Planes, quality: u8) -> Result<Vec<u8>, String> {
 
 fn strides(planes: &Planes) -> (i32, i32) {
     (planes.size_of(0).0 as i32, planes.size_of(1).0 as i32)
-}
-
-/// Repeats the last column and row of a picture of odd size, which libwebp leaves untouched.
-fn fill_up(planes: &mut Planes) {
-    let (stride, rows) = planes.size_of(0);
-    let (stride, rows) = (stride as usize, rows as usize);
-    let (width, height) = (planes.width as usize, planes.height as usize);
-    let [y, ..] = planes.split_mut();
-    if stride > width {
-        for row in y.chunks_exact_mut(stride) {
-            row[width] = row[width - 1];
-        }
-    }
-    if rows > height {
-        y.copy_within((height - 1) * stride..height * stride, height * stride);
-    }
 }
