@@ -85,6 +85,9 @@ pub struct SourceInfo {
     pub shrinks: bool,
     /// Bytes the decoder holds beside the decoded picture.
     pub decoder_bytes: u64,
+    /// The same beside planes of one, two, three and four eighths of the size, when they have a
+    /// decoder of their own.
+    pub reduced_decoder_bytes: Option<[u64; 4]>,
 }
 
 impl SourceInfo {
@@ -103,6 +106,7 @@ impl SourceInfo {
                 .filter(|_| header.metadata.icc.is_none()),
             shrinks: header.shrinks,
             decoder_bytes: header.decoder_bytes,
+            reduced_decoder_bytes: header.reduced_decoder_bytes,
         }
     }
 }

@@ -20,7 +20,7 @@ mod jxl;
 mod png;
 mod webp;
 
-pub(crate) use jpeg::Coefficients;
+pub(crate) use jpeg::{Coefficients, JPEG_KEPT};
 
 /// What a header tells, in the stored orientation.
 #[derive(Clone, Debug)]
@@ -33,13 +33,17 @@ pub(crate) struct Header {
     pub(crate) layout: Layout,
     /// Bits of a decoded sample: 8 or 16.
     pub(crate) bits: u8,
-    /// Whether the decoder can shrink while it decodes, by 2, 4 and 8.
+    /// Whether the decoder can shrink while it decodes: pixels by 2, 4 and 8, planes to 1, 2, 3 and
+    /// 4 eighths.
     pub(crate) shrinks: bool,
     /// Bytes that four pixels take in planes of brightness and colour; `None` when the picture is
     /// not stored so.
     pub(crate) planar_bytes: Option<u32>,
     /// Bytes the decoder holds beside the decoded picture, however much it shrinks.
     pub(crate) decoder_bytes: u64,
+    /// The same beside planes of one to four eighths of the size, when they have a decoder of
+    /// their own.
+    pub(crate) reduced_decoder_bytes: Option<[u64; 4]>,
     pub(crate) orientation: Orientation,
     pub(crate) metadata: Metadata,
 }
@@ -156,16 +160,16 @@ pub(crate) fn frame_sink(
     }
 }
 
-/// Decodes the planes of brightness and colour that a lossy codec stores, shrunk by `shrink`.
-/// `None` when the picture is not stored so. With `smooth` false, edges of blocks may stay.
+/// Decodes the planes of brightness and colour that a lossy codec stores, at so many eighths of
+/// the size, which are 8 unless [`Header::shrinks`]. `None` when the picture is not stored so. With `smooth` false, edges of blocks may stay.
 pub(crate) fn decode_planes(
     format: Format,
     bytes: &[u8],
-    shrink: u32,
+    eighths: u32,
     smooth: bool,
 ) -> Result<Option<Planes>, ImagingError> {
     match format {
-        Format::Jpeg => jpeg::planes::decode(bytes, shrink),
+        Format::Jpeg => jpeg::planes::decode(bytes, eighths),
         Format::Webp => webp::decode_planes(bytes, smooth),
         _ => Ok(None),
     }

@@ -4,7 +4,7 @@ use image::ColorType;
 
 use crate::operation::{Format, Profile, ResizeRequest};
 
-use super::codec::Coefficients;
+use super::codec::{self, Coefficients};
 use super::geometry::Geometry;
 use super::raster::Layout;
 use super::{SourceInfo, pipeline, planar};
@@ -33,6 +33,17 @@ pub(crate) fn jpeg_decoder(coefficients: &Coefficients) -> u64 {
     mcus_across * rows * blocks_of_mcu * 64 * 2
 }
 
+/// The project's own decoder of small pictures: a scan's data, and of a progressive picture the
+/// coefficients of each block that are needed and a word for those that are not.
+pub(crate) fn jpeg_reduced_decoder(coefficients: &Coefficients, data: u64) -> [u64; 4] {
+    // Of each block `jpeg_decoder` counts 64 coefficients of two bytes.
+    let blocks = match coefficients.whole_picture {
+        true => jpeg_decoder(coefficients) / 128,
+        false => 0,
+    };
+    codec::JPEG_KEPT.map(|kept| data + blocks * (2 * kept as u64 + 8))
+}
+
 /// A still picture. Each step frees what the one before needed, so the largest step decides.
 pub(crate) fn still(
     source: &SourceInfo,
@@ -41,13 +52,25 @@ pub(crate) fn still(
     request: &ResizeRequest,
     format: Format,
 ) -> u64 {
-    let width = source.width.div_ceil(shrink);
-    let height = source.height.div_ceil(shrink);
     if let Some(bytes) = source.planar_bytes
         && planar::suffices(source.format, format, request, geometry)
     {
-        return planes(source, (width, height), geometry, request, u64::from(bytes));
+        let eighths = pipeline::eighths_on_load(source.shrinks, geometry, request);
+        let side = |pixels: u32| (pixels * eighths).div_ceil(8);
+        let size = (side(source.width), side(source.height));
+        let decoder = match source.reduced_decoder_bytes {
+            Some(bytes) if eighths <= 4 => bytes[eighths as usize - 1],
+            _ => source.decoder_bytes,
+        };
+        let planes = Planes {
+            size,
+            decoder,
+            bytes: bytes.into(),
+        };
+        return planar(source, &planes, geometry, request);
     }
+    let width = source.width.div_ceil(shrink);
+    let height = source.height.div_ceil(shrink);
     let decoded = area(width, height) * u64::from(source.pixel_bytes);
     let decoding = source.decoder_bytes + decoded;
     let result = area(geometry.canvas.0, geometry.canvas.1);
@@ -56,22 +79,31 @@ pub(crate) fn still(
     FLOOR + decoding.max(working).max(encoding)
 }
 
-/// A still picture that is resized plane by plane; `bytes` are those of four pixels.
-fn planes(
+/// Decoded planes.
+struct Planes {
+    size: (u32, u32),
+    /// Bytes of four pixels.
+    bytes: u64,
+    /// Bytes the decoder holds beside them.
+    decoder: u64,
+}
+
+/// A still picture that is resized plane by plane.
+fn planar(
     source: &SourceInfo,
-    (width, height): (u32, u32),
+    planes: &Planes,
     geometry: &Geometry,
     request: &ResizeRequest,
-    bytes: u64,
 ) -> u64 {
-    let decoded = area(width, height) * bytes / 4;
+    let (width, height) = planes.size;
+    let decoded = area(width, height) * planes.bytes / 4;
     // A colour plane is copied to repeat its edge.
-    let copied = area(width, height) * bytes.saturating_sub(4) / 8;
+    let copied = area(width, height) * planes.bytes.saturating_sub(4) / 8;
     let between = area(geometry.scaled.0, height).max(area(geometry.scaled.1, width));
     let result = area(geometry.scaled.0, geometry.scaled.1);
     let working = decoded + copied + between + result * 4;
     let encoding = encoder(source.format, request, result, source);
-    FLOOR + (source.decoder_bytes + decoded).max(working).max(encoding)
+    FLOOR + (planes.decoder + decoded).max(working).max(encoding)
 }
 
 /// An animation: the decoder's canvas, a frame at work, and the frames that are written.
@@ -104,7 +136,8 @@ pub(crate) fn fingerprint(source: &SourceInfo) -> u64 {
     );
     // Samples of 16 bits are halved into a copy.
     let decoded = pixels * u64::from(source.pixel_bytes) * 3 / 2;
-    FLOOR + source.decoder_bytes + decoded + pixels
+    let reduced = source.reduced_decoder_bytes.map_or(0, |[.., most]| most);
+    FLOOR + source.decoder_bytes.max(reduced) + decoded + pixels
 }
 
 /// From the decoded pixels to the result's: in linear light samples are twice as wide, for alpha

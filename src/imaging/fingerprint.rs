@@ -52,7 +52,7 @@ pub(crate) fn shrink_on_load(source: &SourceInfo) -> u32 {
 /// The brightness of a picture, [`SIDE`] pixels square, as it is stored.
 fn brightness(format: Format, bytes: &[u8], header: &Header) -> Option<Raster> {
     let shrink = shrink_on_load(&SourceInfo::of(format, header));
-    let (gray, width, height) = match codec::decode_planes(format, bytes, shrink, false).ok()? {
+    let (gray, width, height) = match codec::decode_planes(format, bytes, 8 / shrink, false).ok()? {
         Some(mut planes) => {
             let (stored, rows) = planes.size_of(0);
             planes.samples.truncate(stored as usize * rows as usize);
@@ -274,6 +274,7 @@ mod tests {
             planar_bytes: None,
             shrinks,
             decoder_bytes: 0,
+            reduced_decoder_bytes: None,
         };
         for (width, shrink) in [(63, 1), (127, 1), (128, 2), (511, 4), (512, 8), (9000, 8)] {
             assert_eq!(shrink_on_load(&source(width, true)), shrink);

@@ -25,8 +25,9 @@ use super::{ImagingError, Plan, Resized};
 use super::{compose, linear, smart};
 
 /// Source pixels that remain for each pixel of the result after shrink-on-load. The decoder's
-/// own shrinking is a box filter; so much is left for the real one.
-const RESIDUAL: f64 = 1.5;
+/// own shrinking knows only its blocks; so much is left for the real filter. A little below 1.5:
+/// sizes are rounded.
+const RESIDUAL: f64 = 1.48;
 /// The same for the profile `fine`, in which the decoder shrinks by no more than 2, since it
 /// averages in the picture's own light. A little below 2: sizes are rounded.
 const FINE_RESIDUAL: f64 = 1.9;
@@ -42,6 +43,19 @@ pub(crate) fn shrink_on_load(shrinks: bool, geometry: &Geometry, request: &Resiz
         Profile::Fast => halvings(geometry.shrink(), RESIDUAL).min(8),
         Profile::Fine => halvings(geometry.shrink(), FINE_RESIDUAL).min(2),
     }
+}
+
+/// At how many eighths of its size the decoder makes planes: 1, 2, 3, 4 or 8. Three only for the
+/// longer filters: a short one has to weigh whole squares of pixels alike.
+pub(crate) fn eighths_on_load(shrinks: bool, geometry: &Geometry, request: &ResizeRequest) -> u32 {
+    if !shrinks || request.filter == Filter::Nearest {
+        return 8;
+    }
+    let is_short = matches!(request.filter, Filter::Box | Filter::Bilinear);
+    let suffices = |eighths: &u32| {
+        geometry.shrink() * f64::from(*eighths) / 8.0 >= RESIDUAL && !(is_short && *eighths == 3)
+    };
+    [1, 2, 3, 4].into_iter().find(suffices).unwrap_or(8)
 }
 
 /// By how much `fine` averages squares in light before the filter, after the decoder has shrunk.
@@ -127,13 +141,13 @@ fn planar(
     {
         return Ok(None);
     }
-    let shrink = shrink_on_load(header.shrinks, geometry, request);
+    let eighths = eighths_on_load(header.shrinks, geometry, request);
     let smooth = geometry.shrink() < planar::BLOCKS_VANISH;
-    let Some(decoded) = codec::decode_planes(format, bytes, shrink, smooth)? else {
+    let Some(decoded) = codec::decode_planes(format, bytes, eighths, smooth)? else {
         return Ok(None);
     };
     let placement = Placement {
-        shrink,
+        eighths,
         viewed: view.viewed_size(),
         orientation: header.orientation,
         geometry,

@@ -131,8 +131,8 @@ pub(crate) fn suffices(
 /// What of a stored picture goes where.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placement<'a> {
-    /// Stored pixels of a brightness sample of the decoded planes, across and down.
-    pub(crate) shrink: u32,
+    /// Size of the decoded planes, in eighths of the stored picture's.
+    pub(crate) eighths: u32,
     /// Width and height of the picture as viewed, not shrunk.
     pub(crate) viewed: (u32, u32),
     pub(crate) orientation: Orientation,
@@ -172,8 +172,9 @@ pub(crate) fn resample(source: &Planes, placement: &Placement<'_>) -> Result<Pla
             ..crop
         };
         let stored = placement.orientation.stored_rect(reach, placement.viewed);
-        let step_x = f64::from(placement.shrink * source_step.0);
-        let step_y = f64::from(placement.shrink * source_step.1);
+        // Stored pixels of a sample.
+        let step_x = f64::from(8 * source_step.0) / f64::from(placement.eighths);
+        let step_y = f64::from(8 * source_step.1) / f64::from(placement.eighths);
         let part = Rect {
             x: stored.x / step_x,
             y: stored.y / step_y,
@@ -314,7 +315,7 @@ mod tests {
         };
         let geometry = Geometry::of(SIZE, &request, &Limits::default()).unwrap();
         let placement = Placement {
-            shrink: 1,
+            eighths: 8,
             viewed: SIZE,
             orientation,
             geometry: &geometry,

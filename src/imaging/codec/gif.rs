@@ -33,6 +33,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
         shrinks: false,
         planar_bytes: None,
         decoder_bytes: estimate::gif_decoder(width, height, blocks.largest_frame, blocks.restores),
+        reduced_decoder_bytes: None,
         orientation: Orientation::default(),
         metadata,
     })

@@ -10,8 +10,10 @@ use super::{EncodeOptions, Header};
 
 mod markers;
 pub(super) mod planes;
+mod reduced;
 
 pub(crate) use markers::Coefficients;
+pub(crate) use reduced::KEPT as JPEG_KEPT;
 
 /// From this quality on colour is always stored in full resolution.
 const FULL_COLOR_QUALITY: u8 = 90;
@@ -37,6 +39,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
     }
     let coefficients = markers.coefficients();
     let planar_bytes = markers.planar_bytes();
+    let reducible = markers.reducible();
     let metadata = Metadata {
         exif: markers.exif,
         xmp: markers.xmp,
@@ -51,6 +54,8 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
         shrinks: !markers.lossless,
         planar_bytes,
         decoder_bytes: estimate::jpeg_decoder(&coefficients),
+        reduced_decoder_bytes: reducible
+            .map(|_| estimate::jpeg_reduced_decoder(&coefficients, bytes.len() as u64)),
         orientation: metadata.orientation(),
         metadata,
     })
@@ -89,7 +94,7 @@ pub(super) fn decode(bytes: &[u8], header: &Header, shrink: u32) -> Result<Raste
         }
     }
     // Adobe's programs store the light that passes instead of the ink.
-    if header.layout == Layout::Cmyk && markers::read(bytes)?.adobe {
+    if header.layout == Layout::Cmyk && markers::read(bytes)?.adobe_transform.is_some() {
         for sample in &mut pixels {
             *sample = 255 - *sample;
         }

@@ -47,6 +47,7 @@ fn describe(image: &JxlImage) -> Result<Header, String> {
         planar_bytes: None,
         decoder_bytes: estimate::jxl_decoder(width, height, layout),
         // The decoder turns the picture itself.
+        reduced_decoder_bytes: None,
         orientation: Orientation::default(),
         metadata: Metadata {
             exif: None,

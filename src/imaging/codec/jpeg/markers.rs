@@ -2,6 +2,7 @@
 
 use crate::imaging::metadata::Metadata;
 
+const JFIF: &[u8] = b"JFIF\0";
 const EXIF: &[u8] = b"Exif\0\0";
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const ICC: &[u8] = b"ICC_PROFILE\0";
@@ -11,6 +12,7 @@ const MAX_SEGMENT: usize = 65_533;
 /// One colour component of the frame header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Component {
+    id: u8,
     /// Horizontal sampling factor, 1 to 4.
     pub(super) across: u8,
     /// Vertical sampling factor, 1 to 4.
@@ -26,8 +28,15 @@ pub(super) struct Markers {
     pub(super) components: Vec<Component>,
     pub(super) progressive: bool,
     pub(super) lossless: bool,
-    /// An Adobe marker is there; with it, inks are stored inverted.
-    pub(super) adobe: bool,
+    /// The codes are Huffman's, not arithmetic.
+    huffman: bool,
+    /// There are Huffman tables. Motion JPEG leaves them out and means the standard's own (T.81,
+    /// annex K.3).
+    huffman_tables: bool,
+    jfif: bool,
+    /// How Adobe's programs say that colours are stored. With that marker, inks are stored
+    /// inverted.
+    pub(super) adobe_transform: Option<u8>,
     /// Components of the first scan; fewer than all when each has a scan of its own.
     pub(super) first_scan_components: usize,
     pub(super) exif: Option<Vec<u8>>,
@@ -53,6 +62,34 @@ impl Markers {
         let largest = self.components.iter().map(area).max()?;
         let all: u32 = self.components.iter().map(area).sum();
         (self.components.len() != 4).then(|| (4 * all).div_ceil(largest))
+    }
+
+    /// How many brightness samples, across and down, share one colour sample, in a picture that
+    /// `reduced` reads: Huffman codes, brightness and colour by the rules that libjpeg goes by, or
+    /// brightness alone, which is the inner `None`.
+    pub(super) fn reducible(&self) -> Option<Option<(u32, u32)>> {
+        if !self.huffman || !self.huffman_tables || self.bits != 8 {
+            return None;
+        }
+        // Several scans are read of progressive pictures only.
+        if !self.progressive && self.first_scan_components < self.components.len() {
+            return None;
+        }
+        match self.components.as_slice() {
+            [_] => Some(None),
+            [brightness, blue, red] => {
+                let is_rgb = match self.adobe_transform {
+                    _ if self.jfif => false,
+                    Some(transform) => transform == 0,
+                    None => self.components.iter().map(|c| c.id).eq(*b"RGB"),
+                };
+                let is_known = !is_rgb
+                    && [blue, red].iter().all(|c| (c.across, c.down) == (1, 1))
+                    && matches!((brightness.across, brightness.down), (1 | 2 | 4, 1 | 2 | 4));
+                is_known.then_some(Some((brightness.across.into(), brightness.down.into())))
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn coefficients(&self) -> Coefficients {
@@ -86,6 +123,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Markers, String> {
             0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
                 frame_header(marker, payload, &mut markers)?;
             }
+            0xc4 => markers.huffman_tables = true,
             0xda => {
                 if markers.components.is_empty() {
                     return Err("the first scan comes before the frame header".to_owned());
@@ -101,7 +139,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Markers, String> {
                     markers.xmp.get_or_insert_with(|| xmp.to_vec());
                 }
             }
-            0xee => markers.adobe |= payload.starts_with(b"Adobe"),
+            0xe0 => markers.jfif |= payload.starts_with(JFIF),
+            0xee if payload.starts_with(b"Adobe") => {
+                markers.adobe_transform = Some(payload.get(11).copied().unwrap_or_default());
+            }
             0xe2 => {
                 if let Some([number, _count, part @ ..]) = payload.strip_prefix(ICC) {
                     icc_parts.push((*number, part));
@@ -119,7 +160,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Markers, String> {
 }
 
 /// The next marker, its payload and what follows.
-fn segment(bytes: &[u8]) -> Result<(u8, &[u8], &[u8]), String> {
+pub(super) fn segment(bytes: &[u8]) -> Result<(u8, &[u8], &[u8]), String> {
     let cut = || "it is cut short".to_owned();
     // Decoders skip bytes between segments up to the next marker; any number of 0xff may fill.
     let start = bytes
@@ -160,13 +201,15 @@ fn frame_header(marker: u8, payload: &[u8], markers: &mut Markers) -> Result<(),
     markers.height = u32::from(u16::from_be_bytes([*h0, *h1]));
     markers.width = u32::from(u16::from_be_bytes([*w0, *w1]));
     markers.progressive = matches!(marker, 0xc2 | 0xc6 | 0xca | 0xce);
+    markers.huffman = matches!(marker, 0xc0..=0xc2);
     markers.lossless = matches!(marker, 0xc3 | 0xc7 | 0xcb | 0xcf);
     let (components, _) = components.as_chunks::<3>();
     if components.len() < usize::from(*count) || *count == 0 {
         return Err("the frame header is cut short".to_owned());
     }
-    for [_, factors, _] in &components[..usize::from(*count)] {
+    for &[id, factors, _] in &components[..usize::from(*count)] {
         let component = Component {
+            id,
             across: factors >> 4,
             down: factors & 15,
         };

@@ -1,4 +1,4 @@
-//! JPEG's own planes of brightness and colour, by libjpeg-turbo.
+//! JPEG's own planes of brightness and colour.
 
 use turbojpeg::{
     Colorspace, Compressor, DecompressHeader, Decompressor, ScalingFactor, Subsamp, YuvImage,
@@ -7,14 +7,20 @@ use turbojpeg::{
 use crate::imaging::codec::EncodeOptions;
 use crate::imaging::planar::Planes;
 
-use super::{FULL_COLOR_QUALITY, MAX_SCANS, is_harmless, markers};
+use super::{FULL_COLOR_QUALITY, MAX_SCANS, is_harmless, markers, reduced};
 
-/// Decodes to planes, shrunk by 1, 2, 4 or 8. `None` when the picture has no such planes: its
-/// colours are stored as RGB or ink, or sampled in a way that libjpeg-turbo has no name for.
+/// Decodes to planes of 1, 2, 3, 4 or 8 eighths of the size. `None` when the picture has no such
+/// planes: its colours are stored as RGB or ink, or sampled in a way that libjpeg-turbo has no
+/// name for.
 pub(in crate::imaging::codec) fn decode(
     bytes: &[u8],
-    shrink: u32,
+    eighths: u32,
 ) -> Result<Option<Planes>, String> {
+    if eighths <= reduced::MOST_EIGHTHS
+        && let Some(color) = markers::read(bytes)?.reducible()
+    {
+        return reduced::decode(bytes, color, eighths).map(Some);
+    }
     let mut decompressor = Decompressor::new().map_err(|error| error.to_string())?;
     let Ok(header) = decompressor.read_header(bytes) else {
         return Ok(None);
@@ -22,13 +28,13 @@ pub(in crate::imaging::codec) fn decode(
     let Some(color) = sampling(&header) else {
         return Ok(None);
     };
-    let scaling = ScalingFactor::new(1, shrink as usize);
+    let scaling = ScalingFactor::new(eighths as usize, 8);
     let prepared = decompressor
         .set_scan_limit(MAX_SCANS)
         .and_then(|()| decompressor.set_scaling_factor(scaling));
     prepared.map_err(|error| error.to_string())?;
-    let width = header.width.div_ceil(shrink as usize);
-    let height = header.height.div_ceil(shrink as usize);
+    let side = |pixels: usize| (pixels * eighths as usize).div_ceil(8);
+    let (width, height) = (side(header.width), side(header.height));
     let mut planes = Planes::new(width as u32, height as u32, color);
     let image = YuvImage {
         pixels: planes.samples.as_mut_slice(),

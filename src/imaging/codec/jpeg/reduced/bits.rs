@@ -1,0 +1,245 @@
+//! The bits of a scan.
+
+use super::huffman::{Coefficients, END, PAIR_BITS, SKIP_BITS, Step, Symbols, extend};
+
+/// Stray bytes before a marker that some cameras write and that mean no damage.
+const HARMLESS_STRAY_BYTES: usize = 16;
+/// Bytes that are looked at at once.
+const WINDOW: usize = 8;
+/// Bits that a window has at least, wherever it begins.
+const WINDOW_BITS: u32 = 57;
+
+/// What is wrong with coded data.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("its data holds a code that stands for nothing")]
+    Code,
+    #[error("a block has more than 64 coefficients")]
+    Block,
+    #[error("it is cut short")]
+    Short,
+    #[error("a quantization table is missing")]
+    QuantizationTable,
+    #[error("a Huffman table is missing")]
+    HuffmanTable,
+    #[error("a scan holds coefficients that do not belong together")]
+    Scan,
+    #[error("a restart marker is missing")]
+    Restart,
+    #[error("{0} bytes of its data belong to nothing")]
+    Stray(usize),
+}
+
+/// The bits of a scan, or of what lies between two restart markers.
+#[derive(Debug)]
+pub(super) struct Data<'a> {
+    /// Without the zero behind every 0xff (T.81, B.1.1.5), and with zeros at the end to be read in
+    /// vain.
+    bytes: Vec<u8>,
+    /// The next marker and all behind it.
+    rest: &'a [u8],
+}
+
+impl<'a> Data<'a> {
+    /// Reads up to the next marker.
+    pub(super) fn read(mut rest: &'a [u8]) -> Self {
+        let mut bytes = Vec::new();
+        loop {
+            let length = memchr::memchr(0xff, rest).unwrap_or(rest.len());
+            bytes.extend_from_slice(&rest[..length]);
+            rest = &rest[length..];
+            match rest {
+                [0xff, 0, after @ ..] => {
+                    bytes.push(0xff);
+                    rest = after;
+                }
+                _ => break,
+            }
+        }
+        bytes.extend([0; WINDOW]);
+        Self { bytes, rest }
+    }
+
+    /// The bits from one on.
+    pub(super) fn bits(&self, at: usize) -> Bits<'_> {
+        Bits {
+            bytes: &self.bytes,
+            at,
+        }
+    }
+
+    /// What follows the data, if just the bits before `end` were its own.
+    pub(super) fn after(&self, end: usize) -> Result<&'a [u8], Fault> {
+        let count = self.bytes.len() - WINDOW;
+        match count.checked_sub(end.div_ceil(8)) {
+            None => Err(Fault::Short),
+            Some(stray) if stray > HARMLESS_STRAY_BYTES => Err(Fault::Stray(stray)),
+            Some(_) => Ok(self.rest),
+        }
+    }
+
+    /// What follows the restart marker that ends the data, when it is the one of this number,
+    /// counted from 1.
+    pub(super) fn restarted(&self, end: usize, number: usize) -> Result<Self, Fault> {
+        match self.after(end)? {
+            [_, marker, rest @ ..] if usize::from(*marker) == 0xd0 + (number - 1) % 8 => {
+                Ok(Self::read(rest))
+            }
+            _ => Err(Fault::Restart),
+        }
+    }
+}
+
+/// What follows a scan that is not read.
+pub(super) fn after_scan(mut data: &[u8]) -> &[u8] {
+    while let Some(distance) = memchr::memchr(0xff, data) {
+        data = &data[distance..];
+        match data {
+            [_, 0 | 0xd0..=0xd7, after @ ..] => data = after,
+            _ => return data,
+        }
+    }
+    &[]
+}
+
+/// A place among bits. Small and copied to where it is used, so that it stays in registers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bits<'a> {
+    bytes: &'a [u8],
+    /// Bits that were taken.
+    pub(super) at: usize,
+}
+
+impl Bits<'_> {
+    /// The next bits, uppermost first; zeros behind the end.
+    #[inline(always)]
+    fn window(&self) -> u64 {
+        let byte = self.at / 8;
+        match self.bytes.get(byte..byte + WINDOW) {
+            Some(bytes) => {
+                u64::from_be_bytes(bytes.try_into().unwrap_or_default()) << (self.at % 8)
+            }
+            None => 0,
+        }
+    }
+
+    /// Whether more bits were taken than there are.
+    pub(super) fn overdrawn(&self) -> bool {
+        self.at > (self.bytes.len() - WINDOW) * 8
+    }
+
+    /// One step of any length.
+    #[inline(always)]
+    fn step(&mut self, table: &Coefficients) -> Result<Step, Fault> {
+        let (step, taken) = table.step(self.window())?;
+        self.at += taken as usize;
+        Ok(step)
+    }
+
+    /// The next bits as a number; at most 32.
+    #[inline(always)]
+    pub(super) fn bits(&mut self, count: u32) -> u32 {
+        let bits = self.window() >> 1 >> (63 - count);
+        self.at += count as usize;
+        bits as u32
+    }
+
+    #[inline(always)]
+    pub(super) fn symbol(&mut self, table: &Symbols) -> Result<u8, Fault> {
+        let (symbol, length) = table.find(self.window())?;
+        self.at += length as usize;
+        Ok(symbol)
+    }
+
+    /// A symbol and the value behind it.
+    #[inline(always)]
+    pub(super) fn coefficient(&mut self, table: &Symbols) -> Result<(u8, i32), Fault> {
+        let window = self.window();
+        let (symbol, length) = table.find(window)?;
+        let size = u32::from(symbol & 15);
+        self.at += (length + size) as usize;
+        Ok((symbol, extend(window << length, size)))
+    }
+
+    /// Reads a block: gives the difference of its first coefficient to that of the block before,
+    /// stores the coefficients 1 to `last` that are not zero, and passes over those behind.
+    ///
+    /// `last` must be at most 31, so that a pair that begins before it stays inside the block.
+    /// What comes to be stored behind `last`, or at [`END`] and beyond, has no meaning.
+    #[inline(always)]
+    pub(super) fn block(
+        &mut self,
+        differences: &Symbols,
+        table: &Coefficients,
+        last: usize,
+        mut store: impl FnMut(u8, i16),
+    ) -> Result<i32, Fault> {
+        // What is left of most windows is enough for the first look-ups.
+        const FIRST_LOOKS: u32 = 3;
+        let mut window = self.window();
+        let (symbol, length) = differences.find(window)?;
+        let size = u32::from(symbol & 15);
+        let difference = extend(window << length, size);
+        window <<= length + size;
+        self.at += (length + size) as usize;
+        if length + size > WINDOW_BITS - FIRST_LOOKS * PAIR_BITS {
+            window = self.window();
+        }
+        let mut index = 0_u8;
+        let mut looks = FIRST_LOOKS;
+        while usize::from(index) < last {
+            if looks == 0 {
+                window = self.window();
+                looks = WINDOW_BITS / PAIR_BITS;
+            }
+            looks -= 1;
+            let pair = table.pair(window);
+            if pair.taken == 0 {
+                let step = self.step(table)?;
+                index += step.advance as u8;
+                store(index, step.value as i16);
+                looks = 0;
+                continue;
+            }
+            window <<= pair.taken;
+            self.at += usize::from(pair.taken);
+            store(index + pair.first_advance, pair.first_value);
+            index += pair.advance;
+            store(index, pair.value);
+        }
+        self.skip(table, index.into())?;
+        Ok(difference)
+    }
+
+    /// Passes over the coefficients behind `index`.
+    #[inline(always)]
+    fn skip(&mut self, table: &Coefficients, mut index: usize) -> Result<(), Fault> {
+        let mut window = 0;
+        let mut looks = 0;
+        while index < 63 {
+            if looks == 0 {
+                window = self.window();
+                looks = WINDOW_BITS / SKIP_BITS;
+            }
+            looks -= 1;
+            let skip = table.skip(window);
+            let to = index + usize::from(skip.advance());
+            if to >= 63 || skip.taken() == 0 {
+                index += self.step(table)?.advance;
+                looks = 0;
+                continue;
+            }
+            window <<= skip.taken();
+            self.at += skip.taken() as usize;
+            if skip.ends() {
+                return Ok(());
+            }
+            index = to;
+        }
+        if index == 63 || index >= END {
+            Ok(())
+        } else {
+            Err(Fault::Block)
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The frame, the scans and their tables (ITU-T T.81, annex B.2), as far as the project's own
+//! decoder reads them.
+
+use super::bits::Fault;
+use super::dct::{AREA, Scale};
+use super::huffman::Codes;
+
+/// One component of the frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Component {
+    pub(super) id: u8,
+    pub(super) across: usize,
+    pub(super) down: usize,
+    pub(super) quantization: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Frame {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) components: Vec<Component>,
+}
+
+/// What scans refer to; later definitions replace earlier ones.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tables {
+    quantization: [Option<[u16; AREA]>; 4],
+    /// For first coefficients.
+    differences: [Option<Codes>; 4],
+    /// For all others.
+    coefficients: [Option<Codes>; 4],
+    /// MCUs between two restart markers; 0 without.
+    restart_interval: usize,
+}
+
+/// A component's part in a scan.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) component: usize,
+    pub(super) differences: usize,
+    pub(super) coefficients: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Scan {
+    pub(super) parts: Vec<Part>,
+    /// First and last coefficient.
+    pub(super) first: usize,
+    pub(super) last: usize,
+    /// Bits left out by the scan before, and by this one.
+    pub(super) high: u32,
+    pub(super) low: u32,
+}
+
+impl Tables {
+    /// MCUs, or blocks of a component that is alone, between two restart markers.
+    pub(super) fn interval(&self) -> usize {
+        match self.restart_interval {
+            0 => usize::MAX,
+            interval => interval,
+        }
+    }
+
+    /// Takes over the tables of a segment, if it has some.
+    pub(super) fn read(&mut self, marker: u8, payload: &[u8]) -> Result<(), String> {
+        match marker {
+            0xdb => self.read_quantization(payload),
+            0xc4 => self.read_huffman(payload),
+            0xdd => {
+                let interval = payload
+                    .first_chunk()
+                    .ok_or("a restart interval is cut short")?;
+                self.restart_interval = usize::from(u16::from_be_bytes(*interval));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn differences(&self, part: &Part) -> Result<&Codes, Fault> {
+        let table = self.differences.get(part.differences);
+        table.and_then(Option::as_ref).ok_or(Fault::HuffmanTable)
+    }
+
+    pub(super) fn coefficients(&self, part: &Part) -> Result<&Codes, Fault> {
+        let table = self.coefficients.get(part.coefficients);
+        table.and_then(Option::as_ref).ok_or(Fault::HuffmanTable)
+    }
+
+    /// What a component's coefficients are multiplied by.
+    pub(super) fn scale<const N: usize>(&self, component: &Component) -> Result<Scale, Fault> {
+        let table = self.quantization.get(component.quantization);
+        let table = table
+            .and_then(Option::as_ref)
+            .ok_or(Fault::QuantizationTable)?;
+        Ok(Scale::new::<N>(table))
+    }
+
+    fn read_quantization(&mut self, mut rest: &[u8]) -> Result<(), String> {
+        while let Some((kind, after)) = rest.split_first() {
+            let width = usize::from(kind >> 4) + 1;
+            let slot = self.quantization.get_mut(usize::from(kind & 15));
+            let (Some(slot), Some(values), 1..=2) = (slot, after.get(..AREA * width), width) else {
+                return Err("a quantization table is damaged".to_owned());
+            };
+            let value = |bytes: &[u8]| {
+                bytes
+                    .iter()
+                    .fold(0, |high, low| high << 8 | u16::from(*low))
+            };
+            let mut table = [0; AREA];
+            for (to, from) in table.iter_mut().zip(values.chunks_exact(width)) {
+                *to = value(from);
+            }
+            *slot = Some(table);
+            rest = &after[values.len()..];
+        }
+        Ok(())
+    }
+
+    fn read_huffman(&mut self, mut rest: &[u8]) -> Result<(), String> {
+        while let Some((kind, after)) = rest.split_first() {
+            let damaged = || "a Huffman table is damaged".to_owned();
+            let (counts, after) = after.split_first_chunk().ok_or_else(damaged)?;
+            let count = counts.iter().map(|count| usize::from(*count)).sum();
+            let (symbols, after) = after.split_at_checked(count).ok_or_else(damaged)?;
+            let slot = usize::from(kind & 15);
+            match kind >> 4 {
+                0 if slot < 4 => self.differences[slot] = Some(Codes::new(*counts, symbols)?),
+                1 if slot < 4 => self.coefficients[slot] = Some(Codes::new(*counts, symbols)?),
+                _ => return Err(damaged()),
+            }
+            rest = after;
+        }
+        Ok(())
+    }
+}
+
+impl Frame {
+    /// Reads a start of frame (T.81, B.2.2); `None` when it is cut short.
+    pub(super) fn read(payload: &[u8]) -> Option<Self> {
+        let [8, h0, h1, w0, w1, count, components @ ..] = payload else {
+            return None;
+        };
+        let (components, _) = components.as_chunks::<3>();
+        let components = components.get(..usize::from(*count))?;
+        Some(Self {
+            width: usize::from(u16::from_be_bytes([*w0, *w1])),
+            height: usize::from(u16::from_be_bytes([*h0, *h1])),
+            components: components
+                .iter()
+                .map(|&[id, factors, quantization]| Component {
+                    id,
+                    across: usize::from(factors >> 4),
+                    down: usize::from(factors & 15),
+                    quantization: usize::from(quantization),
+                })
+                .collect(),
+        })
+    }
+
+    /// Largest sampling factors.
+    pub(super) fn sampling(&self) -> (usize, usize) {
+        let most = |of: fn(&Component) -> usize| self.components.iter().map(of).max().unwrap_or(1);
+        (most(|c| c.across), most(|c| c.down))
+    }
+}
+
+impl Scan {
+    /// Reads a start of scan (T.81, B.2.3); `None` when it is cut short or names a component that
+    /// is not there.
+    pub(super) fn read(payload: &[u8], frame: &Frame) -> Option<Self> {
+        let (count, rest) = payload.split_first()?;
+        let (parts, rest) = rest.split_at_checked(usize::from(*count) * 2)?;
+        let [first, last, bits, ..] = *rest else {
+            return None;
+        };
+        let (pairs, _) = parts.as_chunks::<2>();
+        let part = |&[id, tables]: &[u8; 2]| {
+            Some(Part {
+                component: frame.components.iter().position(|c| c.id == id)?,
+                differences: usize::from(tables >> 4),
+                coefficients: usize::from(tables & 15),
+            })
+        };
+        Some(Self {
+            parts: pairs.iter().map(part).collect::<Option<_>>()?,
+            first: usize::from(first),
+            last: usize::from(last),
+            high: u32::from(bits >> 4),
+            low: u32::from(bits & 15),
+        })
+    }
+}

@@ -1,0 +1,345 @@
+//! Progressive pictures (T.81, annex G): scan after scan refines the coefficients of all blocks.
+//!
+//! Only the coefficients that are needed are kept. Of the others it is remembered whether they are
+//! zero, because a refining scan has a bit for each that is not; those bits are passed over.
+
+use super::bits::{self, Bits, Data, Fault};
+use super::dct::{self, Block};
+use super::frame::{Component, Frame, Part, Scan, Tables};
+use super::huffman::Symbols;
+use super::plane::Plane;
+
+/// Values of a block that are kept for one to four samples a side: rows of four.
+pub(crate) const KEPT: [usize; 4] = [1, 8, 12, 16];
+
+const fn kept<const N: usize>() -> usize {
+    KEPT[N - 1]
+}
+
+/// The blocks of a component, as many as its MCUs have.
+#[derive(Debug)]
+struct Blocks<const N: usize> {
+    columns: usize,
+    /// Columns and rows that belong to the picture; scans of one component have no others.
+    own: (usize, usize),
+    /// [`kept`] values for each block.
+    values: Vec<i16>,
+    /// For each block, which coefficients are not zero.
+    nonzero: Vec<u64>,
+}
+
+/// All coefficients of a picture.
+#[derive(Debug)]
+pub(super) struct Picture<const N: usize> {
+    components: Vec<Blocks<N>>,
+    /// Columns and rows of MCUs.
+    mcus: (usize, usize),
+    sampling: Vec<(usize, usize)>,
+}
+
+/// One block at work.
+struct Target<'a> {
+    values: &'a mut [i16],
+    nonzero: &'a mut u64,
+}
+
+impl Target<'_> {
+    /// Sets a coefficient that was zero.
+    #[inline(always)]
+    fn set<const N: usize>(&mut self, index: usize, value: i32) {
+        *self.nonzero |= 1 << index;
+        if index <= dct::last::<N>()
+            && let Some(kept) = self.values.get_mut(usize::from(dct::places::<N>()[index]))
+        {
+            *kept = value as i16;
+        }
+    }
+}
+
+impl<const N: usize> Picture<N> {
+    pub(super) fn new(frame: &Frame) -> Self {
+        let (across, down) = frame.sampling();
+        let mcus = (
+            frame.width.div_ceil(8 * across),
+            frame.height.div_ceil(8 * down),
+        );
+        let blocks = |component: &Component| {
+            let (columns, rows) = (mcus.0 * component.across, mcus.1 * component.down);
+            Blocks {
+                columns,
+                own: (
+                    (frame.width * component.across).div_ceil(8 * across),
+                    (frame.height * component.down).div_ceil(8 * down),
+                ),
+                values: vec![0; columns * rows * kept::<N>()],
+                nonzero: vec![0; columns * rows],
+            }
+        };
+        let sampling = |component: &Component| (component.across, component.down);
+        Self {
+            components: frame.components.iter().map(blocks).collect(),
+            mcus,
+            sampling: frame.components.iter().map(sampling).collect(),
+        }
+    }
+
+    /// Takes over the scan that `data` begins with; gives what follows it.
+    pub(super) fn scan<'d>(
+        &mut self,
+        data: &'d [u8],
+        scan: &Scan,
+        tables: &Tables,
+    ) -> Result<&'d [u8], Fault> {
+        let in_order = scan.first <= scan.last && scan.last < dct::AREA && scan.low < 14;
+        if !in_order || (scan.first == 0) != (scan.last == 0) {
+            return Err(Fault::Scan);
+        }
+        if scan.first == 0 {
+            return self.first_coefficients(data, scan, tables);
+        }
+        let [part] = scan.parts.as_slice() else {
+            return Err(Fault::Scan);
+        };
+        // With one sample a block, nothing of this is needed.
+        if N == 1 {
+            return Ok(bits::after_scan(data));
+        }
+        self.other_coefficients(data, scan, part, tables)
+    }
+
+    fn first_coefficients<'d>(
+        &mut self,
+        data: &'d [u8],
+        scan: &Scan,
+        tables: &Tables,
+    ) -> Result<&'d [u8], Fault> {
+        let symbols: Vec<_> = match scan.high {
+            0 => {
+                let table = |part: &Part| tables.differences(part).map(Symbols::new);
+                scan.parts.iter().map(table).collect::<Result<_, _>>()?
+            }
+            _ => Vec::new(),
+        };
+        let mut predicted = vec![0_i32; scan.parts.len()];
+        let (columns, rows) = match scan.parts.as_slice() {
+            [only] => self.components[only.component].own,
+            _ => self.mcus,
+        };
+        let alone = scan.parts.len() == 1;
+        let mut data = Data::read(data);
+        let mut at = 0;
+        let interval = tables.interval();
+        for mcu in 0..columns * rows {
+            if mcu > 0 && mcu % interval == 0 {
+                data = data.restarted(at, mcu / interval)?;
+                at = 0;
+                predicted.fill(0);
+            }
+            let mut bits = data.bits(at);
+            for (index, part) in scan.parts.iter().enumerate() {
+                let (across, down) = match alone {
+                    true => (1, 1),
+                    false => self.sampling[part.component],
+                };
+                let component = &mut self.components[part.component];
+                for y in 0..down {
+                    for x in 0..across {
+                        let column = mcu % columns * across + x;
+                        let row = mcu / columns * down + y;
+                        let block = row * component.columns + column;
+                        let value = &mut component.values[block * kept::<N>()];
+                        if let Some(symbols) = symbols.get(index) {
+                            let (_, difference) = bits.coefficient(symbols)?;
+                            predicted[index] = predicted[index].wrapping_add(difference);
+                            *value = (predicted[index] << scan.low) as i16;
+                        } else if bits.bits(1) == 1 {
+                            *value |= 1 << scan.low;
+                        }
+                    }
+                }
+            }
+            if bits.overdrawn() {
+                return Err(Fault::Short);
+            }
+            at = bits.at;
+        }
+        data.after(at)
+    }
+
+    fn other_coefficients<'d>(
+        &mut self,
+        data: &'d [u8],
+        scan: &Scan,
+        part: &Part,
+        tables: &Tables,
+    ) -> Result<&'d [u8], Fault> {
+        let symbols = Symbols::new(tables.coefficients(part)?);
+        let blocks = &mut self.components[part.component];
+        let mut data = Data::read(data);
+        let interval = tables.interval();
+        let (mut at, mut done) = (0, 0);
+        // Blocks that have nothing more in this scan.
+        let mut empty = 0;
+        for row in 0..blocks.own.1 {
+            for column in 0..blocks.own.0 {
+                if done > 0 && done % interval == 0 {
+                    data = data.restarted(at, done / interval)?;
+                    at = 0;
+                    empty = 0;
+                }
+                done += 1;
+                if scan.high == 0 && empty > 0 {
+                    empty -= 1;
+                    continue;
+                }
+                let index = row * blocks.columns + column;
+                let target = Target {
+                    values: &mut blocks.values[index * kept::<N>()..][..kept::<N>()],
+                    nonzero: &mut blocks.nonzero[index],
+                };
+                let mut bits = data.bits(at);
+                empty = match scan.high {
+                    0 => first_pass::<N>(&mut bits, &symbols, scan, target)?,
+                    _ => refine::<N>(&mut bits, &symbols, scan, target, empty)?,
+                };
+                at = bits.at;
+            }
+            if data.bits(at).overdrawn() {
+                return Err(Fault::Short);
+            }
+        }
+        data.after(at)
+    }
+
+    /// Transforms all blocks.
+    pub(super) fn transform(
+        &self,
+        frame: &Frame,
+        tables: &Tables,
+        planes: &mut [Plane<'_>],
+    ) -> Result<(), Fault> {
+        for ((blocks, component), plane) in
+            self.components.iter().zip(&frame.components).zip(planes)
+        {
+            let scale = tables.scale::<N>(component)?;
+            for (index, values) in blocks.values.chunks_exact(kept::<N>()).enumerate() {
+                let place = (index % blocks.columns, index / blocks.columns);
+                let mut block = Block::new();
+                block.0[..kept::<N>()].copy_from_slice(values);
+                let samples = match blocks.nonzero[index] {
+                    0 => dct::flat(&scale, values[0].into()),
+                    _ if N == 1 => dct::flat(&scale, values[0].into()),
+                    _ => dct::inverse::<N>(&scale, &block),
+                };
+                plane.put::<N>(place, &samples);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The upper bits of a block's coefficients (G.1.2.2). Gives how many blocks after it are empty.
+#[inline(always)]
+fn first_pass<const N: usize>(
+    bits: &mut Bits<'_>,
+    symbols: &Symbols,
+    scan: &Scan,
+    mut target: Target<'_>,
+) -> Result<u32, Fault> {
+    let mut index = scan.first;
+    while index <= scan.last {
+        let (symbol, value) = bits.coefficient(symbols)?;
+        let run = usize::from(symbol >> 4);
+        if symbol & 15 != 0 {
+            index += run;
+            if index > scan.last {
+                return Err(Fault::Block);
+            }
+            target.set::<N>(index, value << scan.low);
+            index += 1;
+        } else if run == 15 {
+            index += 16;
+        } else {
+            return Ok((1 << run) - 1 + bits.bits(run as u32));
+        }
+    }
+    Ok(0)
+}
+
+/// One more bit of a block's coefficients (G.1.2.3). `empty` blocks from this one on get no new
+/// coefficients; gives how many after it.
+#[inline(always)]
+fn refine<const N: usize>(
+    bits: &mut Bits<'_>,
+    symbols: &Symbols,
+    scan: &Scan,
+    mut target: Target<'_>,
+    mut empty: u32,
+) -> Result<u32, Fault> {
+    let step = 1 << scan.low;
+    let mut index = scan.first;
+    while empty == 0 && index <= scan.last {
+        let symbol = bits.symbol(symbols)?;
+        let run = u32::from(symbol >> 4);
+        let new = match symbol & 15 {
+            0 if run < 15 => {
+                empty = (1 << run) + bits.bits(run);
+                break;
+            }
+            0 => None,
+            1 => Some(if bits.bits(1) == 1 { step } else { -step }),
+            _ => return Err(Fault::Code),
+        };
+        let to = zero_after(*target.nonzero, index, run).min(scan.last + 1);
+        correct::<N>(bits, &mut target, index..to, step);
+        if let Some(value) = new {
+            if to > scan.last {
+                return Err(Fault::Block);
+            }
+            target.set::<N>(to, value);
+        }
+        index = to + 1;
+    }
+    if empty > 0 {
+        correct::<N>(bits, &mut target, index..scan.last + 1, step);
+        empty -= 1;
+    }
+    Ok(empty)
+}
+
+/// The place of the zero coefficient that comes after `run` others; 64 when there are not so many.
+#[inline(always)]
+fn zero_after(nonzero: u64, index: usize, run: u32) -> usize {
+    let mut zeros = !nonzero >> index << index;
+    for _ in 0..run {
+        zeros &= zeros.wrapping_sub(1);
+    }
+    zeros.trailing_zeros() as usize
+}
+
+/// Reads a bit for each coefficient in a range that is not zero: whether it grows by `step`.
+#[inline(always)]
+fn correct<const N: usize>(
+    bits: &mut Bits<'_>,
+    target: &mut Target<'_>,
+    range: std::ops::Range<usize>,
+    step: i32,
+) {
+    if range.is_empty() {
+        return;
+    }
+    let mut left = (*target.nonzero >> range.start << range.start) & (u64::MAX >> (64 - range.end));
+    while left != 0 && left.trailing_zeros() as usize <= dct::last::<N>() {
+        let index = left.trailing_zeros() as usize;
+        left &= left - 1;
+        let grows = bits.bits(1) == 1;
+        let place = usize::from(dct::places::<N>()[index]);
+        if let Some(kept) = target.values.get_mut(place)
+            && grows
+            && i32::from(*kept) & step == 0
+        {
+            *kept = kept.wrapping_add(step as i16 * kept.signum());
+        }
+    }
+    bits.at += left.count_ones() as usize;
+}
