@@ -17,6 +17,7 @@ mod poison;
 mod process;
 mod replay;
 mod reuse;
+mod same_bytes;
 mod shared;
 mod shared_engines;
 mod support;
