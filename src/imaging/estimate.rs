@@ -10,7 +10,7 @@ use super::raster::Layout;
 use super::{SourceInfo, pipeline, planar};
 
 /// What a codec's tables, handles and rows take, whatever the size.
-const FLOOR: u64 = 4 << 20;
+const FLOOR: u64 = 3 << 20;
 
 /// libjpeg: two bytes for each coefficient of the whole picture when the file has several scans,
 /// rows of blocks otherwise.
@@ -58,13 +58,9 @@ pub(crate) fn still(
         let eighths = pipeline::eighths_on_load(source.shrinks, geometry, request);
         let side = |pixels: u32| (pixels * eighths).div_ceil(8);
         let size = (side(source.width), side(source.height));
-        let decoder = match source.reduced_decoder_bytes {
-            Some(bytes) if eighths <= 4 => bytes[eighths as usize - 1],
-            _ => source.decoder_bytes,
-        };
         let planes = Planes {
             size,
-            decoder,
+            decoder: plane_decoder(source, eighths),
             bytes: bytes.into(),
         };
         return planar(source, &planes, geometry, request);
@@ -86,6 +82,14 @@ struct Planes {
     bytes: u64,
     /// Bytes the decoder holds beside them.
     decoder: u64,
+}
+
+/// What a decoder holds beside planes of so many eighths of the size.
+fn plane_decoder(source: &SourceInfo, eighths: u32) -> u64 {
+    match source.reduced_decoder_bytes {
+        Some(bytes) if eighths <= 4 => bytes[eighths as usize - 1],
+        _ => source.decoder_bytes,
+    }
 }
 
 /// A still picture that is resized plane by plane.
@@ -136,8 +140,7 @@ pub(crate) fn fingerprint(source: &SourceInfo) -> u64 {
     );
     // Samples of 16 bits are halved into a copy.
     let decoded = pixels * u64::from(source.pixel_bytes) * 3 / 2;
-    let reduced = source.reduced_decoder_bytes.map_or(0, |[.., most]| most);
-    FLOOR + source.decoder_bytes.max(reduced) + decoded + pixels
+    FLOOR + plane_decoder(source, 8 / shrink) + decoded + pixels
 }
 
 /// From the decoded pixels to the result's: in linear light samples are twice as wide, for alpha
@@ -197,7 +200,7 @@ fn encoder(format: Format, request: &ResizeRequest, pixels: u64, source: &Source
         Format::Webp if source.has_alpha => (5 << 20) + pixels * 12,
         Format::Webp => (1 << 20) + pixels * 10,
         // With the decoder's tables, which reads the result again for its hash.
-        Format::Avif => (5 << 20) + pixels * 44,
+        Format::Avif => (6 << 20) + pixels * 44,
         // The screen, the waiting frame, what changed, and colours in Oklab.
         Format::Gif => pixels * 31,
         _ if request.palette.is_some() => pixels * 30,
