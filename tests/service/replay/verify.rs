@@ -1,5 +1,6 @@
 //! What is not as the log tells is found, and nothing else.
 
+use picresize::imaging::ENGINE_VERSION;
 use picresize::picture_store::FinishedPicture;
 
 use super::*;
@@ -39,11 +40,18 @@ pub(crate) async fn two_altered_rows_are_found(server: &TestServer) {
     let (row, bytes) = &rows[2];
     let mut bytes = bytes.clone().unwrap().to_vec();
     bytes[40] ^= 1;
-    alter(engine, row, &row.request, bytes.into(), "1").await;
+    alter(engine, row, &row.request, bytes.into(), ENGINE_VERSION).await;
     let (row, bytes) = &rows[5];
     let mut request = row.request.clone();
     request.quality = Some(33);
-    alter(engine, row, &request, bytes.clone().unwrap(), "1").await;
+    alter(
+        engine,
+        row,
+        &request,
+        bytes.clone().unwrap(),
+        ENGINE_VERSION,
+    )
+    .await;
     let (row, bytes) = &rows[6];
     alter(engine, row, &row.request, bytes.clone().unwrap(), "0").await;
 

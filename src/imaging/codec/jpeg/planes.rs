@@ -21,6 +21,11 @@ pub(in crate::imaging::codec) fn decode(
     {
         return reduced::decode(bytes, color, eighths).map(Some);
     }
+    by_libjpeg(bytes, eighths)
+}
+
+/// The same by libjpeg-turbo, whatever the picture.
+pub(super) fn by_libjpeg(bytes: &[u8], eighths: u32) -> Result<Option<Planes>, String> {
     let mut decompressor = Decompressor::new().map_err(|error| error.to_string())?;
     let Ok(header) = decompressor.read_header(bytes) else {
         return Ok(None);

@@ -101,10 +101,9 @@ fn decode_to<const N: usize>(bytes: &[u8], color: Option<(u32, u32)>) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use turbojpeg::{
-        Compressor, Decompressor, Image, PixelFormat, ScalingFactor, Subsamp, YuvImage,
-    };
+    use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
+    use super::super::planes;
     use super::*;
 
     /// Slopes, stripes and noise, which leave coefficients of every frequency.
@@ -147,53 +146,14 @@ mod tests {
         decode(bytes, color, eighths)
     }
 
-    /// As libjpeg-turbo decodes to so many eighths.
     fn libjpeg(bytes: &[u8], eighths: u32) -> Planes {
-        let mut decompressor = Decompressor::new().unwrap();
-        let header = decompressor.read_header(bytes).unwrap();
-        let scaling = ScalingFactor::new(eighths as usize, 8);
-        decompressor.set_scaling_factor(scaling).unwrap();
-        let side = |pixels: usize| (pixels * eighths as usize).div_ceil(8);
-        let (width, height) = (side(header.width), side(header.height));
-        let color = match header.subsamp {
-            Subsamp::Gray => None,
-            sampling => Some((sampling.width() as u32, sampling.height() as u32)),
-        };
-        let mut planes = Planes::new(width as u32, height as u32, color);
-        let image = YuvImage {
-            pixels: planes.samples.as_mut_slice(),
-            width,
-            align: 1,
-            height,
-            subsamp: header.subsamp,
-        };
-        decompressor.decompress_to_yuv(bytes, image).unwrap();
-        planes
+        planes::by_libjpeg(bytes, eighths).unwrap().unwrap()
     }
 
-    /// Largest difference of two samples inside the picture: libjpeg-turbo leaves the columns and
-    /// rows beyond it to chance.
     fn difference(found: &Planes, expected: &Planes) -> u8 {
-        assert_eq!(
-            (found.width, found.height),
-            (expected.width, expected.height)
-        );
-        let mut most = 0;
-        for index in 0..found.count() {
-            let (width, height) = found.size_of(index);
-            let (columns, rows) = match index {
-                0 => (found.width, found.height),
-                _ => (width, height),
-            };
-            let (found, expected) = (found.split()[index], expected.split()[index]);
-            for y in 0..rows as usize {
-                for x in 0..columns as usize {
-                    let at = y * width as usize + x;
-                    most = most.max(found[at].abs_diff(expected[at]));
-                }
-            }
-        }
-        most
+        assert_eq!(found.samples.len(), expected.samples.len());
+        let pairs = found.samples.iter().zip(&expected.samples);
+        pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap()
     }
 
     const SAMPLINGS: [Subsamp; 6] = [
