@@ -22,6 +22,8 @@ const CHILD: &str = "PICRESIZE_MEMORY_CHILD";
 /// its size (codec tables, code that is paged in), more or less of it by what is in the picture,
 /// can't be told from the picture's own memory.
 const CONSTANT_BYTES: u64 = 3 << 20;
+/// From here on an estimate has to be at most twice the use, and no more.
+const LARGE_BYTES: u64 = 16 << 20;
 
 /// Stands for options when a picture is only to be looked up.
 const LOOK_UP: &str = "look-up";
@@ -115,7 +117,12 @@ fn check(path: &Path, options: &str, wrong: &mut Vec<String>) {
         estimate as f64 / used as f64
     );
     let too_low = estimate < used;
-    let too_high = options != LOOK_UP && estimate > 2 * used + CONSTANT_BYTES;
+    let constant = if estimate > LARGE_BYTES {
+        0
+    } else {
+        CONSTANT_BYTES
+    };
+    let too_high = options != LOOK_UP && estimate > 2 * used + constant;
     if std::env::var_os("PICRESIZE_SHOW_MEMORY").is_some() {
         eprintln!("{line}");
     }

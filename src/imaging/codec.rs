@@ -161,7 +161,8 @@ pub(crate) fn frame_sink(
 }
 
 /// Decodes the planes of brightness and colour that a lossy codec stores, at so many eighths of
-/// the size, which are 8 unless [`Header::shrinks`]. `None` when the picture is not stored so. With `smooth` false, edges of blocks may stay.
+/// the size, which are 8 unless [`Header::shrinks`]. `None` when the picture is not stored so. With
+/// `smooth` false, edges of blocks may stay.
 pub(crate) fn decode_planes(
     format: Format,
     bytes: &[u8],

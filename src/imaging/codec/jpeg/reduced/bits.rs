@@ -1,9 +1,8 @@
 //! The bits of a scan.
 
+use super::super::HARMLESS_STRAY_BYTES;
 use super::huffman::{Coefficients, END, PAIR_BITS, SKIP_BITS, Step, Symbols, extend};
 
-/// Stray bytes before a marker that some cameras write and that mean no damage.
-const HARMLESS_STRAY_BYTES: usize = 16;
 /// Bytes that are looked at at once.
 const WINDOW: usize = 8;
 /// Bits that a window has at least, wherever it begins.
@@ -73,7 +72,7 @@ impl<'a> Data<'a> {
         let count = self.bytes.len() - WINDOW;
         match count.checked_sub(end.div_ceil(8)) {
             None => Err(Fault::Short),
-            Some(stray) if stray > HARMLESS_STRAY_BYTES => Err(Fault::Stray(stray)),
+            Some(stray) if stray > HARMLESS_STRAY_BYTES as usize => Err(Fault::Stray(stray)),
             Some(_) => Ok(self.rest),
         }
     }

@@ -1,4 +1,4 @@
-//! The inverse DCT of a block, to 8, 4, 2 or 1 samples a side.
+//! The inverse DCT of a block, to 4, 3, 2 or 1 samples a side.
 //!
 //! A smaller result is the transform of that size, over the lowest frequencies: what a low-pass
 //! filter with the sharpest edge would leave. The transforms are separable; their constant factors
