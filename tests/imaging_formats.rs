@@ -1,7 +1,10 @@
-//! AVIF in forms that the project reads and does not write: turned, mirrored, of 10 bits.
+//! What the project reads and does not, or not in this form, write: JPEG XL, and AVIF that is
+//! turned, mirrored or of 10 bits.
 
 #![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
 
+#[path = "imaging/libjxl.rs"]
+mod libjxl;
 #[path = "imaging/made.rs"]
 mod made;
 #[path = "imaging/pictures.rs"]
@@ -9,9 +12,13 @@ mod pictures;
 #[path = "imaging/support.rs"]
 mod support;
 
-use made::{avif, turned_avif};
-use picresize::imaging::inspect;
+use std::fs;
+
+use made::{avif, jxl, turned_avif};
+use picresize::imaging::{ImagingError, Limits, inspect, resize};
+use picresize::operation::Format;
 use pictures::{decode, drawing, pixels, png};
+use support::{corpus, request};
 
 const SIZE: (u32, u32) = (90, 61);
 
@@ -35,6 +42,100 @@ fn difference(one: &[u8], other: &[u8]) -> f64 {
     let apart = one.iter().zip(other).map(|(a, b)| a.abs_diff(*b));
     let sum: f64 = apart.map(f64::from).sum();
     sum / one.len() as f64
+}
+
+const COLORS: [png::ColorType; 4] = [
+    png::ColorType::Grayscale,
+    png::ColorType::GrayscaleAlpha,
+    png::ColorType::Rgb,
+    png::ColorType::Rgba,
+];
+
+/// The files are lossless, so that each comes out as a PNG of the same pixels does.
+#[test]
+fn jpeg_xl_is_read_as_it_was_drawn() {
+    for color in COLORS {
+        let samples = samples(color);
+        let plain = png(SIZE.0, SIZE.1, color, &samples);
+        for deep in [false, true] {
+            // The writer's file of these is wrong: libjxl's own of the same pixels is read well.
+            if deep && color == png::ColorType::GrayscaleAlpha {
+                continue;
+            }
+            let jxl = jxl(&samples, SIZE, color, deep);
+            let source = inspect(&jxl).unwrap();
+            assert_eq!(
+                (source.format, source.width, source.height),
+                (Format::Jxl, SIZE.0, SIZE.1)
+            );
+            let bytes = if deep { 2 } else { 1 };
+            assert_eq!(source.pixel_bytes as usize, color.samples() * bytes);
+            for options in ["width=90 height=61", "width=40"] {
+                let (size, found) = pixels(&jxl, options);
+                let (expected_size, expected) = pixels(&plain, options);
+                assert_eq!(size, expected_size);
+                let pairs = found.iter().zip(&expected);
+                let most = pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+                assert!(most <= 1, "{color:?}, deep: {deep}, {options}: {most}");
+            }
+        }
+    }
+}
+
+#[test]
+fn jpeg_xl_that_is_cut_short_is_refused() {
+    let color = png::ColorType::Rgb;
+    let jxl = jxl(&samples(color), SIZE, color, false);
+    for length in [20, jxl.len() / 2, jxl.len() - 1] {
+        let result = resize(&jxl[..length], &request("width=40"), &Limits::default());
+        assert!(
+            matches!(
+                result,
+                Err(ImagingError::Header { .. } | ImagingError::Body { .. })
+            ),
+            "{length} of {} bytes: {result:?}",
+            jxl.len()
+        );
+    }
+}
+
+/// Lossy and lossless, repacked JPEG, several passes, turned: what libjxl writes is read as libjxl
+/// reads it.
+#[test]
+fn jpeg_xl_of_libjxl_is_read_as_libjxl_reads_it() {
+    let Some(pictures) = corpus() else { return };
+    if !libjxl::is_here() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (file, read) = (folder.path().join("a.jxl"), folder.path().join("a.png"));
+    for (picture, options) in [
+        (
+            "photos/photo-02-2048x1365.jpg",
+            "--distance=1 --lossless_jpeg=0",
+        ),
+        ("photos/photo-02-2048x1365.jpg", "--lossless_jpeg=1"),
+        ("photos/photo-gray.jpg", "--distance=2 --lossless_jpeg=0"),
+        (
+            "orientation/Landscape_6.jpg",
+            "--distance=1 --lossless_jpeg=0",
+        ),
+        (
+            "photos/photo-01-2048x1365.png",
+            "--distance=1 --progressive",
+        ),
+        ("photos/photo-01-2048x1365.png", "--distance=1 --modular=1"),
+        ("photos/photo-01-2048x1365.png", "--distance=0 --effort=3"),
+    ] {
+        libjxl::encode(&pictures.join(picture), options, &file);
+        libjxl::decode(&file, &read);
+        let ((width, height), expected) = decode(&fs::read(&read).unwrap());
+        let same_size = format!("width={width} height={height}");
+        let (size, found) = pixels(&fs::read(&file).unwrap(), &same_size);
+        assert_eq!(size, (width, height), "{picture} {options}");
+        let mean = difference(&found, &expected);
+        assert!(mean < 0.1, "{picture} {options}: {mean}");
+    }
 }
 
 #[test]

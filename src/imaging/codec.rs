@@ -7,6 +7,7 @@ use crate::operation::Format;
 
 use super::ImagingError;
 use super::animation::{FrameSink, Frames};
+use super::linear::planes::Coding;
 use super::metadata::Metadata;
 use super::orientation::Orientation;
 use super::planar::Planes;
@@ -175,6 +176,14 @@ pub(crate) fn decode_planes(
         _ => Ok(None),
     }
     .map_err(|reason| ImagingError::Body { format, reason })
+}
+
+/// How the planes of a format stand for colours.
+pub(crate) fn planes_coding(format: Format) -> Coding {
+    match format {
+        Format::Webp => Coding::Limited,
+        _ => Coding::Full,
+    }
 }
 
 /// Brightness samples, across and down, that share a colour sample in a result.

@@ -65,14 +65,25 @@ pub(crate) fn still(
         };
         return planar(source, &planes, geometry, request);
     }
-    let width = source.width.div_ceil(shrink);
-    let height = source.height.div_ceil(shrink);
-    let decoded = area(width, height) * u64::from(source.pixel_bytes);
-    let decoding = source.decoder_bytes + decoded;
+    let size = (
+        source.width.div_ceil(shrink),
+        source.height.div_ceil(shrink),
+    );
+    let by = pipeline::halvings_in_light(shrink, geometry, request);
+    let (decoder, decoded) = match source.planar_bytes {
+        Some(bytes) if planar::suffices_for_light(source.format, request, by) => (
+            plane_decoder(source, 8 / shrink),
+            area(size.0, size.1) * u64::from(bytes) / 4,
+        ),
+        _ => (
+            source.decoder_bytes,
+            area(size.0, size.1) * u64::from(source.pixel_bytes),
+        ),
+    };
     let result = area(geometry.canvas.0, geometry.canvas.1);
     let encoding = encoder(format, request, result, source);
-    let working = working(source, (width, height), shrink, geometry, request);
-    FLOOR + decoding.max(working).max(encoding)
+    let working = working(source, size, decoded, by, geometry, request);
+    FLOOR + (decoder + decoded).max(working).max(encoding)
 }
 
 /// Decoded planes.
@@ -124,7 +135,8 @@ pub(crate) fn animation(
         ..source.clone()
     };
     let size = (source.width, source.height);
-    let frame = working(&source, size, 1, geometry, request);
+    let decoded = area(source.width, source.height) * 4;
+    let frame = working(&source, size, decoded, 1, geometry, request);
     let result = area(geometry.canvas.0, geometry.canvas.1);
     let written = result * u64::from(source.frames) / 2;
     let encoding = encoder(format, request, result, &source);
@@ -143,24 +155,20 @@ pub(crate) fn fingerprint(source: &SourceInfo) -> u64 {
     FLOOR + plane_decoder(source, 8 / shrink) + decoded + pixels
 }
 
-/// From the decoded pixels to the result's: in linear light samples are twice as wide, for alpha
+/// From the decoded bytes to the result's pixels: in linear light samples are twice as wide, for alpha
 /// a premultiplied copy is made, and the resampler keeps its picture between the two passes.
 fn working(
     source: &SourceInfo,
     (width, height): (u32, u32),
-    shrink: u32,
+    decoded: u64,
+    by: u32,
     geometry: &Geometry,
     request: &ResizeRequest,
 ) -> u64 {
     let plain = u64::from(source.pixel_bytes);
     // Opaque 8-bit pictures are averaged in light before they are resampled.
     let averages = request.profile == Profile::Fine && matches!(plain, 1 | 3) && !source.has_alpha;
-    let by = if averages {
-        pipeline::halvings_in_light(shrink, geometry, request)
-    } else {
-        1
-    };
-    let stored = area(width, height);
+    let by = if averages { by } else { 1 };
     let (width, height) = (width.div_ceil(by), height.div_ceil(by));
     let pixels = area(width, height);
     let pixel = match request.profile {
@@ -169,7 +177,7 @@ fn working(
     };
     let converting = match request.profile {
         Profile::Fast => 0,
-        Profile::Fine => stored * plain + pixels * pixel,
+        Profile::Fine => decoded + pixels * pixel,
     };
     let copies = if source.has_alpha { 2 } else { 1 };
     let between = area(geometry.scaled.0, height).max(area(geometry.scaled.1, width)) * pixel;
@@ -252,10 +260,15 @@ pub(crate) fn webp_decoder(width: u32, height: u32, lossless: bool, frames: u32)
     colors + canvases
 }
 
-/// Floating-point planes, in two stages of the decoder and its tables.
-pub(crate) fn jxl_decoder(width: u32, height: u32, layout: Layout) -> u64 {
+/// Floating-point planes, always of three colours, in two stages of the decoder; of lossless
+/// pictures integers of twice a sample's width, and transforms in part.
+pub(crate) fn jxl_decoder(width: u32, height: u32, layout: Layout, bits: u8, float: bool) -> u64 {
     let pixels = u64::from(width) * u64::from(height);
-    pixels * 4 * 4 * (layout.channels() as u64).max(3)
+    match float {
+        true if layout.has_alpha() => pixels * 31,
+        true => pixels * 26,
+        false => pixels * layout.channels() as u64 * u64::from(bits / 8) * 3,
+    }
 }
 
 /// The planes of colour and alpha as AV1 has them (each padded to whole superblocks), the

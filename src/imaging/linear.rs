@@ -5,6 +5,8 @@
 
 use std::sync::LazyLock;
 
+pub(crate) mod planes;
+
 use super::raster::{Layout, Raster, Samples};
 
 /// Light of each 8-bit value, in 16 bits; the darkest step is still 20 wide.
@@ -109,22 +111,31 @@ pub(crate) fn to_light_shrunk(raster: Raster, by: u32) -> Result<Raster, Raster>
         return Err(raster);
     };
     let (width, height) = (raster.width as usize, raster.height as usize);
-    let shrink = match (raster.layout, by) {
-        (Layout::Gray, 2) => average::<1, 2>,
-        (Layout::Gray, 4) => average::<1, 4>,
-        (Layout::Gray, 8) => average::<1, 8>,
-        (Layout::Rgb, 2) => average::<3, 2>,
-        (Layout::Rgb, 4) => average::<3, 4>,
-        (Layout::Rgb, 8) => average::<3, 8>,
-        _ => return Err(raster),
+    let average = match raster.layout {
+        Layout::Gray => averaging::<1>(by),
+        Layout::Rgb => averaging::<3>(by),
+        _ => None,
     };
-    let light = shrink(values, width, height);
+    let Some(average) = average else {
+        return Err(raster);
+    };
+    let light = average(values, width, height);
     Ok(Raster::from_u16(
         raster.width.div_ceil(by),
         raster.height.div_ceil(by),
         raster.layout,
         light,
     ))
+}
+
+/// What averages squares of samples of a width and height, with so many channels.
+fn averaging<const CHANNELS: usize>(by: u32) -> Option<fn(&[u8], usize, usize) -> Vec<u16>> {
+    match by {
+        2 => Some(average::<CHANNELS, 2>),
+        4 => Some(average::<CHANNELS, 4>),
+        8 => Some(average::<CHANNELS, 8>),
+        _ => None,
+    }
 }
 
 fn average<const CHANNELS: usize, const BY: usize>(

@@ -103,14 +103,19 @@ pub(crate) fn run(
     } else if let Some(bytes) = planar(bytes, source, &view, &options)? {
         bytes
     } else {
-        let shrink = shrink_on_load(header.shrinks, &geometry, request);
-        let smooth = geometry.shrink() < planar::BLOCKS_VANISH;
-        let decoded = codec::decode(source, bytes, header, shrink, smooth)?;
         let in_work = |reason| ImagingError::Encode {
             format: plan.format,
             reason,
         };
-        let raster = view.finish(decoded).map_err(in_work)?;
+        let raster = match light(bytes, source, &view)? {
+            Some(light) => view.render_light(light),
+            None => {
+                let shrink = shrink_on_load(header.shrinks, &geometry, request);
+                let smooth = geometry.shrink() < planar::BLOCKS_VANISH;
+                view.finish(codec::decode(source, bytes, header, shrink, smooth)?)
+            }
+        }
+        .map_err(in_work)?;
         let encode = |options: &EncodeOptions<'_>| codec::encode(plan.format, &raster, options);
         match request.max_bytes {
             None => encode(&options)?,
@@ -158,6 +163,24 @@ fn planar(
         .map_err(|reason| ImagingError::Encode { format, reason })?;
     drop(decoded);
     codec::encode_planes(format, &resampled, options).map(Some)
+}
+
+/// The light of a picture, averaged straight from the codec's own planes; `None` when that doesn't
+/// lead to what was asked for.
+fn light(bytes: &[u8], source: Format, view: &View<'_>) -> Result<Option<Raster>, ImagingError> {
+    let (header, geometry, request) = (view.header, &view.geometry, view.request);
+    let shrink = shrink_on_load(header.shrinks, geometry, request);
+    let by = halvings_in_light(shrink, geometry, request);
+    if view.profile.is_some()
+        || header.planar_bytes.is_none()
+        || !planar::suffices_for_light(source, request, by)
+    {
+        return Ok(None);
+    }
+    let smooth = geometry.shrink() < planar::BLOCKS_VANISH;
+    let decoded = codec::decode_planes(source, bytes, 8 / shrink, smooth)?;
+    let coding = codec::planes_coding(source);
+    Ok(decoded.and_then(|planes| linear::planes::to_light_shrunk(planes, coding, by)))
 }
 
 /// Resizes frame after frame, so that never more than a few are in memory.
@@ -306,30 +329,34 @@ impl<'a> View<'a> {
 
     /// Resamples, turns, sharpens and lays out one decoded picture.
     fn render(&self, decoded: Raster) -> Result<Raster, String> {
-        let scaled = match self.request.profile {
+        match self.request.profile {
             Profile::Fast => {
                 let scaled = self.scale(&decoded)?;
                 drop(decoded);
-                to_srgb(scaled, self.profile.as_deref())?
+                Ok(self.lay_out(to_srgb(scaled, self.profile.as_deref())?))
             }
             Profile::Fine => {
                 let shrunk = shrunk_by(self.header.width, decoded.width);
                 let by = halvings_in_light(shrunk, &self.geometry, self.request);
                 let srgb = to_srgb(decoded, self.profile.as_deref())?;
-                let light = linear::to_light_shrunk(srgb, by).unwrap_or_else(linear::to_light);
-                let scaled = self.scale(&light)?;
-                drop(light);
-                linear::from_light(scaled)
+                self.render_light(
+                    linear::to_light_shrunk(srgb, by).unwrap_or_else(linear::to_light),
+                )
             }
-        };
+        }
+    }
+
+    /// The same from light, which has been averaged as far as it may be.
+    fn render_light(&self, light: Raster) -> Result<Raster, String> {
+        let scaled = self.scale(&light)?;
+        drop(light);
+        Ok(self.lay_out(linear::from_light(scaled)))
+    }
+
+    fn lay_out(&self, scaled: Raster) -> Raster {
         let upright = self.header.orientation.apply(scaled);
         let sharp = sharpen(upright, self.request.sharpen.unwrap_or(0));
-        Ok(compose::finish(
-            sharp,
-            self.format,
-            &self.geometry,
-            self.request,
-        ))
+        compose::finish(sharp, self.format, &self.geometry, self.request)
     }
 
     fn viewed_size(&self) -> (u32, u32) {

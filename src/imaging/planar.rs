@@ -5,15 +5,15 @@
 //! encoder as they are: no conversion to RGB and back, no stretching of the colour planes, and
 //! half the samples. The result is the same picture; the long way is for everything else.
 
+use fast_image_resize::PixelType;
 use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{PixelType, ResizeOptions, Resizer};
 
 use crate::operation::{Filter, Fit, Format, Position, Profile, ResizeRequest};
 
 use super::geometry::{Geometry, Rect};
 use super::orientation::Orientation;
 use super::raster::{Layout, Raster, Samples};
-use super::resample::algorithm;
+use super::resample::Resampler;
 
 /// When a picture shrinks by this much, the edges of its coding blocks of 4 pixels are averaged
 /// away, and the decoder need not smooth them.
@@ -128,6 +128,15 @@ pub(crate) fn suffices(
         && request.sharpen.unwrap_or(0) == 0
 }
 
+/// Whether light is averaged straight from a source's planes: with the profile `fine`, when squares
+/// of `by` pixels are averaged.
+pub(crate) fn suffices_for_light(source: Format, request: &ResizeRequest, by: u32) -> bool {
+    matches!(source, Format::Jpeg | Format::Webp)
+        && request.profile == Profile::Fine
+        && by > 1
+        && !(request.fit == Fit::Cover && request.position == Position::Smart)
+}
+
 /// What of a stored picture goes where.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placement<'a> {
@@ -151,7 +160,7 @@ pub(crate) fn resample(source: &Planes, placement: &Placement<'_>) -> Result<Pla
     let (width, height) = placement.geometry.scaled;
     let color = source.color.map(|_| placement.color);
     let mut target = Planes::new(width, height, color);
-    let mut resizer = Resizer::new();
+    let mut resampler = Resampler::new(placement.filter, false);
     let source_planes = source.split();
     let sizes: Vec<_> = (0..target.count()).map(|i| target.size_of(i)).collect();
     for (index, target_plane) in target.split_mut().into_iter().take(sizes.len()).enumerate() {
@@ -185,12 +194,11 @@ pub(crate) fn resample(source: &Planes, placement: &Placement<'_>) -> Result<Pla
             extend(source_planes[index], source.size_of(index), part);
         let upright = placement.orientation.turn_size(size);
         let samples = resample_plane(
-            &mut resizer,
+            &mut resampler,
             samples.as_deref().unwrap_or(source_planes[index]),
             source_size,
             part,
             upright,
-            placement.filter,
         )?;
         let raster = Raster::from_u8(upright.0, upright.1, Layout::Gray, samples);
         if let Samples::U8(turned) = placement.orientation.apply(raster).samples {
@@ -241,27 +249,19 @@ fn extend(
 }
 
 fn resample_plane(
-    resizer: &mut Resizer,
+    resampler: &mut Resampler,
     samples: &[u8],
     source_size: (u32, u32),
     part: Rect,
     size: (u32, u32),
-    filter: Filter,
 ) -> Result<Vec<u8>, String> {
     let mut resampled = vec![0; size.0 as usize * size.1 as usize];
     let source = ImageRef::new(source_size.0, source_size.1, samples, PixelType::U8)
         .map_err(|error| error.to_string())?;
     let mut target = Image::from_slice_u8(size.0, size.1, &mut resampled, PixelType::U8)
         .map_err(|error| error.to_string())?;
-    let (x, y) = (part.x.max(0.0), part.y.max(0.0));
-    let options = ResizeOptions::new().resize_alg(algorithm(filter)).crop(
-        x,
-        y,
-        part.width.min(f64::from(source_size.0) - x),
-        part.height.min(f64::from(source_size.1) - y),
-    );
-    resizer
-        .resize(&source, &mut target, &options)
+    resampler
+        .run(&source, part, &mut target)
         .map_err(|error| error.to_string())?;
     Ok(resampled)
 }

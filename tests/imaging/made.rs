@@ -3,6 +3,30 @@
 
 use png::ColorType;
 use ravif::{BitDepth, Encoder, Img, RGB8, RGBA8};
+use zune_core::bit_depth::BitDepth as Depth;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::EncoderOptions;
+use zune_jpegxl::JxlSimpleEncoder;
+
+/// Lossless JPEG XL of 8-bit samples; `deep` stores them with 16 bits, each byte twice.
+pub(crate) fn jxl(samples: &[u8], size: (u32, u32), color: ColorType, deep: bool) -> Vec<u8> {
+    let colors = match color {
+        ColorType::Grayscale => ColorSpace::Luma,
+        ColorType::GrayscaleAlpha => ColorSpace::LumaA,
+        ColorType::Rgb => ColorSpace::RGB,
+        _ => ColorSpace::RGBA,
+    };
+    let twice: Vec<u8> = samples.iter().flat_map(|&byte| [byte; 2]).collect();
+    let (samples, depth) = match deep {
+        true => (twice.as_slice(), Depth::Sixteen),
+        false => (samples, Depth::Eight),
+    };
+    let options = EncoderOptions::new(size.0 as usize, size.1 as usize, colors, depth);
+    let mut file = Vec::new();
+    let encoder = JxlSimpleEncoder::new(samples, options);
+    encoder.encode(&mut file).unwrap();
+    file
+}
 
 /// AVIF of 8-bit Rgb or Rgba samples, nearly lossless; `deep` stores them with 10 bits.
 pub(crate) fn avif(samples: &[u8], size: (u32, u32), color: ColorType, deep: bool) -> Vec<u8> {

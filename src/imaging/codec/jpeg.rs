@@ -8,6 +8,7 @@ use crate::imaging::raster::{Layout, Raster, Samples, sample_count};
 
 use super::{EncodeOptions, Header};
 
+mod baseline;
 mod markers;
 pub(super) mod planes;
 mod reduced;
@@ -21,6 +22,15 @@ const FULL_COLOR_QUALITY: u8 = 90;
 const MAX_SCANS: u32 = 500;
 /// Stray bytes before the end marker that some cameras write and that mean no damage.
 const HARMLESS_STRAY_BYTES: u32 = 16;
+
+/// Samples of a block, and coefficients.
+const AREA: usize = 64;
+/// The place in rows and columns of each coefficient, as they are stored (T.81, figure A.6).
+const ZIGZAG: [u8; AREA] = [
+    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20,
+    13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59,
+    52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+];
 
 /// Reads all markers before the first scan.
 pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {

@@ -1,5 +1,6 @@
 //! JPEG XL by `jxl-oxide`. It is only read.
 
+use jxl_oxide::frame::Encoding;
 use jxl_oxide::{AllocTracker, InitializeResult, JxlImage, PixelFormat};
 
 use crate::imaging::estimate;
@@ -12,17 +13,32 @@ use super::Header;
 /// Bytes given to the decoder at once while the header is looked for.
 const STEP: usize = 4096;
 
-/// Reads the image header.
+/// Reads the headers of the image and its frames.
 pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
     let mut waiting = JxlImage::builder().build_uninit();
-    for part in bytes.chunks(STEP) {
+    let mut parts = bytes.chunks(STEP);
+    for part in parts.by_ref() {
         waiting.feed_bytes(part).map_err(|e| e.to_string())?;
         match waiting.try_init().map_err(|e| e.to_string())? {
             InitializeResult::NeedMoreData(more) => waiting = more,
-            InitializeResult::Initialized(image) => return describe(&image),
+            InitializeResult::Initialized(mut image) => {
+                for part in parts {
+                    image.feed_bytes(part).map_err(|e| e.to_string())?;
+                }
+                return describe(&image);
+            }
         }
     }
     Err("it is cut short".to_owned())
+}
+
+/// Whether the picture is computed in floating point: lossy ones and repacked JPEGs are, lossless
+/// ones stay integers.
+fn is_float(image: &JxlImage) -> bool {
+    let mut frames = (0..image.num_loaded_frames()).filter_map(|index| image.frame(index));
+    image.image_header().metadata.xyb_encoded
+        || !image.is_loading_done()
+        || frames.any(|frame| frame.header().encoding == Encoding::VarDct)
 }
 
 fn describe(image: &JxlImage) -> Result<Header, String> {
@@ -36,16 +52,17 @@ fn describe(image: &JxlImage) -> Result<Header, String> {
         }
     };
     let depth = image.image_header().metadata.bit_depth.bits_per_sample();
+    let bits = if depth > 8 { 16 } else { 8 };
     let (width, height) = (image.width(), image.height());
     Ok(Header {
         width,
         height,
         frames: 1,
         layout,
-        bits: if depth > 8 { 16 } else { 8 },
+        bits,
         shrinks: false,
         planar_bytes: None,
-        decoder_bytes: estimate::jxl_decoder(width, height, layout),
+        decoder_bytes: estimate::jxl_decoder(width, height, layout, bits, is_float(image)),
         // The decoder turns the picture itself.
         reduced_decoder_bytes: None,
         orientation: Orientation::default(),

@@ -4,7 +4,7 @@ use crate::imaging::animation::Frames;
 use crate::imaging::estimate;
 use crate::imaging::metadata::Metadata;
 use crate::imaging::planar::Planes;
-use crate::imaging::raster::{Layout, Raster, Samples, sample_count};
+use crate::imaging::raster::{Layout, Raster, Samples};
 
 use super::{EncodeOptions, Header};
 
@@ -56,8 +56,7 @@ pub(super) fn decode(bytes: &[u8], header: &Header, smooth: bool) -> Result<Rast
         return Ok(first.ok_or_else(|| "it has no frame".to_owned())?.raster);
     }
     let (width, height, layout) = (header.width, header.height, header.layout);
-    let mut pixels = vec![0; sample_count(width, height, layout.channels())];
-    ffi::decode_into(bytes, layout, width, smooth, &mut pixels)?;
+    let pixels = ffi::decode(bytes, layout, (width, height), smooth)?;
     Ok(Raster::from_u8(width, height, layout, pixels))
 }
 

@@ -7,7 +7,7 @@ use turbojpeg::{
 use crate::imaging::codec::EncodeOptions;
 use crate::imaging::planar::Planes;
 
-use super::{FULL_COLOR_QUALITY, MAX_SCANS, is_harmless, markers, reduced};
+use super::{FULL_COLOR_QUALITY, MAX_SCANS, baseline, is_harmless, markers, reduced};
 
 /// Decodes to planes of 1, 2, 3, 4 or 8 eighths of the size. `None` when the picture has no such
 /// planes: its colours are stored as RGB or ink, or sampled in a way that libjpeg-turbo has no
@@ -86,6 +86,15 @@ pub(in crate::imaging::codec) fn encode(
     planes: &Planes,
     options: &EncodeOptions<'_>,
 ) -> Result<Vec<u8>, String> {
+    let bytes = match options.progressive {
+        false => baseline::encode(planes, options.quality),
+        true => progressive(planes, options.quality)?,
+    };
+    Ok(markers::with_metadata(bytes, options.metadata))
+}
+
+/// A progressive picture, by libjpeg-turbo.
+pub(super) fn progressive(planes: &Planes, quality: u8) -> Result<Vec<u8>, String> {
     let subsamp = match planes.color {
         None => Subsamp::Gray,
         Some((1, 1)) => Subsamp::None,
@@ -105,11 +114,10 @@ pub(in crate::imaging::codec) fn encode(
     };
     let compress = || {
         let mut compressor = Compressor::new()?;
-        compressor.set_quality(i32::from(options.quality))?;
+        compressor.set_quality(i32::from(quality))?;
         compressor.set_optimize(true)?;
-        compressor.set_progressive(options.progressive)?;
+        compressor.set_progressive(true)?;
         compressor.compress_yuv_to_vec(image)
     };
-    let bytes = compress().map_err(|error: turbojpeg::Error| error.to_string())?;
-    Ok(markers::with_metadata(bytes, options.metadata))
+    compress().map_err(|error: turbojpeg::Error| error.to_string())
 }

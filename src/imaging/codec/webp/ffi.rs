@@ -42,16 +42,18 @@ pub(super) fn features(bytes: &[u8]) -> Result<Features, String> {
     })
 }
 
-/// Decodes a still picture of `width` pixels a row into `pixels`, without padding. `smooth` says
-/// whether block edges are smoothed as the bitstream asks, and colour between its samples; without
-/// it decoding is faster by a fifth.
-pub(super) fn decode_into(
+/// Decodes a still picture to the samples of a layout, without padding. `smooth` says whether block
+/// edges are smoothed as the bitstream asks, and colour between its samples; without it decoding is
+/// faster by a fifth.
+pub(super) fn decode(
     bytes: &[u8],
     layout: Layout,
-    width: u32,
+    (width, height): (u32, u32),
     smooth: bool,
-    pixels: &mut [u8],
-) -> Result<(), String> {
+) -> Result<Vec<u8>, String> {
+    let stride = width as usize * layout.channels();
+    let count = stride * height as usize;
+    let mut pixels: Vec<u8> = Vec::with_capacity(count);
     let mut config = WebPDecoderConfig::new().map_err(wrong_version)?;
     config.options.bypass_filtering = i32::from(!smooth);
     config.options.no_fancy_upsampling = i32::from(!smooth);
@@ -63,12 +65,19 @@ pub(super) fn decode_into(
     config.output.is_external_memory = 1;
     config.output.u.RGBA = WebPRGBABuffer {
         rgba: pixels.as_mut_ptr(),
-        stride: (width as usize * layout.channels()) as i32,
-        size: pixels.len(),
+        stride: stride as i32,
+        size: count,
     };
-    // SAFETY: pointer and length are those of one slice; the output buffer is `pixels`, whose
-    // length libwebp checks against stride and height before it writes, and it outlives the call.
-    check(unsafe { WebPDecode(bytes.as_ptr(), bytes.len(), &raw mut config) })
+    // SAFETY: pointer and length are those of one slice; the output buffer has room for `count`
+    // bytes, which libwebp checks against stride and height before it writes, and it outlives the
+    // call.
+    check(unsafe { WebPDecode(bytes.as_ptr(), bytes.len(), &raw mut config) })?;
+    if (config.output.width, config.output.height) != (width as i32, height as i32) {
+        return Err("its headers tell different sizes".to_owned());
+    }
+    // SAFETY: as there was no error, libwebp has written every pixel of as many rows and columns.
+    unsafe { pixels.set_len(count) };
+    Ok(pixels)
 }
 
 pub(super) fn check(status: VP8StatusCode) -> Result<(), String> {

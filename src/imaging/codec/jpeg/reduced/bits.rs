@@ -8,6 +8,10 @@ const WINDOW: usize = 8;
 /// Bits that a window has at least, wherever it begins.
 const WINDOW_BITS: u32 = 57;
 
+/// Coefficients by the order of storage, and room for what is set behind them and has no meaning:
+/// the end of a block counts as [`END`] coefficients.
+pub(super) const VALUES: usize = 256;
+
 /// What is wrong with coded data.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(super) enum Fault {
@@ -41,22 +45,31 @@ pub(super) struct Data<'a> {
 
 impl<'a> Data<'a> {
     /// Reads up to the next marker.
-    pub(super) fn read(mut rest: &'a [u8]) -> Self {
-        let mut bytes = Vec::new();
+    pub(super) fn read(rest: &'a [u8]) -> Self {
+        // Room that is not needed is never touched.
+        let mut data = Self {
+            bytes: Vec::with_capacity(rest.len() + WINDOW),
+            rest,
+        };
+        data.refill();
+        data
+    }
+
+    fn refill(&mut self) {
+        self.bytes.clear();
         loop {
-            let length = memchr::memchr(0xff, rest).unwrap_or(rest.len());
-            bytes.extend_from_slice(&rest[..length]);
-            rest = &rest[length..];
-            match rest {
+            let length = memchr::memchr(0xff, self.rest).unwrap_or(self.rest.len());
+            self.bytes.extend_from_slice(&self.rest[..length]);
+            self.rest = &self.rest[length..];
+            match self.rest {
                 [0xff, 0, after @ ..] => {
-                    bytes.push(0xff);
-                    rest = after;
+                    self.bytes.push(0xff);
+                    self.rest = after;
                 }
                 _ => break,
             }
         }
-        bytes.extend([0; WINDOW]);
-        Self { bytes, rest }
+        self.bytes.extend([0; WINDOW]);
     }
 
     /// The bits from one on.
@@ -77,12 +90,14 @@ impl<'a> Data<'a> {
         }
     }
 
-    /// What follows the restart marker that ends the data, when it is the one of this number,
+    /// Goes on behind the restart marker that ends the data, when it is the one of this number,
     /// counted from 1.
-    pub(super) fn restarted(&self, end: usize, number: usize) -> Result<Self, Fault> {
+    pub(super) fn restart(&mut self, end: usize, number: usize) -> Result<(), Fault> {
         match self.after(end)? {
             [_, marker, rest @ ..] if usize::from(*marker) == 0xd0 + (number - 1) % 8 => {
-                Ok(Self::read(rest))
+                self.rest = rest;
+                self.refill();
+                Ok(())
             }
             _ => Err(Fault::Restart),
         }
@@ -112,7 +127,7 @@ pub(super) struct Bits<'a> {
 impl Bits<'_> {
     /// The next bits, uppermost first; zeros behind the end.
     #[inline(always)]
-    fn window(&self) -> u64 {
+    pub(super) fn window(&self) -> u64 {
         let byte = self.at / 8;
         match self.bytes.get(byte..byte + WINDOW) {
             Some(bytes) => {
@@ -143,11 +158,13 @@ impl Bits<'_> {
         bits as u32
     }
 
+    /// A symbol and the bits that follow it.
     #[inline(always)]
-    pub(super) fn symbol(&mut self, table: &Symbols) -> Result<u8, Fault> {
-        let (symbol, length) = table.find(self.window())?;
+    pub(super) fn symbol(&mut self, table: &Symbols) -> Result<(u8, u64), Fault> {
+        let window = self.window();
+        let (symbol, length) = table.find(window)?;
         self.at += length as usize;
-        Ok(symbol)
+        Ok((symbol, window << length))
     }
 
     /// A symbol and the value behind it.
@@ -161,17 +178,18 @@ impl Bits<'_> {
     }
 
     /// Reads a block: gives the difference of its first coefficient to that of the block before,
-    /// stores the coefficients 1 to `last` that are not zero, and passes over those behind.
+    /// sets those of the coefficients 1 to `last` in `values` that are not zero, and passes over
+    /// those behind.
     ///
     /// `last` must be at most 31, so that a pair that begins before it stays inside the block.
-    /// What comes to be stored behind `last`, or at [`END`] and beyond, has no meaning.
+    /// What comes to be set behind `last` has no meaning.
     #[inline(always)]
     pub(super) fn block(
         &mut self,
         differences: &Symbols,
         table: &Coefficients,
-        last: usize,
-        mut store: impl FnMut(u8, i16),
+        last: u8,
+        values: &mut [i16; VALUES],
     ) -> Result<i32, Fault> {
         // What is left of most windows is enough for the first look-ups.
         const FIRST_LOOKS: u32 = 3;
@@ -186,25 +204,26 @@ impl Bits<'_> {
         }
         let mut index = 0_u8;
         let mut looks = FIRST_LOOKS;
-        while usize::from(index) < last {
-            if looks == 0 {
-                window = self.window();
-                looks = WINDOW_BITS / PAIR_BITS;
+        while index < last {
+            for _ in 0..looks {
+                let pair = table.pair(window);
+                if pair.taken == 0 {
+                    let step = self.step(table)?;
+                    index += step.advance as u8;
+                    values[usize::from(index)] = step.value as i16;
+                    break;
+                }
+                window <<= pair.taken;
+                self.at += usize::from(pair.taken);
+                values[usize::from(index + pair.first_advance)] = pair.first_value;
+                index += pair.advance;
+                values[usize::from(index)] = pair.value;
+                if index >= last {
+                    break;
+                }
             }
-            looks -= 1;
-            let pair = table.pair(window);
-            if pair.taken == 0 {
-                let step = self.step(table)?;
-                index += step.advance as u8;
-                store(index, step.value as i16);
-                looks = 0;
-                continue;
-            }
-            window <<= pair.taken;
-            self.at += usize::from(pair.taken);
-            store(index + pair.first_advance, pair.first_value);
-            index += pair.advance;
-            store(index, pair.value);
+            window = self.window();
+            looks = WINDOW_BITS / PAIR_BITS;
         }
         self.skip(table, index.into())?;
         Ok(difference)
@@ -214,21 +233,21 @@ impl Bits<'_> {
     #[inline(always)]
     fn skip(&mut self, table: &Coefficients, mut index: usize) -> Result<(), Fault> {
         let mut window = 0;
-        let mut looks = 0;
+        let mut left = 0;
         while index < 63 {
-            if looks == 0 {
+            if left < SKIP_BITS {
                 window = self.window();
-                looks = WINDOW_BITS / SKIP_BITS;
+                left = WINDOW_BITS;
             }
-            looks -= 1;
             let skip = table.skip(window);
             let to = index + usize::from(skip.advance());
             if to >= 63 || skip.taken() == 0 {
                 index += self.step(table)?.advance;
-                looks = 0;
+                left = 0;
                 continue;
             }
             window <<= skip.taken();
+            left = left.saturating_sub(skip.taken());
             self.at += skip.taken() as usize;
             if skip.ends() {
                 return Ok(());

@@ -9,16 +9,10 @@ use std::f64::consts::PI;
 
 use wide::{f32x4, i16x8, i32x4, u8x16};
 
-/// Samples of a block.
-pub(super) const AREA: usize = 64;
-const MAX_STEP: u16 = 8191;
-/// The place in rows and columns of each coefficient, as they are stored (T.81, figure A.6).
-const ZIGZAG: [u8; AREA] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20,
-    13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59,
-    52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
-];
+pub(super) use super::super::AREA;
+use super::super::ZIGZAG;
 
+const MAX_STEP: u16 = 8191;
 /// What coefficients are multiplied by.
 #[derive(Clone, Debug)]
 pub(super) struct Scale {
@@ -26,18 +20,8 @@ pub(super) struct Scale {
     factors: [f32; 16],
 }
 
-/// Coefficients in four rows and columns; behind them, at [`UNUSED`], what is not needed.
-#[derive(Clone, Debug)]
-pub(super) struct Block(pub(super) [i16; 32]);
-
+/// Where coefficients go that are not needed.
 const UNUSED: u8 = 16;
-
-impl Block {
-    #[inline(always)]
-    pub(super) const fn new() -> Self {
-        Self([0; 32])
-    }
-}
 
 /// The last coefficient that a block of `N` × `N` samples needs.
 pub(super) const fn last<const N: usize>() -> usize {
@@ -109,11 +93,25 @@ pub(super) fn flat(scale: &Scale, first: i32) -> Samples {
     [[(value + 128.5) as u8; 4]; 4]
 }
 
-/// Transforms a block to `N` × `N` samples; `N` is 2, 3 or 4.
+/// The place in the order of storage of one of the first four rows and columns.
 #[inline(always)]
-pub(super) fn inverse<const N: usize>(scale: &Scale, block: &Block) -> Samples {
+pub(super) const fn index_at(row: usize, column: usize) -> usize {
+    [[0, 1, 5, 6], [2, 4, 7, 13], [3, 8, 12, 17], [9, 11, 18, 24]][row][column]
+}
+
+/// Transforms a block to `N` × `N` samples; `N` is 2, 3 or 4. `at` gives its coefficients by row
+/// and column.
+#[inline(always)]
+pub(super) fn inverse<const N: usize>(scale: &Scale, at: impl Fn(usize, usize) -> i16) -> Samples {
     let row = |row: usize| {
-        let values: [i32; 4] = std::array::from_fn(|column| block.0[row * 4 + column].into());
+        let value = |column| {
+            if column < N {
+                at(row, column).into()
+            } else {
+                0
+            }
+        };
+        let values: [i32; 4] = std::array::from_fn(value);
         let factors: [f32; 4] = std::array::from_fn(|column| scale.factors[row * 4 + column]);
         i32x4::new(values).round_float() * f32x4::new(factors)
     };
@@ -202,7 +200,7 @@ mod tests {
         for _ in 0..200 {
             let quant: [u16; 64] = std::array::from_fn(|k| 2 + k as u16);
             let scale = Scale::new::<N>(&quant);
-            let mut block = Block::new();
+            let mut block = [0; 17];
             let mut full = [[0.0; 8]; 8];
             for k in 0..64 {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -216,9 +214,9 @@ mod tests {
                 };
                 let z = usize::from(ZIGZAG[k]);
                 full[z / 8][z % 8] = f64::from(value) * f64::from(quant[k]);
-                block.0[usize::from(places::<N>()[k])] = value as i16;
+                block[usize::from(places::<N>()[k])] = value as i16;
             }
-            let a = inverse::<N>(&scale, &block);
+            let a = inverse::<N>(&scale, |row, column| block[row * 4 + column]);
             let b = slow::<N>(&full);
             for y in 0..N {
                 for x in 0..N {

@@ -77,13 +77,13 @@ impl Tables {
         }
     }
 
-    pub(super) fn differences(&self, part: &Part) -> Result<&Codes, Fault> {
-        let table = self.differences.get(part.differences);
+    pub(super) fn differences(&self, number: usize) -> Result<&Codes, Fault> {
+        let table = self.differences.get(number);
         table.and_then(Option::as_ref).ok_or(Fault::HuffmanTable)
     }
 
-    pub(super) fn coefficients(&self, part: &Part) -> Result<&Codes, Fault> {
-        let table = self.coefficients.get(part.coefficients);
+    pub(super) fn coefficients(&self, number: usize) -> Result<&Codes, Fault> {
+        let table = self.coefficients.get(number);
         table.and_then(Option::as_ref).ok_or(Fault::HuffmanTable)
     }
 

@@ -60,44 +60,43 @@ impl Codes {
         Some((*symbol, length as u32))
     }
 
-    /// For each index the step it begins with, if it holds it whole.
-    fn singles(&self, bits: u32) -> Vec<Single> {
+    /// For each index of so many bits the code it begins with, if it holds that whole.
+    fn heads(&self, bits: u32) -> Vec<Head> {
         let entries = 1 << bits;
-        let mut singles = vec![Single::default(); entries];
-        let (mut at, mut number) = (0, 0);
+        let mut heads = vec![Head::default(); entries];
+        let mut symbols = self.symbols.iter();
+        let mut at = 0;
         for (length, count) in (1..=bits).zip(self.counts) {
-            for _ in 0..count {
-                let Some(symbol) = self.symbols.get(number) else {
-                    return singles;
-                };
+            for symbol in symbols.by_ref().take(count.into()) {
                 let end = at + (entries >> length);
-                let size = u32::from(symbol & 15);
-                if length + size <= bits {
-                    let each = entries >> (length + size);
-                    let parts = singles[at..end].chunks_exact_mut(each);
-                    for (value, part) in (0..).zip(parts) {
-                        let value = extend(value << 1 << (63 - size), size);
-                        part.fill(Single {
-                            taken: (length + size) as u8,
-                            advance: advance(*symbol) as u8,
-                            value: value as i16,
-                        });
-                    }
-                }
+                heads[at..end].fill(Head {
+                    length: length as u8,
+                    symbol: *symbol,
+                });
                 at = end;
-                number += 1;
             }
         }
-        singles
+        heads
     }
 }
 
-/// A step and how many bits it takes; 0 when that is more than were looked at.
+/// A code; with its symbol a step without its value.
 #[derive(Clone, Copy, Debug, Default)]
-struct Single {
-    taken: u8,
-    advance: u8,
-    value: i16,
+struct Head {
+    /// Bits of the code; 0 when that has more than were looked at.
+    length: u8,
+    symbol: u8,
+}
+
+impl Head {
+    fn size(self) -> u32 {
+        u32::from(self.symbol & 15)
+    }
+
+    /// Bits of the code and of the value behind it.
+    fn bits(self) -> u32 {
+        u32::from(self.length) + self.size()
+    }
 }
 
 /// A number of coefficients to go on by, and the value of the last of them.
@@ -128,20 +127,80 @@ pub(super) struct Pair {
     pub(super) value: i16,
 }
 
-/// As many steps as the bits hold.
+impl Pair {
+    fn new(heads: &[Head], index: usize) -> Self {
+        let bits = heads.len().ilog2();
+        // The step behind the first bits, if it is held whole: its bits, advance and value.
+        let step = |before: u32| {
+            let head = heads[(index << before) & (heads.len() - 1)];
+            let window = (index as u64) << (64 - bits) << before << head.length;
+            let value = extend(window, head.size()) as i16;
+            let is_whole = head.length > 0 && before + head.bits() <= bits;
+            is_whole.then(|| (head.bits(), advance(head.symbol), value))
+        };
+        let Some((taken, first_advance, value)) = step(0) else {
+            return Self::default();
+        };
+        let pair = Self {
+            taken: taken as u8,
+            first_advance: first_advance as u8,
+            advance: first_advance as u8,
+            first_value: value,
+            value,
+        };
+        match step(taken) {
+            Some((more, advance, value)) if first_advance != END => Self {
+                taken: (taken + more) as u8,
+                advance: (first_advance + advance) as u8,
+                value,
+                ..pair
+            },
+            _ => pair,
+        }
+    }
+}
+
+/// As many steps as the bits hold the codes of; the value of the last may reach beyond them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Skip(u16);
 
 impl Skip {
-    const ENDS: u16 = 16;
+    // Six bits are what a shift looks at, so that nothing has to be cut off before.
+    const ENDS: u16 = 1 << 6;
 
-    fn new(taken: u8, advance: u16, ends: bool) -> Self {
-        Self(advance << 5 | u16::from(ends) << 4 | u16::from(taken))
+    fn new(taken: u32, advance: u16, ends: bool) -> Self {
+        Self(advance << 7 | u16::from(ends) << 6 | taken as u16)
     }
 
-    /// 0 when the bits do not even hold one step.
+    /// For each index of [`SKIP_BITS`]: the first code, and what shorter tables hold of the bits
+    /// that it leaves.
+    fn all(codes: &Codes) -> Vec<Self> {
+        let heads = codes.heads(SKIP_BITS);
+        let mut tables = vec![vec![Self::default()]];
+        for bits in 1..=SKIP_BITS {
+            let entry = |index: usize| {
+                let head = heads[index << (SKIP_BITS - bits)];
+                if head.length == 0 || u32::from(head.length) > bits {
+                    return Self::default();
+                }
+                let advance = advance(head.symbol);
+                if advance == END {
+                    return Self::new(head.bits(), 0, true);
+                }
+                let left = bits.saturating_sub(head.bits());
+                let rest = tables[left as usize][index & ((1 << left) - 1)];
+                let taken = head.bits() + rest.taken();
+                Self::new(taken, advance as u16 + rest.advance(), rest.ends())
+            };
+            let table = (0..1 << bits).map(entry).collect();
+            tables.push(table);
+        }
+        tables.pop().unwrap_or_default()
+    }
+
+    /// 0 when the bits do not even hold one code.
     pub(super) fn taken(self) -> u32 {
-        u32::from(self.0 & 15)
+        u32::from(self.0 & 63)
     }
 
     pub(super) fn ends(self) -> bool {
@@ -149,28 +208,18 @@ impl Skip {
     }
 
     pub(super) fn advance(self) -> u16 {
-        self.0 >> 5
+        self.0 >> 7
     }
 }
 
 impl Coefficients {
     pub(super) fn new(codes: &Codes) -> Self {
-        let singles = codes.singles(PAIR_BITS);
-        let pairs = boxed(
-            (0..singles.len())
-                .map(|index| pair(&singles, index))
-                .collect(),
-        );
-        let singles = codes.singles(SKIP_BITS);
-        let skips = boxed(
-            (0..singles.len())
-                .map(|index| skip(&singles, index))
-                .collect(),
-        );
+        let heads = codes.heads(PAIR_BITS);
+        let pairs = (0..heads.len()).map(|index| Pair::new(&heads, index));
         Self {
             symbols: Symbols::new(codes),
-            pairs,
-            skips,
+            pairs: boxed(pairs.collect()),
+            skips: boxed(Skip::all(codes)),
         }
     }
 
@@ -214,13 +263,11 @@ impl Symbols {
     }
 
     pub(super) fn new(codes: &Codes) -> Self {
-        let entries = (0..1 << SYMBOL_BITS).map(|index: u32| {
-            let (symbol, length) = codes.symbol(index << (16 - SYMBOL_BITS))?;
-            (length <= SYMBOL_BITS).then_some(u16::from(symbol) << 8 | length as u16)
-        });
+        let heads = codes.heads(SYMBOL_BITS).into_iter();
+        let entries = heads.map(|head| u16::from(head.symbol) << 8 | u16::from(head.length));
         Self {
             codes: codes.clone(),
-            entries: boxed(entries.map(Option::unwrap_or_default).collect()),
+            entries: boxed(entries.collect()),
         }
     }
 
@@ -258,45 +305,4 @@ pub(super) fn extend(window: u64, size: u32) -> i32 {
     let bits = (window >> 1 >> (63 - size)) as i32;
     let negative = (!window.cast_signed() >> 63) as i32;
     bits + (negative & (1 - (1 << size)))
-}
-
-/// The steps that an index holds whole, in turn, and how many bits they have taken.
-fn steps_of(singles: &[Single], index: usize) -> impl Iterator<Item = (Single, u8)> {
-    let mut taken = 0;
-    std::iter::from_fn(move || {
-        let step = singles[(index << taken) & (singles.len() - 1)];
-        taken += step.taken;
-        (step.taken != 0 && u32::from(taken) <= singles.len().ilog2()).then_some((step, taken))
-    })
-}
-
-fn pair(singles: &[Single], index: usize) -> Pair {
-    let mut steps = steps_of(singles, index);
-    let Some((first, first_taken)) = steps.next() else {
-        return Pair::default();
-    };
-    let second = steps.next().filter(|_| usize::from(first.advance) != END);
-    let again = Single {
-        advance: 0,
-        ..first
-    };
-    let (second, taken) = second.unwrap_or((again, first_taken));
-    Pair {
-        taken,
-        first_advance: first.advance,
-        advance: first.advance + second.advance,
-        first_value: first.value,
-        value: second.value,
-    }
-}
-
-fn skip(singles: &[Single], index: usize) -> Skip {
-    let mut skip = Skip::default();
-    for (step, taken) in steps_of(singles, index) {
-        if usize::from(step.advance) == END {
-            return Skip::new(taken, skip.advance(), true);
-        }
-        skip = Skip::new(taken, skip.advance() + u16::from(step.advance), false);
-    }
-    skip
 }

@@ -4,7 +4,7 @@
 //! zero, because a refining scan has a bit for each that is not; those bits are passed over.
 
 use super::bits::{self, Bits, Data, Fault};
-use super::dct::{self, Block};
+use super::dct;
 use super::frame::{Component, Frame, Part, Scan, Tables};
 use super::huffman::Symbols;
 use super::plane::Plane;
@@ -115,7 +115,7 @@ impl<const N: usize> Picture<N> {
     ) -> Result<&'d [u8], Fault> {
         let symbols: Vec<_> = match scan.high {
             0 => {
-                let table = |part: &Part| tables.differences(part).map(Symbols::new);
+                let table = |part: &Part| tables.differences(part.differences).map(Symbols::new);
                 scan.parts.iter().map(table).collect::<Result<_, _>>()?
             }
             _ => Vec::new(),
@@ -129,39 +129,43 @@ impl<const N: usize> Picture<N> {
         let mut data = Data::read(data);
         let mut at = 0;
         let interval = tables.interval();
-        for mcu in 0..columns * rows {
-            if mcu > 0 && mcu % interval == 0 {
-                data = data.restarted(at, mcu / interval)?;
-                at = 0;
-                predicted.fill(0);
-            }
-            let mut bits = data.bits(at);
-            for (index, part) in scan.parts.iter().enumerate() {
-                let (across, down) = match alone {
-                    true => (1, 1),
-                    false => self.sampling[part.component],
-                };
-                let component = &mut self.components[part.component];
-                for y in 0..down {
-                    for x in 0..across {
-                        let column = mcu % columns * across + x;
-                        let row = mcu / columns * down + y;
-                        let block = row * component.columns + column;
-                        let value = &mut component.values[block * kept::<N>()];
-                        if let Some(symbols) = symbols.get(index) {
-                            let (_, difference) = bits.coefficient(symbols)?;
-                            predicted[index] = predicted[index].wrapping_add(difference);
-                            *value = (predicted[index] << scan.low) as i16;
-                        } else if bits.bits(1) == 1 {
-                            *value |= 1 << scan.low;
+        let (mut left, mut restarts) = (interval, 0);
+        for row in 0..rows {
+            for column in 0..columns {
+                if left == 0 {
+                    restarts += 1;
+                    data.restart(at, restarts)?;
+                    at = 0;
+                    left = interval;
+                    predicted.fill(0);
+                }
+                left -= 1;
+                let mut bits = data.bits(at);
+                for (index, part) in scan.parts.iter().enumerate() {
+                    let (across, down) = match alone {
+                        true => (1, 1),
+                        false => self.sampling[part.component],
+                    };
+                    let component = &mut self.components[part.component];
+                    for y in row * down..(row + 1) * down {
+                        for x in column * across..(column + 1) * across {
+                            let block = y * component.columns + x;
+                            let value = &mut component.values[block * kept::<N>()];
+                            if let Some(symbols) = symbols.get(index) {
+                                let (_, difference) = bits.coefficient(symbols)?;
+                                predicted[index] = predicted[index].wrapping_add(difference);
+                                *value = (predicted[index] << scan.low) as i16;
+                            } else if bits.bits(1) == 1 {
+                                *value |= 1 << scan.low;
+                            }
                         }
                     }
                 }
+                at = bits.at;
             }
-            if bits.overdrawn() {
+            if data.bits(at).overdrawn() {
                 return Err(Fault::Short);
             }
-            at = bits.at;
         }
         data.after(at)
     }
@@ -173,21 +177,24 @@ impl<const N: usize> Picture<N> {
         part: &Part,
         tables: &Tables,
     ) -> Result<&'d [u8], Fault> {
-        let symbols = Symbols::new(tables.coefficients(part)?);
+        let symbols = Symbols::new(tables.coefficients(part.coefficients)?);
         let blocks = &mut self.components[part.component];
         let mut data = Data::read(data);
         let interval = tables.interval();
-        let (mut at, mut done) = (0, 0);
+        let mut at = 0;
+        let (mut left, mut restarts) = (interval, 0);
         // Blocks that have nothing more in this scan.
         let mut empty = 0;
         for row in 0..blocks.own.1 {
             for column in 0..blocks.own.0 {
-                if done > 0 && done % interval == 0 {
-                    data = data.restarted(at, done / interval)?;
+                if left == 0 {
+                    restarts += 1;
+                    data.restart(at, restarts)?;
                     at = 0;
+                    left = interval;
                     empty = 0;
                 }
-                done += 1;
+                left -= 1;
                 if scan.high == 0 && empty > 0 {
                     empty -= 1;
                     continue;
@@ -224,12 +231,10 @@ impl<const N: usize> Picture<N> {
             let scale = tables.scale::<N>(component)?;
             for (index, values) in blocks.values.chunks_exact(kept::<N>()).enumerate() {
                 let place = (index % blocks.columns, index / blocks.columns);
-                let mut block = Block::new();
-                block.0[..kept::<N>()].copy_from_slice(values);
                 let samples = match blocks.nonzero[index] {
                     0 => dct::flat(&scale, values[0].into()),
                     _ if N == 1 => dct::flat(&scale, values[0].into()),
-                    _ => dct::inverse::<N>(&scale, &block),
+                    _ => dct::inverse::<N>(&scale, |row, column| values[row * 4 + column]),
                 };
                 plane.put::<N>(place, &samples);
             }
@@ -279,24 +284,27 @@ fn refine<const N: usize>(
     let step = 1 << scan.low;
     let mut index = scan.first;
     while empty == 0 && index <= scan.last {
-        let symbol = bits.symbol(symbols)?;
+        let (symbol, next) = bits.symbol(symbols)?;
         let run = u32::from(symbol >> 4);
         let new = match symbol & 15 {
             0 if run < 15 => {
                 empty = (1 << run) + bits.bits(run);
                 break;
             }
-            0 => None,
-            1 => Some(if bits.bits(1) == 1 { step } else { -step }),
+            0 => 0,
+            1 => {
+                bits.at += 1;
+                if next >> 63 == 1 { step } else { -step }
+            }
             _ => return Err(Fault::Code),
         };
         let to = zero_after(*target.nonzero, index, run).min(scan.last + 1);
         correct::<N>(bits, &mut target, index..to, step);
-        if let Some(value) = new {
+        if new != 0 {
             if to > scan.last {
                 return Err(Fault::Block);
             }
-            target.set::<N>(to, value);
+            target.set::<N>(to, new);
         }
         index = to + 1;
     }
@@ -328,18 +336,19 @@ fn correct<const N: usize>(
     if range.is_empty() {
         return;
     }
-    let mut left = (*target.nonzero >> range.start << range.start) & (u64::MAX >> (64 - range.end));
-    while left != 0 && left.trailing_zeros() as usize <= dct::last::<N>() {
-        let index = left.trailing_zeros() as usize;
-        left &= left - 1;
-        let grows = bits.bits(1) == 1;
-        let place = usize::from(dct::places::<N>()[index]);
+    let within = (*target.nonzero >> range.start << range.start) & (u64::MAX >> (64 - range.end));
+    let mut left = within & const { (2 << dct::last::<N>()) - 1 };
+    let mut grows = if left == 0 { 0 } else { bits.window() };
+    bits.at += within.count_ones() as usize;
+    while left != 0 {
+        let place = usize::from(dct::places::<N>()[left.trailing_zeros() as usize]);
         if let Some(kept) = target.values.get_mut(place)
-            && grows
+            && grows >> 63 == 1
             && i32::from(*kept) & step == 0
         {
             *kept = kept.wrapping_add(step as i16 * kept.signum());
         }
+        grows <<= 1;
+        left &= left - 1;
     }
-    bits.at += left.count_ones() as usize;
 }

@@ -2,11 +2,17 @@
 
 use std::ops::Range;
 
-use super::bits::{Bits, Data, Fault};
-use super::dct::{self, Block, Samples, Scale};
-use super::frame::{Frame, Scan, Tables};
+use super::bits::{Bits, Data, Fault, VALUES};
+use super::dct::{self, Scale};
+use super::frame::{Frame, Part, Scan, Tables};
 use super::huffman::{Coefficients, Symbols};
 use super::plane::Plane;
+
+/// What is looked up of a pair of Huffman tables.
+struct Lookups {
+    differences: Symbols,
+    coefficients: Coefficients,
+}
 
 /// One component at work.
 struct Work<'a, 'p> {
@@ -14,9 +20,9 @@ struct Work<'a, 'p> {
     scale: Scale,
     across: usize,
     down: usize,
-    differences: Symbols,
-    coefficients: Coefficients,
+    lookups: &'a Lookups,
     predicted: i32,
+    values: [i16; VALUES],
 }
 
 /// Decodes a scan of all components, with which `data` begins; gives what follows it.
@@ -33,6 +39,17 @@ pub(super) fn decode<'d, const N: usize>(
     if !all || (scan.first, scan.last, scan.low) != (0, dct::AREA - 1, 0) {
         return Err(Fault::Scan);
     }
+    let pair = |part: &Part| (part.differences, part.coefficients);
+    // Both colours mostly have the same tables, which then take less room in the first cache.
+    let mut pairs: Vec<_> = scan.parts.iter().map(pair).collect();
+    pairs.dedup();
+    let lookups = |&(differences, coefficients): &(usize, usize)| {
+        Ok(Lookups {
+            differences: Symbols::new(tables.differences(differences)?),
+            coefficients: Coefficients::new(tables.coefficients(coefficients)?),
+        })
+    };
+    let lookups: Vec<_> = pairs.iter().map(lookups).collect::<Result<_, _>>()?;
     let mut works = Vec::new();
     for (part, plane) in scan.parts.iter().zip(planes) {
         let component = &frame.components[part.component];
@@ -41,9 +58,9 @@ pub(super) fn decode<'d, const N: usize>(
             scale: tables.scale::<N>(component)?,
             across: component.across,
             down: component.down,
-            differences: Symbols::new(tables.differences(part)?),
-            coefficients: Coefficients::new(tables.coefficients(part)?),
+            lookups: &lookups[pairs.iter().position(|of| *of == pair(part)).unwrap_or(0)],
             predicted: 0,
+            values: [0; VALUES],
         });
     }
     let (mut across, mut down) = frame.sampling();
@@ -63,7 +80,7 @@ pub(super) fn decode<'d, const N: usize>(
         while column < columns {
             if left == 0 {
                 restarts += 1;
-                data = data.restarted(at, restarts)?;
+                data.restart(at, restarts)?;
                 at = 0;
                 left = interval;
                 for work in &mut works {
@@ -90,8 +107,8 @@ fn mcus<const N: usize>(
         for work in &mut *works {
             for y in row * work.down..(row + 1) * work.down {
                 for x in column * work.across..(column + 1) * work.across {
-                    let samples = work.block::<N>(&mut bits)?;
-                    work.plane.put::<N>((x, y), &samples);
+                    work.read::<N>(&mut bits)?;
+                    work.put::<N>((x, y));
                 }
             }
         }
@@ -103,21 +120,30 @@ fn mcus<const N: usize>(
 }
 
 impl Work<'_, '_> {
+    /// Reads the coefficients of a block.
     #[inline(always)]
-    fn block<const N: usize>(&mut self, bits: &mut Bits<'_>) -> Result<Samples, Fault> {
-        let mut block = Block::new();
-        let mut flat = true;
-        let store = |index: u8, value| {
-            flat = false;
-            block.0[usize::from(dct::places::<N>()[usize::from(index)])] = value;
-        };
+    fn read<const N: usize>(&mut self, bits: &mut Bits<'_>) -> Result<(), Fault> {
         let last = dct::last::<N>();
-        let difference = bits.block(&self.differences, &self.coefficients, last, store)?;
+        self.values[1..=last].fill(0);
+        let Lookups {
+            differences,
+            coefficients,
+        } = self.lookups;
+        let difference = bits.block(differences, coefficients, last as u8, &mut self.values)?;
         self.predicted = self.predicted.wrapping_add(difference);
-        if N == 1 || flat {
-            return Ok(dct::flat(&self.scale, self.predicted));
-        }
-        block.0[0] = self.predicted as i16;
-        Ok(dct::inverse::<N>(&self.scale, &block))
+        self.values[0] = self.predicted as i16;
+        Ok(())
+    }
+
+    /// Puts the samples of the block that was read.
+    #[inline(always)]
+    fn put<const N: usize>(&mut self, place: (usize, usize)) {
+        let samples = match N {
+            1 => dct::flat(&self.scale, self.predicted),
+            _ => dct::inverse::<N>(&self.scale, |row, column| {
+                self.values[dct::index_at(row, column)]
+            }),
+        };
+        self.plane.put::<N>(place, &samples);
     }
 }
