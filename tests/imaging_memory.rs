@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
 #![cfg(target_os = "linux")]
 
+#[path = "imaging/libjxl.rs"]
+mod libjxl;
 #[path = "imaging/support.rs"]
 mod support;
 
@@ -188,6 +190,55 @@ fn estimates_hold_for_every_code_path() {
         ("png/apng/ball.png", "width=700 format=webp"),
     ] {
         check(&formats.join(name), options, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Lossy ones and repacked JPEG are computed in floats, lossless ones in integers.
+#[test]
+fn estimates_hold_for_jpeg_xl() {
+    let Some(pictures) = corpus() else { return };
+    if !libjxl::is_here() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut wrong = Vec::new();
+    for (picture, name, options) in [
+        (
+            "photo-01-2048x1365.png",
+            "lossy.jxl",
+            "--distance=1 --effort=3",
+        ),
+        (
+            "photo-01-2048x1365.png",
+            "lossless.jxl",
+            "--distance=0 --effort=3",
+        ),
+        (
+            "photo-gray.jpg",
+            "gray.jxl",
+            "--distance=1 --lossless_jpeg=0 --effort=3",
+        ),
+        (
+            "photo-gray.jpg",
+            "gray-lossless.jxl",
+            "--distance=0 --lossless_jpeg=0 --effort=3",
+        ),
+        (
+            "photo-02-2048x1365.jpg",
+            "repacked.jxl",
+            "--lossless_jpeg=1",
+        ),
+    ] {
+        let file = folder.path().join(name);
+        libjxl::encode(&pictures.join("photos").join(picture), options, &file);
+        for options in [
+            "width=512 format=jpeg",
+            "width=512 format=jpeg profile=fine",
+            LOOK_UP,
+        ] {
+            check(&file, options, &mut wrong);
+        }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }

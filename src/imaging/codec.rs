@@ -7,10 +7,9 @@ use crate::operation::Format;
 
 use super::ImagingError;
 use super::animation::{FrameSink, Frames};
-use super::linear::planes::Coding;
 use super::metadata::Metadata;
 use super::orientation::Orientation;
-use super::planar::Planes;
+use super::planar::{Eighths, Planes};
 use super::raster::{Layout, Raster};
 
 mod avif;
@@ -162,12 +161,12 @@ pub(crate) fn frame_sink(
 }
 
 /// Decodes the planes of brightness and colour that a lossy codec stores, at so many eighths of
-/// the size, which are 8 unless [`Header::shrinks`]. `None` when the picture is not stored so. With
-/// `smooth` false, edges of blocks may stay.
+/// the size, which are 8 unless [`Header::shrinks`]; colour may have more than is asked for. `None`
+/// when the picture is not stored so. With `smooth` false, edges of blocks may stay.
 pub(crate) fn decode_planes(
     format: Format,
     bytes: &[u8],
-    eighths: u32,
+    eighths: Eighths,
     smooth: bool,
 ) -> Result<Option<Planes>, ImagingError> {
     match format {
@@ -176,14 +175,6 @@ pub(crate) fn decode_planes(
         _ => Ok(None),
     }
     .map_err(|reason| ImagingError::Body { format, reason })
-}
-
-/// How the planes of a format stand for colours.
-pub(crate) fn planes_coding(format: Format) -> Coding {
-    match format {
-        Format::Webp => Coding::Limited,
-        _ => Coding::Full,
-    }
 }
 
 /// Brightness samples, across and down, that share a colour sample in a result.

@@ -56,41 +56,33 @@ pub(crate) fn still(
         && planar::suffices(source.format, format, request, geometry)
     {
         let eighths = pipeline::eighths_on_load(source.shrinks, geometry, request);
-        let side = |pixels: u32| (pixels * eighths).div_ceil(8);
-        let size = (side(source.width), side(source.height));
+        let size = |eighths: u32| {
+            let side = |pixels: u32| (pixels * eighths).div_ceil(8);
+            (side(source.width), side(source.height))
+        };
+        let color = size(eighths.color);
         let planes = Planes {
-            size,
-            decoder: plane_decoder(source, eighths),
-            bytes: bytes.into(),
+            size: size(eighths.brightness),
+            color: area(color.0, color.1) * u64::from(bytes.saturating_sub(4)) / 4,
+            decoder: plane_decoder(source, eighths.brightness),
         };
         return planar(source, &planes, geometry, request);
     }
-    let size = (
-        source.width.div_ceil(shrink),
-        source.height.div_ceil(shrink),
-    );
-    let by = pipeline::halvings_in_light(shrink, geometry, request);
-    let (decoder, decoded) = match source.planar_bytes {
-        Some(bytes) if planar::suffices_for_light(source.format, request, by) => (
-            plane_decoder(source, 8 / shrink),
-            area(size.0, size.1) * u64::from(bytes) / 4,
-        ),
-        _ => (
-            source.decoder_bytes,
-            area(size.0, size.1) * u64::from(source.pixel_bytes),
-        ),
-    };
+    let width = source.width.div_ceil(shrink);
+    let height = source.height.div_ceil(shrink);
+    let decoded = area(width, height) * u64::from(source.pixel_bytes);
+    let decoding = source.decoder_bytes + decoded;
     let result = area(geometry.canvas.0, geometry.canvas.1);
     let encoding = encoder(format, request, result, source);
-    let working = working(source, size, decoded, by, geometry, request);
-    FLOOR + (decoder + decoded).max(working).max(encoding)
+    let working = working(source, (width, height), shrink, geometry, request);
+    FLOOR + decoding.max(working).max(encoding)
 }
 
 /// Decoded planes.
 struct Planes {
     size: (u32, u32),
-    /// Bytes of four pixels.
-    bytes: u64,
+    /// Bytes of both planes of colour.
+    color: u64,
     /// Bytes the decoder holds beside them.
     decoder: u64,
 }
@@ -111,9 +103,9 @@ fn planar(
     request: &ResizeRequest,
 ) -> u64 {
     let (width, height) = planes.size;
-    let decoded = area(width, height) * planes.bytes / 4;
+    let decoded = area(width, height) + planes.color;
     // A colour plane is copied to repeat its edge.
-    let copied = area(width, height) * planes.bytes.saturating_sub(4) / 8;
+    let copied = planes.color / 2;
     let between = area(geometry.scaled.0, height).max(area(geometry.scaled.1, width));
     let result = area(geometry.scaled.0, geometry.scaled.1);
     let working = decoded + copied + between + result * 4;
@@ -135,8 +127,7 @@ pub(crate) fn animation(
         ..source.clone()
     };
     let size = (source.width, source.height);
-    let decoded = area(source.width, source.height) * 4;
-    let frame = working(&source, size, decoded, 1, geometry, request);
+    let frame = working(&source, size, 1, geometry, request);
     let result = area(geometry.canvas.0, geometry.canvas.1);
     let written = result * u64::from(source.frames) / 2;
     let encoding = encoder(format, request, result, &source);
@@ -155,20 +146,24 @@ pub(crate) fn fingerprint(source: &SourceInfo) -> u64 {
     FLOOR + plane_decoder(source, 8 / shrink) + decoded + pixels
 }
 
-/// From the decoded bytes to the result's pixels: in linear light samples are twice as wide, for alpha
+/// From the decoded pixels to the result's: in linear light samples are twice as wide, for alpha
 /// a premultiplied copy is made, and the resampler keeps its picture between the two passes.
 fn working(
     source: &SourceInfo,
     (width, height): (u32, u32),
-    decoded: u64,
-    by: u32,
+    shrink: u32,
     geometry: &Geometry,
     request: &ResizeRequest,
 ) -> u64 {
     let plain = u64::from(source.pixel_bytes);
     // Opaque 8-bit pictures are averaged in light before they are resampled.
     let averages = request.profile == Profile::Fine && matches!(plain, 1 | 3) && !source.has_alpha;
-    let by = if averages { by } else { 1 };
+    let by = if averages {
+        pipeline::halvings_in_light(shrink, geometry, request)
+    } else {
+        1
+    };
+    let stored = area(width, height);
     let (width, height) = (width.div_ceil(by), height.div_ceil(by));
     let pixels = area(width, height);
     let pixel = match request.profile {
@@ -177,7 +172,7 @@ fn working(
     };
     let converting = match request.profile {
         Profile::Fast => 0,
-        Profile::Fine => decoded + pixels * pixel,
+        Profile::Fine => stored * plain + pixels * pixel,
     };
     let copies = if source.has_alpha { 2 } else { 1 };
     let between = area(geometry.scaled.0, height).max(area(geometry.scaled.1, width)) * pixel;

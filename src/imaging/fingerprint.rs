@@ -10,6 +10,7 @@ use crate::operation::{Filter, Fingerprint, Format};
 
 use super::codec::{self, Header};
 use super::geometry::Rect;
+use super::planar::Eighths;
 use super::raster::{Layout, Raster};
 use super::resample::resample;
 use super::{Limits, SourceInfo, estimate, sniff};
@@ -52,19 +53,20 @@ pub(crate) fn shrink_on_load(source: &SourceInfo) -> u32 {
 /// The brightness of a picture, [`SIDE`] pixels square, as it is stored.
 fn brightness(format: Format, bytes: &[u8], header: &Header) -> Option<Raster> {
     let shrink = shrink_on_load(&SourceInfo::of(format, header));
-    let (gray, width, height) = match codec::decode_planes(format, bytes, 8 / shrink, false).ok()? {
-        Some(mut planes) => {
-            let (stored, rows) = planes.size_of(0);
-            planes.samples.truncate(stored as usize * rows as usize);
-            let gray = Raster::from_u8(stored, rows, Layout::Gray, planes.samples);
-            (gray, planes.width, planes.height)
-        }
-        None => {
-            let decoded = codec::decode(format, bytes, header, shrink, true).ok()?;
-            let (width, height) = (decoded.width, decoded.height);
-            (to_gray(decoded), width, height)
-        }
-    };
+    let (gray, width, height) =
+        match codec::decode_planes(format, bytes, Eighths::both(8 / shrink), false).ok()? {
+            Some(mut planes) => {
+                let (stored, rows) = planes.size_of(0);
+                planes.samples.truncate(stored as usize * rows as usize);
+                let gray = Raster::from_u8(stored, rows, Layout::Gray, planes.samples);
+                (gray, planes.width, planes.height)
+            }
+            None => {
+                let decoded = codec::decode(format, bytes, header, shrink, true).ok()?;
+                let (width, height) = (decoded.width, decoded.height);
+                (to_gray(decoded), width, height)
+            }
+        };
     let whole = Rect {
         x: 0.0,
         y: 0.0,

@@ -5,8 +5,6 @@
 
 use std::sync::LazyLock;
 
-pub(crate) mod planes;
-
 use super::raster::{Layout, Raster, Samples};
 
 /// Light of each 8-bit value, in 16 bits; the darkest step is still 20 wide.
@@ -111,15 +109,16 @@ pub(crate) fn to_light_shrunk(raster: Raster, by: u32) -> Result<Raster, Raster>
         return Err(raster);
     };
     let (width, height) = (raster.width as usize, raster.height as usize);
-    let average = match raster.layout {
-        Layout::Gray => averaging::<1>(by),
-        Layout::Rgb => averaging::<3>(by),
-        _ => None,
+    let shrink = match (raster.layout, by) {
+        (Layout::Gray, 2) => average::<1, 2>,
+        (Layout::Gray, 4) => average::<1, 4>,
+        (Layout::Gray, 8) => average::<1, 8>,
+        (Layout::Rgb, 2) => average::<3, 2>,
+        (Layout::Rgb, 4) => average::<3, 4>,
+        (Layout::Rgb, 8) => average::<3, 8>,
+        _ => return Err(raster),
     };
-    let Some(average) = average else {
-        return Err(raster);
-    };
-    let light = average(values, width, height);
+    let light = shrink(values, width, height);
     Ok(Raster::from_u16(
         raster.width.div_ceil(by),
         raster.height.div_ceil(by),
@@ -128,57 +127,46 @@ pub(crate) fn to_light_shrunk(raster: Raster, by: u32) -> Result<Raster, Raster>
     ))
 }
 
-/// What averages squares of samples of a width and height, with so many channels.
-fn averaging<const CHANNELS: usize>(by: u32) -> Option<fn(&[u8], usize, usize) -> Vec<u16>> {
-    match by {
-        2 => Some(average::<CHANNELS, 2>),
-        4 => Some(average::<CHANNELS, 4>),
-        8 => Some(average::<CHANNELS, 8>),
-        _ => None,
-    }
-}
-
 fn average<const CHANNELS: usize, const BY: usize>(
     values: &[u8],
     width: usize,
     height: usize,
 ) -> Vec<u16> {
-    let table: &[u16; 256] = &LIGHT_OF_U8;
+    // As wide as the sums, so that they are added to straight from the table.
+    let table = LIGHT_OF_U8.map(u32::from);
     let row_bytes = width * CHANNELS;
     let columns = width.div_ceil(BY);
-    let area = (BY * BY) as u32;
-    let mut averages = vec![[0; CHANNELS]; columns * height.div_ceil(BY)];
+    let mut averages = Vec::with_capacity(columns * height.div_ceil(BY));
     let add = |sums: &mut [u32; CHANNELS], pixel: &[u8; CHANNELS]| {
         for (sum, value) in sums.iter_mut().zip(pixel) {
-            *sum += u32::from(table[usize::from(*value)]);
+            *sum += table[usize::from(*value)];
         }
     };
-    let mean = |sums: [u32; CHANNELS]| sums.map(|sum| (sum / area) as u16);
-    let tops = (0..height).step_by(BY);
-    for (top, averages) in tops.zip(averages.chunks_exact_mut(columns)) {
+    let mean = |sums: [u32; CHANNELS]| sums.map(|sum| (sum / (BY * BY) as u32) as u16);
+    for top in (0..height).step_by(BY) {
         let rows: [&[[u8; CHANNELS]]; BY] = std::array::from_fn(|index| {
             let y = (top + index).min(height - 1);
             values[y * row_bytes..][..row_bytes].as_chunks().0
         });
         let squares = rows.map(|row| &row.as_chunks::<BY>().0[..width / BY]);
-        for (column, average) in averages[..width / BY].iter_mut().enumerate() {
+        averages.extend((0..width / BY).map(|column| {
             // The sums of a square stay in registers.
-            let mut sums = [area / 2; CHANNELS];
+            let mut sums = [(BY * BY / 2) as u32; CHANNELS];
             for row in squares {
                 for pixel in &row[column] {
                     add(&mut sums, pixel);
                 }
             }
-            *average = mean(sums);
-        }
+            mean(sums)
+        }));
         if columns > width / BY {
-            let mut sums = [area / 2; CHANNELS];
+            let mut sums = [(BY * BY / 2) as u32; CHANNELS];
             for row in rows {
                 for x in (columns - 1) * BY..columns * BY {
                     add(&mut sums, &row[x.min(width - 1)]);
                 }
             }
-            averages[columns - 1] = mean(sums);
+            averages.push(mean(sums));
         }
     }
     averages.into_flattened()

@@ -19,6 +19,24 @@ use super::resample::Resampler;
 /// away, and the decoder need not smooth them.
 pub(crate) const BLOCKS_VANISH: f64 = 3.0;
 
+/// Size of planes in eighths of the stored picture's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Eighths {
+    pub(crate) brightness: u32,
+    pub(crate) color: u32,
+}
+
+impl Eighths {
+    pub(crate) const WHOLE: Self = Self::both(8);
+
+    pub(crate) const fn both(eighths: u32) -> Self {
+        Self {
+            brightness: eighths,
+            color: eighths,
+        }
+    }
+}
+
 /// Brightness and colour of a picture, each in its own plane, 8 bits a sample.
 ///
 /// Colour samples lie in the middle of the brightness samples they belong to. The brightness
@@ -29,9 +47,13 @@ pub(crate) struct Planes {
     pub(crate) width: u32,
     /// Rows of brightness samples that belong to the picture.
     pub(crate) height: u32,
-    /// How many brightness samples, across and down, share one colour sample; `None` in a picture
-    /// of brightness alone.
+    /// How many brightness samples, across and down, share one colour sample while both have the
+    /// same number of eighths; `None` in a picture of brightness alone.
     pub(crate) color: Option<(u32, u32)>,
+    /// What decoding has left of the stored picture.
+    pub(crate) eighths: Eighths,
+    /// Columns and rows of a colour plane.
+    color_size: (u32, u32),
     /// The planes one after the other, rows without padding.
     pub(crate) samples: Vec<u8>,
 }
@@ -39,10 +61,22 @@ pub(crate) struct Planes {
 impl Planes {
     /// A black picture to be filled.
     pub(crate) fn new(width: u32, height: u32, color: Option<(u32, u32)>) -> Self {
+        Self::reduced((width, height), color, Eighths::WHOLE)
+    }
+
+    /// The same for so much of a stored picture.
+    pub(crate) fn reduced(stored: (u32, u32), color: Option<(u32, u32)>, eighths: Eighths) -> Self {
+        let (across, down) = color.unwrap_or((1, 1));
+        let side = |pixels: u32, eighths: u32| (pixels * eighths).div_ceil(8);
         let mut planes = Self {
-            width,
-            height,
+            width: side(stored.0, eighths.brightness),
+            height: side(stored.1, eighths.brightness),
             color,
+            eighths,
+            color_size: (
+                side(stored.0, eighths.color).div_ceil(across),
+                side(stored.1, eighths.color).div_ceil(down),
+            ),
             samples: Vec::new(),
         };
         let count = (0..planes.count()).map(|index| planes.len_of(index)).sum();
@@ -57,13 +91,14 @@ impl Planes {
 
     /// Width and height of a plane; the first is brightness.
     pub(crate) fn size_of(&self, index: usize) -> (u32, u32) {
-        let (across, down) = self.color.unwrap_or((1, 1));
-        let (columns, rows) = (self.width.div_ceil(across), self.height.div_ceil(down));
-        if index == 0 {
-            (columns * across, rows * down)
-        } else {
-            (columns, rows)
+        if index > 0 {
+            return self.color_size;
         }
+        let (across, down) = self.color.unwrap_or((1, 1));
+        (
+            self.width.next_multiple_of(across),
+            self.height.next_multiple_of(down),
+        )
     }
 
     fn len_of(&self, index: usize) -> usize {
@@ -128,20 +163,9 @@ pub(crate) fn suffices(
         && request.sharpen.unwrap_or(0) == 0
 }
 
-/// Whether light is averaged straight from a source's planes: with the profile `fine`, when squares
-/// of `by` pixels are averaged.
-pub(crate) fn suffices_for_light(source: Format, request: &ResizeRequest, by: u32) -> bool {
-    matches!(source, Format::Jpeg | Format::Webp)
-        && request.profile == Profile::Fine
-        && by > 1
-        && !(request.fit == Fit::Cover && request.position == Position::Smart)
-}
-
 /// What of a stored picture goes where.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placement<'a> {
-    /// Size of the decoded planes, in eighths of the stored picture's.
-    pub(crate) eighths: u32,
     /// Width and height of the picture as viewed, not shrunk.
     pub(crate) viewed: (u32, u32),
     pub(crate) orientation: Orientation,
@@ -164,10 +188,11 @@ pub(crate) fn resample(source: &Planes, placement: &Placement<'_>) -> Result<Pla
     let source_planes = source.split();
     let sizes: Vec<_> = (0..target.count()).map(|i| target.size_of(i)).collect();
     for (index, target_plane) in target.split_mut().into_iter().take(sizes.len()).enumerate() {
-        let (source_step, target_step) = if index == 0 {
-            ((1, 1), (1, 1))
+        let (source_step, target_step, eighths) = if index == 0 {
+            ((1, 1), (1, 1), source.eighths.brightness)
         } else {
-            (source.color.unwrap_or((1, 1)), placement.color)
+            let step = source.color.unwrap_or((1, 1));
+            (step, placement.color, source.eighths.color)
         };
         // The last samples of a colour plane may reach beyond the picture.
         let size = (
@@ -182,8 +207,8 @@ pub(crate) fn resample(source: &Planes, placement: &Placement<'_>) -> Result<Pla
         };
         let stored = placement.orientation.stored_rect(reach, placement.viewed);
         // Stored pixels of a sample.
-        let step_x = f64::from(8 * source_step.0) / f64::from(placement.eighths);
-        let step_y = f64::from(8 * source_step.1) / f64::from(placement.eighths);
+        let step_x = f64::from(8 * source_step.0) / f64::from(eighths);
+        let step_y = f64::from(8 * source_step.1) / f64::from(eighths);
         let part = Rect {
             x: stored.x / step_x,
             y: stored.y / step_y,
@@ -315,7 +340,6 @@ mod tests {
         };
         let geometry = Geometry::of(SIZE, &request, &Limits::default()).unwrap();
         let placement = Placement {
-            eighths: 8,
             viewed: SIZE,
             orientation,
             geometry: &geometry,

@@ -8,7 +8,7 @@ use crate::imaging::planar::Planes;
 
 use dct::Quantizer;
 use huffman::Code;
-use tokens::{TABLES, Tokens};
+use tokens::{TABLES, Tokens, Writer};
 
 mod dct;
 mod huffman;
@@ -59,20 +59,53 @@ pub(super) fn encode(planes: &Planes, quality: u8) -> Vec<u8> {
     let (width, height) = (planes.width as usize, planes.height as usize);
     let columns = width.div_ceil(8 * across);
     let rows = height.div_ceil(8 * down);
-    let mut tokens = Tokens::with_room_for(columns * rows * (across * down + 2));
+    let blocks = columns * (across * down + components.len() - 1);
+    let mut tokens = Tokens::with_room_for(planes.samples.len() / 2, blocks);
+    // The first row whose tokens have no room, and the values predicted for it. Such rows are
+    // only counted, and made again when they are to be written.
+    let mut rest = None;
     for row in 0..rows {
-        for column in 0..columns {
-            for component in &mut components {
-                component.add_mcu((column, row), &mut tokens);
-            }
+        if rest.is_none() && !tokens.have_room() {
+            rest = Some((row, predictions(&components)));
+        }
+        let kept = tokens.len();
+        add_row(&mut components, row, columns, &mut tokens);
+        if rest.is_some() {
+            tokens.truncate(kept);
         }
     }
     let count = if components.len() == 1 { 2 } else { TABLES };
     let codes: Vec<_> = tokens.counts()[..count].iter().map(Code::best).collect();
     let mut jpeg = headers(&components, (planes.width, planes.height), &steps, &codes);
-    tokens.write(&codes, &mut jpeg);
+    let mut writer = Writer::new(&codes, tokens.counts(), &mut jpeg);
+    writer.write(&tokens);
+    if let Some((first, predicted)) = rest {
+        for (component, predicted) in components.iter_mut().zip(predicted) {
+            component.predicted = predicted;
+        }
+        for row in first..rows {
+            tokens.truncate(0);
+            add_row(&mut components, row, columns, &mut tokens);
+            writer.write(&tokens);
+        }
+    }
+    writer.finish();
     jpeg.extend([0xff, 0xd9]);
     jpeg
+}
+
+fn predictions(components: &[Component<'_>]) -> Vec<i16> {
+    let predicted = |component: &Component<'_>| component.predicted;
+    components.iter().map(predicted).collect()
+}
+
+/// Adds the tokens of a row of MCUs.
+fn add_row(components: &mut [Component<'_>], row: usize, columns: usize, tokens: &mut Tokens) {
+    for column in 0..columns {
+        for component in &mut *components {
+            component.add_mcu((column, row), tokens);
+        }
+    }
 }
 
 impl Component<'_> {
@@ -168,6 +201,23 @@ mod tests {
         }
         planes.repeat_edges();
         planes
+    }
+
+    /// Noise has more tokens than there is room for.
+    #[test]
+    fn noise_is_written_as_well() {
+        for color in [None, Some((2, 2))] {
+            let mut planes = picture(400, 300, color);
+            let mut state = 1_u32;
+            for sample in &mut planes.samples {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                *sample = (state >> 24) as u8;
+            }
+            planes.repeat_edges();
+            let found = by_libjpeg(&encode(&planes, 100), 8).unwrap();
+            let error = mean_square(&found.expect("it has planes"), &planes);
+            assert!(error < 0.5, "{color:?}: {error}");
+        }
     }
 
     fn mean_square(found: &Planes, expected: &Planes) -> f64 {

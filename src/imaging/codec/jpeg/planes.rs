@@ -5,23 +5,24 @@ use turbojpeg::{
 };
 
 use crate::imaging::codec::EncodeOptions;
-use crate::imaging::planar::Planes;
+use crate::imaging::planar::{Eighths, Planes};
 
 use super::{FULL_COLOR_QUALITY, MAX_SCANS, baseline, is_harmless, markers, reduced};
 
-/// Decodes to planes of 1, 2, 3, 4 or 8 eighths of the size. `None` when the picture has no such
+/// Decodes to planes of 1, 2, 3, 4 or 8 eighths of the size; those of colour may be larger than
+/// asked for. `None` when the picture has no such
 /// planes: its colours are stored as RGB or ink, or sampled in a way that libjpeg-turbo has no
 /// name for.
 pub(in crate::imaging::codec) fn decode(
     bytes: &[u8],
-    eighths: u32,
+    eighths: Eighths,
 ) -> Result<Option<Planes>, String> {
-    if eighths <= reduced::MOST_EIGHTHS
+    if eighths.brightness <= reduced::MOST_EIGHTHS
         && let Some(color) = markers::read(bytes)?.reducible()
     {
         return reduced::decode(bytes, color, eighths).map(Some);
     }
-    by_libjpeg(bytes, eighths)
+    by_libjpeg(bytes, eighths.brightness)
 }
 
 /// The same by libjpeg-turbo, whatever the picture.
@@ -38,9 +39,9 @@ pub(super) fn by_libjpeg(bytes: &[u8], eighths: u32) -> Result<Option<Planes>, S
         .set_scan_limit(MAX_SCANS)
         .and_then(|()| decompressor.set_scaling_factor(scaling));
     prepared.map_err(|error| error.to_string())?;
-    let side = |pixels: usize| (pixels * eighths as usize).div_ceil(8);
-    let (width, height) = (side(header.width), side(header.height));
-    let mut planes = Planes::new(width as u32, height as u32, color);
+    let stored = (header.width as u32, header.height as u32);
+    let mut planes = Planes::reduced(stored, color, Eighths::both(eighths));
+    let (width, height) = (planes.width as usize, planes.height as usize);
     let image = YuvImage {
         pixels: planes.samples.as_mut_slice(),
         width,

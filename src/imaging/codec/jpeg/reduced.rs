@@ -5,7 +5,7 @@
 //! needs only those of low frequencies. Here the others are passed over, several at once, and the
 //! transforms are as small as the result.
 
-use crate::imaging::planar::Planes;
+use crate::imaging::planar::{Eighths, Planes};
 
 use super::{MAX_SCANS, markers};
 use bits::Fault;
@@ -26,8 +26,9 @@ mod sequential;
 /// The largest size, in eighths.
 pub(super) const MOST_EIGHTHS: u32 = 4;
 
-/// Decodes to planes of so many eighths of the size. The picture is of the kind, and its colour
-/// sampled, as [`markers::Markers::reducible`] says.
+/// Decodes to planes of so many eighths of the size; those of colour have as many as brightness,
+/// or one less. The picture is of the kind, and its colour sampled, as
+/// [`markers::Markers::reducible`] says.
 ///
 /// # Errors
 ///
@@ -35,18 +36,24 @@ pub(super) const MOST_EIGHTHS: u32 = 4;
 pub(super) fn decode(
     bytes: &[u8],
     color: Option<(u32, u32)>,
-    eighths: u32,
+    eighths: Eighths,
 ) -> Result<Planes, String> {
-    match eighths {
-        1 => decode_to::<1>(bytes, color),
-        2 => decode_to::<2>(bytes, color),
-        3 => decode_to::<3>(bytes, color),
-        _ => decode_to::<4>(bytes, color),
+    match (eighths.brightness, eighths.color) {
+        (1, _) => decode_to::<1, 1>(bytes, color),
+        (2, 1) => decode_to::<2, 1>(bytes, color),
+        (2, _) => decode_to::<2, 2>(bytes, color),
+        (3, 2) => decode_to::<3, 2>(bytes, color),
+        (3, _) => decode_to::<3, 3>(bytes, color),
+        (_, 3) => decode_to::<4, 3>(bytes, color),
+        _ => decode_to::<4, 4>(bytes, color),
     }
 }
 
-/// Decodes to `N` × `N` samples a block.
-fn decode_to<const N: usize>(bytes: &[u8], color: Option<(u32, u32)>) -> Result<Planes, String> {
+/// Decodes to `N` × `N` samples a block of brightness, and `C` × `C` of colour.
+fn decode_to<const N: usize, const C: usize>(
+    bytes: &[u8],
+    color: Option<(u32, u32)>,
+) -> Result<Planes, String> {
     let describe = |fault: Fault| fault.to_string();
     let mut tables = Tables::default();
     let mut rest = bytes.get(2..).unwrap_or_default();
@@ -59,15 +66,19 @@ fn decode_to<const N: usize>(bytes: &[u8], color: Option<(u32, u32)>) -> Result<
         }
     };
     let frame = frame.ok_or("the frame header is cut short")?;
-    let side = |pixels: usize| (pixels * N).div_ceil(8) as u32;
-    let mut planes = Planes::new(side(frame.width), side(frame.height), color);
+    let stored = (frame.width as u32, frame.height as u32);
+    let eighths = Eighths {
+        brightness: N as u32,
+        color: C as u32,
+    };
+    let mut planes = Planes::reduced(stored, color, eighths);
     let sizes: [_; 3] = std::array::from_fn(|index| planes.size_of(index));
     let slices = planes.split_mut().into_iter().zip(sizes);
     let mut targets: Vec<_> = slices
         .take(frame.components.len())
         .map(|(samples, size)| Plane::new(samples, size))
         .collect();
-    let mut picture = progressive.then(|| Picture::<N>::new(&frame));
+    let mut picture = progressive.then(|| Picture::<N, C>::new(&frame));
     let mut scans = 0;
     loop {
         let (marker, payload, after) = markers::segment(rest)?;
@@ -83,7 +94,7 @@ fn decode_to<const N: usize>(bytes: &[u8], color: Option<(u32, u32)>) -> Result<
                 let scan = Scan::read(payload, &frame).ok_or("a scan header is damaged")?;
                 rest = match &mut picture {
                     Some(picture) => picture.scan(rest, &scan, &tables),
-                    None => sequential::decode::<N>(rest, &frame, &scan, &tables, &mut targets),
+                    None => sequential::decode::<N, C>(rest, &frame, &scan, &tables, &mut targets),
                 }
                 .map_err(describe)?;
             }
@@ -143,7 +154,7 @@ mod tests {
         let color = markers::read(bytes)?
             .reducible()
             .expect("it is of the kind");
-        decode(bytes, color, eighths)
+        decode(bytes, color, Eighths::both(eighths))
     }
 
     fn libjpeg(bytes: &[u8], eighths: u32) -> Planes {
@@ -199,6 +210,30 @@ mod tests {
         }
     }
 
+    /// Where colour has one eighth less, each plane is what it is when both are of its size.
+    #[test]
+    fn colour_may_be_smaller() {
+        for subsamp in SAMPLINGS {
+            for progressive in [false, true] {
+                let bytes = encode((131, 75), subsamp, progressive);
+                let color = markers::read(&bytes).unwrap().reducible().unwrap();
+                for eighths in 2..=4 {
+                    let smaller = Eighths {
+                        brightness: eighths,
+                        color: eighths - 1,
+                    };
+                    let found = decode(&bytes, color, smaller).unwrap();
+                    let large = reduced(&bytes, eighths).unwrap();
+                    let small = reduced(&bytes, eighths - 1).unwrap();
+                    let case = format!("{subsamp:?} {progressive} {eighths}/8");
+                    assert_eq!(found.eighths, smaller, "{case}");
+                    assert!(found.split()[0] == large.split()[0], "{case}");
+                    assert!(found.split()[1..] == small.split()[1..], "{case}");
+                }
+            }
+        }
+    }
+
     /// Each size shows the same picture: its mean stays.
     #[test]
     fn every_size_is_as_bright() {
@@ -228,7 +263,7 @@ mod tests {
                         continue;
                     };
                     let color = markers.reducible().unwrap();
-                    let result = decode(&bytes[..cut], color, eighths);
+                    let result = decode(&bytes[..cut], color, Eighths::both(eighths));
                     assert!(result.is_err(), "{progressive} {eighths}/8 cut to {cut}");
                 }
             }
@@ -248,7 +283,7 @@ mod tests {
                     && u64::from(markers.width) * u64::from(markers.height) < 1 << 20
                 {
                     for eighths in 1..=4 {
-                        let _ = decode(&bytes, color, eighths);
+                        let _ = decode(&bytes, color, Eighths::both(eighths));
                     }
                 }
             }

@@ -8,8 +8,8 @@ pub(super) const TABLES: usize = 4;
 /// Sixteen zeros, and nothing but zeros up to the end.
 const ZEROS: u32 = 0xf0;
 const END: u32 = 0;
-/// What most blocks have.
-const TOKENS_OF_BLOCK: usize = 12;
+/// What a block has at most.
+const TOKENS_OF_BLOCK: usize = 64;
 
 /// Symbols and the bits behind them, in order.
 ///
@@ -19,14 +19,34 @@ const TOKENS_OF_BLOCK: usize = 12;
 pub(super) struct Tokens {
     tokens: Vec<u32>,
     counts: [[u32; SYMBOLS]; TABLES],
+    /// Tokens that a row of MCUs may have.
+    of_row: usize,
 }
 
 impl Tokens {
-    pub(super) fn with_room_for(blocks: usize) -> Self {
+    /// For so many tokens, but at least two rows of so many blocks. Room that is not needed is
+    /// never touched.
+    pub(super) fn with_room_for(tokens: usize, blocks: usize) -> Self {
+        let of_row = blocks * TOKENS_OF_BLOCK;
         Self {
-            tokens: Vec::with_capacity(blocks * TOKENS_OF_BLOCK),
+            tokens: Vec::with_capacity(tokens.max(2 * of_row)),
             counts: [[0; SYMBOLS]; TABLES],
+            of_row,
         }
+    }
+
+    /// Whether a row that is kept leaves enough for one that is only counted.
+    pub(super) fn have_room(&self) -> bool {
+        self.tokens.capacity() - self.tokens.len() >= 2 * self.of_row
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Drops the last tokens; they stay counted.
+    pub(super) fn truncate(&mut self, length: usize) {
+        self.tokens.truncate(length);
     }
 
     /// How often each symbol of each table comes.
@@ -78,37 +98,67 @@ impl Tokens {
         let tokens = [self.count(2 * kind, 0, 0), self.count(2 * kind + 1, END, 0)];
         self.tokens.extend(tokens);
     }
+}
 
-    /// Writes all by a code for each table.
-    pub(super) fn write(&self, codes: &[Code], target: &mut Vec<u8>) {
-        let mut table = [(0, 0); TABLES * SYMBOLS];
+/// Writes tokens by a code for each table.
+#[derive(Debug)]
+pub(super) struct Writer<'a> {
+    /// For each table and symbol the code, moved up to make room for the bits behind it, and how
+    /// many bits both have.
+    codes: [(u32, u32); TABLES * SYMBOLS],
+    /// Bits that do not make 32 yet, in the lowest places.
+    waiting: u64,
+    count: u32,
+    target: &'a mut Vec<u8>,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(
+        codes: &[Code],
+        counts: &[[u32; SYMBOLS]; TABLES],
+        target: &'a mut Vec<u8>,
+    ) -> Self {
+        let mut all = [(0, 0); TABLES * SYMBOLS];
         let mut bits = 0;
         for (number, code) in codes.iter().enumerate() {
             for (symbol, (code, length)) in (0..).zip(code.codes()) {
                 let size = symbol & 15;
-                bits += u64::from(self.counts[number][symbol as usize]) * u64::from(length + size);
-                table[number * SYMBOLS + symbol as usize] = (code << size, length + size);
+                bits += u64::from(counts[number][symbol as usize]) * u64::from(length + size);
+                all[number * SYMBOLS + symbol as usize] = (code << size, length + size);
             }
         }
         // Bytes of ones take one more; few pictures have more of them than this.
         target.reserve((bits / 8 + bits / 256) as usize + 16);
-        let (mut waiting, mut count) = (0_u64, 0);
-        for token in &self.tokens {
-            let (code, length) = table[(token >> 16) as usize % (TABLES * SYMBOLS)];
+        Self {
+            codes: all,
+            waiting: 0,
+            count: 0,
+            target,
+        }
+    }
+
+    pub(super) fn write(&mut self, tokens: &Tokens) {
+        let (mut waiting, mut count) = (self.waiting, self.count);
+        for token in &tokens.tokens {
+            let (code, length) = self.codes[(token >> 16) as usize % (TABLES * SYMBOLS)];
             waiting = waiting << length | u64::from(code | token & 0xffff);
             count += length;
             if count >= 32 {
                 count -= 32;
-                put((waiting >> count) as u32, target);
+                put((waiting >> count) as u32, self.target);
             }
         }
-        // The last byte is filled up with ones.
-        let fill = count.wrapping_neg() % 8;
-        waiting = waiting << fill | ((1 << fill) - 1);
-        count += fill;
-        while count > 0 {
-            count -= 8;
-            put_byte((waiting >> count) as u8, target);
+        (self.waiting, self.count) = (waiting, count);
+    }
+
+    /// Writes what is waiting, and ones up to a whole byte.
+    pub(super) fn finish(mut self) {
+        let fill = self.count.wrapping_neg() % 8;
+        self.waiting = self.waiting << fill | ((1 << fill) - 1);
+        self.count += fill;
+        while self.count > 0 {
+            self.count -= 8;
+            put_byte((self.waiting >> self.count) as u8, self.target);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! zero, because a refining scan has a bit for each that is not; those bits are passed over.
 
 use super::bits::{self, Bits, Data, Fault};
-use super::dct;
+use super::dct::{self, Scale};
 use super::frame::{Component, Frame, Part, Scan, Tables};
 use super::huffman::Symbols;
 use super::plane::Plane;
@@ -18,20 +18,22 @@ const fn kept<const N: usize>() -> usize {
 
 /// The blocks of a component, as many as its MCUs have.
 #[derive(Debug)]
-struct Blocks<const N: usize> {
+struct Blocks {
     columns: usize,
     /// Columns and rows that belong to the picture; scans of one component have no others.
     own: (usize, usize),
-    /// [`kept`] values for each block.
+    /// Values that are kept of each block.
+    kept: usize,
     values: Vec<i16>,
     /// For each block, which coefficients are not zero.
     nonzero: Vec<u64>,
 }
 
-/// All coefficients of a picture.
+/// All coefficients that are needed of a picture for `N` × `N` samples a block of brightness, and
+/// `C` × `C` of colour.
 #[derive(Debug)]
-pub(super) struct Picture<const N: usize> {
-    components: Vec<Blocks<N>>,
+pub(super) struct Picture<const N: usize, const C: usize> {
+    components: Vec<Blocks>,
     /// Columns and rows of MCUs.
     mcus: (usize, usize),
     sampling: Vec<(usize, usize)>,
@@ -56,14 +58,15 @@ impl Target<'_> {
     }
 }
 
-impl<const N: usize> Picture<N> {
+impl<const N: usize, const C: usize> Picture<N, C> {
     pub(super) fn new(frame: &Frame) -> Self {
         let (across, down) = frame.sampling();
         let mcus = (
             frame.width.div_ceil(8 * across),
             frame.height.div_ceil(8 * down),
         );
-        let blocks = |component: &Component| {
+        let blocks = |(index, component): (usize, &Component)| {
+            let kept = if index == 0 { kept::<N>() } else { kept::<C>() };
             let (columns, rows) = (mcus.0 * component.across, mcus.1 * component.down);
             Blocks {
                 columns,
@@ -71,13 +74,14 @@ impl<const N: usize> Picture<N> {
                     (frame.width * component.across).div_ceil(8 * across),
                     (frame.height * component.down).div_ceil(8 * down),
                 ),
-                values: vec![0; columns * rows * kept::<N>()],
+                kept,
+                values: vec![0; columns * rows * kept],
                 nonzero: vec![0; columns * rows],
             }
         };
         let sampling = |component: &Component| (component.across, component.down);
         Self {
-            components: frame.components.iter().map(blocks).collect(),
+            components: frame.components.iter().enumerate().map(blocks).collect(),
             mcus,
             sampling: frame.components.iter().map(sampling).collect(),
         }
@@ -100,11 +104,11 @@ impl<const N: usize> Picture<N> {
         let [part] = scan.parts.as_slice() else {
             return Err(Fault::Scan);
         };
-        // With one sample a block, nothing of this is needed.
-        if N == 1 {
-            return Ok(bits::after_scan(data));
+        let blocks = &mut self.components[part.component];
+        match part.component {
+            0 => blocks.scan::<N>(data, scan, part, tables),
+            _ => blocks.scan::<C>(data, scan, part, tables),
         }
-        self.other_coefficients(data, scan, part, tables)
     }
 
     fn first_coefficients<'d>(
@@ -150,7 +154,7 @@ impl<const N: usize> Picture<N> {
                     for y in row * down..(row + 1) * down {
                         for x in column * across..(column + 1) * across {
                             let block = y * component.columns + x;
-                            let value = &mut component.values[block * kept::<N>()];
+                            let value = &mut component.values[block * component.kept];
                             if let Some(symbols) = symbols.get(index) {
                                 let (_, difference) = bits.coefficient(symbols)?;
                                 predicted[index] = predicted[index].wrapping_add(difference);
@@ -170,23 +174,48 @@ impl<const N: usize> Picture<N> {
         data.after(at)
     }
 
-    fn other_coefficients<'d>(
+    /// Transforms all blocks.
+    pub(super) fn transform(
+        &self,
+        frame: &Frame,
+        tables: &Tables,
+        planes: &mut [Plane<'_>],
+    ) -> Result<(), Fault> {
+        let components = frame.components.iter().zip(planes);
+        for (index, (blocks, (component, plane))) in
+            self.components.iter().zip(components).enumerate()
+        {
+            match index {
+                0 => blocks.transform::<N>(&tables.scale::<N>(component)?, plane),
+                _ => blocks.transform::<C>(&tables.scale::<C>(component)?, plane),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Blocks {
+    /// Takes over a scan of other coefficients than the first; gives what follows it.
+    fn scan<'d, const N: usize>(
         &mut self,
         data: &'d [u8],
         scan: &Scan,
         part: &Part,
         tables: &Tables,
     ) -> Result<&'d [u8], Fault> {
+        // With one sample a block, nothing of this is needed.
+        if N == 1 {
+            return Ok(bits::after_scan(data));
+        }
         let symbols = Symbols::new(tables.coefficients(part.coefficients)?);
-        let blocks = &mut self.components[part.component];
         let mut data = Data::read(data);
         let interval = tables.interval();
         let mut at = 0;
         let (mut left, mut restarts) = (interval, 0);
         // Blocks that have nothing more in this scan.
         let mut empty = 0;
-        for row in 0..blocks.own.1 {
-            for column in 0..blocks.own.0 {
+        for row in 0..self.own.1 {
+            for column in 0..self.own.0 {
                 if left == 0 {
                     restarts += 1;
                     data.restart(at, restarts)?;
@@ -199,10 +228,10 @@ impl<const N: usize> Picture<N> {
                     empty -= 1;
                     continue;
                 }
-                let index = row * blocks.columns + column;
+                let index = row * self.columns + column;
                 let target = Target {
-                    values: &mut blocks.values[index * kept::<N>()..][..kept::<N>()],
-                    nonzero: &mut blocks.nonzero[index],
+                    values: &mut self.values[index * kept::<N>()..][..kept::<N>()],
+                    nonzero: &mut self.nonzero[index],
                 };
                 let mut bits = data.bits(at);
                 empty = match scan.high {
@@ -218,28 +247,16 @@ impl<const N: usize> Picture<N> {
         data.after(at)
     }
 
-    /// Transforms all blocks.
-    pub(super) fn transform(
-        &self,
-        frame: &Frame,
-        tables: &Tables,
-        planes: &mut [Plane<'_>],
-    ) -> Result<(), Fault> {
-        for ((blocks, component), plane) in
-            self.components.iter().zip(&frame.components).zip(planes)
-        {
-            let scale = tables.scale::<N>(component)?;
-            for (index, values) in blocks.values.chunks_exact(kept::<N>()).enumerate() {
-                let place = (index % blocks.columns, index / blocks.columns);
-                let samples = match blocks.nonzero[index] {
-                    0 => dct::flat(&scale, values[0].into()),
-                    _ if N == 1 => dct::flat(&scale, values[0].into()),
-                    _ => dct::inverse::<N>(&scale, |row, column| values[row * 4 + column]),
-                };
-                plane.put::<N>(place, &samples);
-            }
+    fn transform<const N: usize>(&self, scale: &Scale, plane: &mut Plane<'_>) {
+        for (index, values) in self.values.chunks_exact(kept::<N>()).enumerate() {
+            let place = (index % self.columns, index / self.columns);
+            let samples = match self.nonzero[index] {
+                0 => dct::flat(scale, values[0].into()),
+                _ if N == 1 => dct::flat(scale, values[0].into()),
+                _ => dct::inverse::<N>(scale, |row, column| values[row * 4 + column]),
+            };
+            plane.put::<N>(place, &samples);
         }
-        Ok(())
     }
 }
 

@@ -26,7 +26,7 @@ struct Work<'a, 'p> {
 }
 
 /// Decodes a scan of all components, with which `data` begins; gives what follows it.
-pub(super) fn decode<'d, const N: usize>(
+pub(super) fn decode<'d, const N: usize, const C: usize>(
     data: &'d [u8],
     frame: &Frame,
     scan: &Scan,
@@ -55,7 +55,10 @@ pub(super) fn decode<'d, const N: usize>(
         let component = &frame.components[part.component];
         works.push(Work {
             plane,
-            scale: tables.scale::<N>(component)?,
+            scale: match part.component {
+                0 => tables.scale::<N>(component)?,
+                _ => tables.scale::<C>(component)?,
+            },
             across: component.across,
             down: component.down,
             lookups: &lookups[pairs.iter().position(|of| *of == pair(part)).unwrap_or(0)],
@@ -89,7 +92,7 @@ pub(super) fn decode<'d, const N: usize>(
             }
             let until = columns.min(column.saturating_add(left));
             left -= until - column;
-            at = mcus::<N>(data.bits(at), &mut works, row, column..until)?;
+            at = mcus::<N, C>(data.bits(at), &mut works, row, column..until)?;
             column = until;
         }
     }
@@ -97,20 +100,19 @@ pub(super) fn decode<'d, const N: usize>(
 }
 
 /// Decodes neighbouring MCUs.
-fn mcus<const N: usize>(
+fn mcus<const N: usize, const C: usize>(
     mut bits: Bits<'_>,
     works: &mut [Work<'_, '_>],
     row: usize,
     columns: Range<usize>,
 ) -> Result<usize, Fault> {
     for column in columns {
-        for work in &mut *works {
-            for y in row * work.down..(row + 1) * work.down {
-                for x in column * work.across..(column + 1) * work.across {
-                    work.read::<N>(&mut bits)?;
-                    work.put::<N>((x, y));
-                }
-            }
+        let [brightness, colors @ ..] = &mut *works else {
+            break;
+        };
+        brightness.blocks::<N>(&mut bits, (column, row))?;
+        for color in colors {
+            color.blocks::<C>(&mut bits, (column, row))?;
         }
     }
     if bits.overdrawn() {
@@ -120,6 +122,22 @@ fn mcus<const N: usize>(
 }
 
 impl Work<'_, '_> {
+    /// Decodes the blocks of an MCU.
+    #[inline(always)]
+    fn blocks<const N: usize>(
+        &mut self,
+        bits: &mut Bits<'_>,
+        (column, row): (usize, usize),
+    ) -> Result<(), Fault> {
+        for y in row * self.down..(row + 1) * self.down {
+            for x in column * self.across..(column + 1) * self.across {
+                self.read::<N>(bits)?;
+                self.put::<N>((x, y));
+            }
+        }
+        Ok(())
+    }
+
     /// Reads the coefficients of a block.
     #[inline(always)]
     fn read<const N: usize>(&mut self, bits: &mut Bits<'_>) -> Result<(), Fault> {
