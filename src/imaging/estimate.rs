@@ -109,7 +109,13 @@ fn planar(
     let between = area(geometry.scaled.0, height).max(area(geometry.scaled.1, width));
     let result = area(geometry.scaled.0, geometry.scaled.1);
     let working = decoded + copied + between + result * 4;
-    let encoding = encoder(source.format, request, result, source);
+    let encoding = match source.format {
+        // Planes, half as many tokens of four bytes as they have samples, and the output.
+        Format::Jpeg if request.progressive != Some(true) && request.quality < Some(90) => {
+            result * 6
+        }
+        format => encoder(format, request, result, source),
+    };
     FLOOR + (planes.decoder + decoded).max(working).max(encoding)
 }
 

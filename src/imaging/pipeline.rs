@@ -50,6 +50,7 @@ pub(crate) fn shrink_on_load(shrinks: bool, geometry: &Geometry, request: &Resiz
 
 /// At how many eighths of its size the decoder makes planes: 1, 2, 3, 4 or 8. Three, and fewer for
 /// colour, only for the longer filters: a short one has to weigh whole squares of pixels alike.
+/// Fewer for colour only where the result has it in half its size, as sources mostly have it.
 pub(crate) fn eighths_on_load(
     shrinks: bool,
     geometry: &Geometry,
@@ -59,10 +60,13 @@ pub(crate) fn eighths_on_load(
         return Eighths::WHOLE;
     }
     let is_short = matches!(request.filter, Filter::Box | Filter::Bilinear);
+    let quality = request.quality.unwrap_or(DEFAULT_QUALITY);
+    let halves_color = codec::planes_sampling(Format::Jpeg, quality) == (2, 2);
+    let less_for_color = halves_color && !is_short;
     let remains = |eighths: u32| geometry.shrink() * f64::from(eighths) / 8.0;
     let suffices = |eighths: &u32| remains(*eighths) >= RESIDUAL && !(is_short && *eighths == 3);
     match [1, 2, 3, 4].into_iter().find(suffices) {
-        Some(brightness @ 2..) if !is_short && remains(brightness - 1) >= COLOR_RESIDUAL => {
+        Some(brightness @ 2..) if less_for_color && remains(brightness - 1) >= COLOR_RESIDUAL => {
             Eighths {
                 brightness,
                 color: brightness - 1,

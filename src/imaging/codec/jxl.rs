@@ -77,9 +77,7 @@ fn describe(image: &JxlImage) -> Result<Header, String> {
 /// Decodes the first frame, upright, in 8 or 16 bits.
 pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
     let image = JxlImage::builder()
-        .alloc_tracker(AllocTracker::with_limit(
-            usize::try_from(header.decoder_bytes).unwrap_or(usize::MAX),
-        ))
+        .alloc_tracker(AllocTracker::with_limit(most_reserved(header)))
         .read(bytes)
         .map_err(|error| error.to_string())?;
     if !image.is_loading_done() {
@@ -103,4 +101,10 @@ pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
         stream.write_to_buffer(&mut samples);
         Ok(Raster::from_u8(width, height, layout, samples))
     }
+}
+
+/// The decoder's own count is of what it reserves, of which it uses a part.
+fn most_reserved(header: &Header) -> usize {
+    const LEAST: u64 = 1 << 20;
+    usize::try_from(LEAST + 3 * header.decoder_bytes).unwrap_or(usize::MAX)
 }

@@ -20,6 +20,12 @@ pub(in crate::imaging::codec) fn decode(
     if eighths.brightness <= reduced::MOST_EIGHTHS
         && let Some(color) = markers::read(bytes)?.reducible()
     {
+        // Colour that is sampled more sparsely than results have it can spare nothing.
+        let is_sparse = color.is_some_and(|(across, down)| across > 2 || down > 2);
+        let eighths = match is_sparse {
+            true => Eighths::both(eighths.brightness),
+            false => eighths,
+        };
         return reduced::decode(bytes, color, eighths).map(Some);
     }
     by_libjpeg(bytes, eighths.brightness)
