@@ -167,7 +167,7 @@ impl<'a> Writer<'a> {
 /// with 0.
 #[inline(always)]
 fn sized(value: i16) -> (u32, u32) {
-    let size = (2 * u32::from(value.unsigned_abs()) | 1).ilog2();
+    let size = ((2 * u32::from(value.unsigned_abs())) | 1).ilog2();
     let bits = i32::from(value) + i32::from(value >> 15);
     (size, bits.cast_unsigned() & ((1 << size) - 1))
 }
