@@ -29,7 +29,7 @@ use super::{compose, linear, smart};
 /// sizes are rounded.
 const RESIDUAL: f64 = 1.48;
 /// The same for colour, whose finest detail is not seen: no less than the result has, but for
-/// rounding. Against as much as brightness it costs 0.3 points of SSIMULACRA2.
+/// rounding. Against as much as brightness it costs 0.1 points of SSIMULACRA2.
 const COLOR_RESIDUAL: f64 = 0.98;
 /// The same for the profile `fine`, in which the decoder shrinks by no more than 2, since it
 /// averages in the picture's own light. A little below 2: sizes are rounded.
