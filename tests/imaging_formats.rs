@@ -14,7 +14,7 @@ mod support;
 
 use std::fs;
 
-use made::{avif, jxl, turned_avif};
+use made::{avif, boxed_jxl, jxl, turned_avif};
 use picresize::imaging::{ImagingError, Limits, inspect, resize};
 use picresize::operation::Format;
 use pictures::{decode, drawing, pixels, png};
@@ -80,6 +80,18 @@ fn jpeg_xl_is_read_as_it_was_drawn() {
                 assert!(most <= 1, "{color:?}, deep: {deep}, {options}: {most}");
             }
         }
+    }
+}
+
+/// Files are given to the decoder in parts, and a box may begin at the end of one.
+#[test]
+fn jpeg_xl_may_have_a_box_anywhere() {
+    let color = png::ColorType::Rgb;
+    let codestream = jxl(&samples(color), SIZE, color, false);
+    let expected = pixels(&codestream, "width=40");
+    for start in (4080..4104).chain(8180..8196) {
+        let found = pixels(&boxed_jxl(&codestream, start), "width=40");
+        assert!(found == expected, "the box begins at {start}");
     }
 }
 

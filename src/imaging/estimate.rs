@@ -111,7 +111,7 @@ fn planar(
     let working = decoded + copied + between + result * 4;
     let encoding = match source.format {
         // Planes, half as many tokens of four bytes as they have samples, and the output.
-        Format::Jpeg if request.progressive != Some(true) && request.quality < Some(90) => {
+        Format::Jpeg if request.progressive != Some(true) && pipeline::halves_color(request) => {
             result * 6
         }
         format => encoder(format, request, result, source),

@@ -29,7 +29,7 @@ use super::{compose, linear, smart};
 /// sizes are rounded.
 const RESIDUAL: f64 = 1.48;
 /// The same for colour, whose finest detail is not seen: no less than the result has, but for
-/// rounding. Against as much as brightness it costs 0.1 points of SSIMULACRA2.
+/// rounding. Against as much as brightness it costs less than 0.1 points of SSIMULACRA2.
 const COLOR_RESIDUAL: f64 = 0.98;
 /// The same for the profile `fine`, in which the decoder shrinks by no more than 2, since it
 /// averages in the picture's own light. A little below 2: sizes are rounded.
@@ -49,8 +49,8 @@ pub(crate) fn shrink_on_load(shrinks: bool, geometry: &Geometry, request: &Resiz
 }
 
 /// At how many eighths of its size the decoder makes planes: 1, 2, 3, 4 or 8. Three, and fewer for
-/// colour, only for the longer filters: a short one has to weigh whole squares of pixels alike.
-/// Fewer for colour only where the result has it in half its size, as sources mostly have it.
+/// colour, only for the longer filters: a short one has to weigh whole squares of pixels alike;
+/// fewer for colour only where the result has it in half its size, as sources mostly have it.
 pub(crate) fn eighths_on_load(
     shrinks: bool,
     geometry: &Geometry,
@@ -60,9 +60,7 @@ pub(crate) fn eighths_on_load(
         return Eighths::WHOLE;
     }
     let is_short = matches!(request.filter, Filter::Box | Filter::Bilinear);
-    let quality = request.quality.unwrap_or(DEFAULT_QUALITY);
-    let halves_color = codec::planes_sampling(Format::Jpeg, quality) == (2, 2);
-    let less_for_color = halves_color && !is_short;
+    let less_for_color = halves_color(request) && !is_short;
     let remains = |eighths: u32| geometry.shrink() * f64::from(eighths) / 8.0;
     let suffices = |eighths: &u32| remains(*eighths) >= RESIDUAL && !(is_short && *eighths == 3);
     match [1, 2, 3, 4].into_iter().find(suffices) {
@@ -75,6 +73,12 @@ pub(crate) fn eighths_on_load(
         Some(both) => Eighths::both(both),
         None => Eighths::WHOLE,
     }
+}
+
+/// Whether a JPEG made from planes has colour in half its size.
+pub(crate) fn halves_color(request: &ResizeRequest) -> bool {
+    let quality = request.quality.unwrap_or(DEFAULT_QUALITY);
+    codec::planes_sampling(Format::Jpeg, quality) == (2, 2)
 }
 
 /// By how much `fine` averages squares in light before the filter, after the decoder has shrunk.

@@ -96,9 +96,9 @@ impl Resampler {
 
     /// The columns that go into the result, when the rows had better become fewer first.
     ///
-    /// Summing rows is the faster of the two passes and leaves less for the other, which the
-    /// resampler would do first. It can't be told to without all of it being done twice where there
-    /// is alpha, or a single sample is picked.
+    /// Summing rows is the faster of the two passes and leaves less for the other, which the crate
+    /// would do first. Two calls bring it round, but not where there is alpha, which both would
+    /// multiply by, or where single samples are picked.
     fn columns(&self, source: &ImageRef<'_>, part: Rect, target: &Image<'_>) -> Option<(u32, u32)> {
         let shrink = part.width / f64::from(target.width());
         let shrinks_rows = part.height > f64::from(target.height());
@@ -176,9 +176,8 @@ fn pixel_type(layout: Layout, samples: &Samples) -> PixelType {
 /// The resampler's name of a filter.
 fn algorithm(filter: Filter) -> ResizeAlg {
     ResizeAlg::Convolution(match filter {
-        Filter::Lanczos3 => {
-            Kernel::new("Lanczos3", lanczos3, 3.0).map_or(FilterType::Lanczos3, FilterType::Custom)
-        }
+        Filter::Lanczos3 => Kernel::new("Lanczos3", lanczos3, LONGEST_REACH)
+            .map_or(FilterType::Lanczos3, FilterType::Custom),
         Filter::CatmullRom => FilterType::CatmullRom,
         Filter::Mitchell => FilterType::Mitchell,
         Filter::Bilinear => FilterType::Bilinear,
@@ -192,7 +191,7 @@ const LONGEST_REACH: f64 = 3.0;
 /// Points at which the Lanczos kernel is computed, for each lobe.
 const STEPS: usize = 1024;
 
-/// The Lanczos kernel at points from 0 to 3, and two beyond.
+/// The Lanczos kernel at points from 0 to 3, and one beyond.
 static LANCZOS3: LazyLock<Vec<f64>> = LazyLock::new(|| {
     (0..3 * STEPS + 2)
         .map(|step| exact_lanczos3(step as f64 / STEPS as f64))

@@ -28,6 +28,19 @@ pub(crate) fn jxl(samples: &[u8], size: (u32, u32), color: ColorType, deep: bool
     file
 }
 
+/// The JPEG XL codestream in its box, which begins at `start` of the file (ISO/IEC 18181-2).
+pub(crate) fn boxed_jxl(codestream: &[u8], start: usize) -> Vec<u8> {
+    let boxed = |kind: &[u8; 4], content: &[u8]| {
+        let size = (8 + content.len() as u32).to_be_bytes();
+        [&size, kind, content].concat()
+    };
+    let signature = boxed(b"JXL ", &[0x0d, 0x0a, 0x87, 0x0a]);
+    let kind = boxed(b"ftyp", b"jxl \0\0\0\0jxl ");
+    let before = signature.len() + kind.len();
+    let filling = boxed(b"xml ", &vec![b' '; start - before - 8]);
+    [signature, kind, filling, boxed(b"jxlc", codestream)].concat()
+}
+
 /// AVIF of 8-bit Rgb or Rgba samples, nearly lossless; `deep` stores them with 10 bits.
 pub(crate) fn avif(samples: &[u8], size: (u32, u32), color: ColorType, deep: bool) -> Vec<u8> {
     let depth = if deep { BitDepth::Ten } else { BitDepth::Eight };

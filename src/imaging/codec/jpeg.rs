@@ -32,6 +32,9 @@ const ZIGZAG: [u8; AREA] = [
     52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
 ];
 
+/// Bits of the longest Huffman code.
+const LONGEST_CODE: usize = 16;
+
 /// Reads all markers before the first scan.
 pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
     let markers = markers::read(bytes)?;

@@ -13,35 +13,40 @@ use super::Header;
 /// Bytes given to the decoder at once while the header is looked for.
 const STEP: usize = 4096;
 
-/// Reads the headers of the image and its frames.
+/// Reads the header of the image and, where they tell more, those of its frames.
 pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
     let mut waiting = JxlImage::builder().build_uninit();
-    let mut parts = bytes.chunks(STEP);
-    for part in parts.by_ref() {
-        waiting.feed_bytes(part).map_err(|e| e.to_string())?;
+    let mut rest = bytes;
+    loop {
+        // What begins a box at the end of a part may be left for the next one.
+        let part = &rest[..rest.len().min(STEP)];
+        let taken = waiting.feed_bytes(part).map_err(|e| e.to_string())?;
+        rest = &rest[taken..];
         match waiting.try_init().map_err(|e| e.to_string())? {
+            InitializeResult::NeedMoreData(_) if taken == 0 => {
+                return Err("it is cut short".to_owned());
+            }
             InitializeResult::NeedMoreData(more) => waiting = more,
             InitializeResult::Initialized(mut image) => {
-                for part in parts {
-                    image.feed_bytes(part).map_err(|e| e.to_string())?;
-                }
-                return describe(&image);
+                let is_float = is_float(&mut image, rest)?;
+                return describe(&image, is_float);
             }
         }
     }
-    Err("it is cut short".to_owned())
 }
 
 /// Whether the picture is computed in floating point: lossy ones and repacked JPEGs are, lossless
-/// ones stay integers.
-fn is_float(image: &JxlImage) -> bool {
+/// ones stay integers. `rest` is what the image was not fed with yet.
+fn is_float(image: &mut JxlImage, rest: &[u8]) -> Result<bool, String> {
+    if image.image_header().metadata.xyb_encoded {
+        return Ok(true);
+    }
+    image.feed_bytes(rest).map_err(|e| e.to_string())?;
     let mut frames = (0..image.num_loaded_frames()).filter_map(|index| image.frame(index));
-    image.image_header().metadata.xyb_encoded
-        || !image.is_loading_done()
-        || frames.any(|frame| frame.header().encoding == Encoding::VarDct)
+    Ok(!image.is_loading_done() || frames.any(|frame| frame.header().encoding == Encoding::VarDct))
 }
 
-fn describe(image: &JxlImage) -> Result<Header, String> {
+fn describe(image: &JxlImage, is_float: bool) -> Result<Header, String> {
     let layout = match image.pixel_format() {
         PixelFormat::Gray => Layout::Gray,
         PixelFormat::Graya => Layout::GrayAlpha,
@@ -62,7 +67,7 @@ fn describe(image: &JxlImage) -> Result<Header, String> {
         bits,
         shrinks: false,
         planar_bytes: None,
-        decoder_bytes: estimate::jxl_decoder(width, height, layout, bits, is_float(image)),
+        decoder_bytes: estimate::jxl_decoder(width, height, layout, bits, is_float),
         // The decoder turns the picture itself.
         reduced_decoder_bytes: None,
         orientation: Orientation::default(),
@@ -103,8 +108,8 @@ pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
     }
 }
 
-/// The decoder's own count is of what it reserves, of which it uses a part.
+/// The most that the decoder may reserve, of which it uses a part: four copies in four bytes a
+/// sample.
 fn most_reserved(header: &Header) -> usize {
-    const LEAST: u64 = 1 << 20;
-    usize::try_from(LEAST + 3 * header.decoder_bytes).unwrap_or(usize::MAX)
+    sample_count(header.width, header.height, header.layout.channels().max(3)) * 4 * 4
 }

@@ -6,6 +6,7 @@
 
 use crate::imaging::planar::Planes;
 
+use super::markers;
 use dct::Quantizer;
 use huffman::Code;
 use tokens::{TABLES, Tokens, Writer};
@@ -14,7 +15,7 @@ mod dct;
 mod huffman;
 mod tokens;
 
-/// The largest code of a table's class and number, in the order of [`TABLES`] (T.81, B.2.4.2).
+/// Class and number of each of the [`TABLES`], as a file names them (T.81, B.2.4.2).
 const TABLE_IDS: [u8; TABLES] = [0x00, 0x10, 0x01, 0x11];
 
 /// One component on its way into tokens.
@@ -149,15 +150,11 @@ fn headers(
     codes: &[Code],
 ) -> Vec<u8> {
     let mut jpeg = vec![0xff, 0xd8];
-    let mut segment = |marker: u8, payload: &[u8]| {
-        jpeg.extend([0xff, marker]);
-        jpeg.extend((payload.len() as u16 + 2).to_be_bytes());
-        jpeg.extend(payload);
-    };
+    let mut segment = |marker, payload: &[u8]| markers::put_segment(&mut jpeg, marker, payload);
     // JFIF 1.1 with square pixels and no thumbnail of its own.
     segment(0xe0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
-    let kinds = components.iter().map(|component| component.kind + 1).max();
-    for (number, steps) in (0..).zip(steps).take(kinds.unwrap_or(1)) {
+    let kinds = codes.len() / 2;
+    for (number, steps) in (0..).zip(steps).take(kinds) {
         let mut table = vec![number];
         table.extend(dct::ZIGZAG.map(|place| steps[usize::from(place)]));
         segment(0xdb, &table);

@@ -189,6 +189,13 @@ pub(super) fn segment(bytes: &[u8]) -> Result<(u8, &[u8], &[u8]), String> {
     }
 }
 
+/// Appends a marker with its payload of at most [`MAX_SEGMENT`] bytes.
+pub(super) fn put_segment(jpeg: &mut Vec<u8>, marker: u8, payload: &[u8]) {
+    jpeg.extend([0xff, marker]);
+    jpeg.extend((payload.len() as u16 + 2).to_be_bytes());
+    jpeg.extend(payload);
+}
+
 /// Reads a start of frame (T.81, B.2.2).
 fn frame_header(marker: u8, payload: &[u8], markers: &mut Markers) -> Result<(), String> {
     let [bits, h0, h1, w0, w1, count, components @ ..] = payload else {
@@ -231,9 +238,7 @@ pub(super) fn with_metadata(jpeg: Vec<u8>, metadata: &Metadata) -> Vec<u8> {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         // A block that is too long for its one segment is left out rather than broken.
         if length <= MAX_SEGMENT {
-            segments.extend([0xff, marker]);
-            segments.extend(((length + 2) as u16).to_be_bytes());
-            segments.extend(parts.concat());
+            put_segment(&mut segments, marker, &parts.concat());
         }
     };
     if let Some(exif) = &metadata.exif {

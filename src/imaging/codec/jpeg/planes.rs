@@ -10,9 +10,8 @@ use crate::imaging::planar::{Eighths, Planes};
 use super::{FULL_COLOR_QUALITY, MAX_SCANS, baseline, is_harmless, markers, reduced};
 
 /// Decodes to planes of 1, 2, 3, 4 or 8 eighths of the size; those of colour may be larger than
-/// asked for. `None` when the picture has no such
-/// planes: its colours are stored as RGB or ink, or sampled in a way that libjpeg-turbo has no
-/// name for.
+/// asked for. `None` when the picture has no such planes: its colours are stored as RGB or ink, or
+/// sampled in a way that libjpeg-turbo has no name for.
 pub(in crate::imaging::codec) fn decode(
     bytes: &[u8],
     eighths: Eighths,

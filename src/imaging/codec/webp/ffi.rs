@@ -9,7 +9,7 @@ use libwebp_sys::{
     WebPPictureImportRGB, WebPPictureImportRGBA, WebPRGBABuffer,
 };
 
-use crate::imaging::raster::Layout;
+use crate::imaging::raster::{Layout, sample_count};
 
 /// How hard the encoder searches, 0 to 6. Against its default of 4, this takes half the time.
 const METHOD: i32 = 2;
@@ -51,8 +51,7 @@ pub(super) fn decode(
     (width, height): (u32, u32),
     smooth: bool,
 ) -> Result<Vec<u8>, String> {
-    let stride = width as usize * layout.channels();
-    let count = stride * height as usize;
+    let count = sample_count(width, height, layout.channels());
     let mut pixels: Vec<u8> = Vec::with_capacity(count);
     let mut config = WebPDecoderConfig::new().map_err(wrong_version)?;
     config.options.bypass_filtering = i32::from(!smooth);
@@ -65,7 +64,7 @@ pub(super) fn decode(
     config.output.is_external_memory = 1;
     config.output.u.RGBA = WebPRGBABuffer {
         rgba: pixels.as_mut_ptr(),
-        stride: stride as i32,
+        stride: sample_count(width, 1, layout.channels()) as i32,
         size: count,
     };
     // SAFETY: pointer and length are those of one slice; the output buffer has room for `count`

@@ -1,15 +1,15 @@
 //! The best Huffman code for what was counted (T.81, annex K.2).
 
+use super::super::LONGEST_CODE;
+
 /// Symbols there can be.
 pub(super) const SYMBOLS: usize = 256;
-/// Bits of the longest code.
-const LONGEST: usize = 16;
 
 /// A code as a file defines it (T.81, annex C).
 #[derive(Clone, Debug)]
 pub(super) struct Code {
     /// The number of codes of each length, from 1 bit on.
-    pub(super) counts: [u8; LONGEST],
+    pub(super) counts: [u8; LONGEST_CODE],
     /// The symbol of each code, shortest code first.
     pub(super) symbols: Vec<u8>,
 }
@@ -89,7 +89,7 @@ fn lengths(counts: &[u32]) -> [u32; SYMBOLS + 2] {
 /// Brings the codes to no more than 16 bits: of two that are too long, one takes over what their
 /// beginning was, and the other becomes longer beside a shorter one (T.81, figure K.3).
 fn shorten(of_length: &mut [u32; SYMBOLS + 2]) {
-    for length in (LONGEST + 1..of_length.len()).rev() {
+    for length in (LONGEST_CODE + 1..of_length.len()).rev() {
         while of_length[length] > 0 {
             let shorter = (1..length - 1)
                 .rev()
@@ -133,7 +133,7 @@ mod tests {
         let code = Code::best(&counts(&[(9, 1)]));
         assert_eq!((code.counts[0], code.codes()[9]), (1, (0, 1)));
         let none = Code::best(&counts(&[]));
-        assert_eq!((none.counts, none.symbols.len()), ([0; LONGEST], 0));
+        assert_eq!((none.counts, none.symbols.len()), ([0; LONGEST_CODE], 0));
     }
 
     /// Counts like Fibonacci's numbers lead to the longest codes.

@@ -4,6 +4,7 @@
 //! bits find two codes together with the values behind them and, where coefficients are only passed
 //! over, as many as the bits hold.
 
+use super::super::LONGEST_CODE;
 use super::bits::Fault;
 
 /// Bits that are looked at for a pair, a skip and a single symbol. What a picture uses of all its
@@ -11,8 +12,6 @@ use super::bits::Fault;
 pub(super) const PAIR_BITS: u32 = 10;
 pub(super) const SKIP_BITS: u32 = 12;
 const SYMBOL_BITS: u32 = 9;
-/// Bits of the longest code.
-const LONGEST: usize = 16;
 /// What a block goes on by that ends: more than any number of coefficients.
 pub(super) const END: usize = 128;
 
@@ -20,23 +19,23 @@ pub(super) const END: usize = 128;
 #[derive(Clone, Debug)]
 pub(super) struct Codes {
     /// The number of codes of each length.
-    counts: [u8; LONGEST],
+    counts: [u8; LONGEST_CODE],
     /// The symbol of each code, shortest code first.
     symbols: Vec<u8>,
     /// Of each length, the first code that is longer, in the upper of 16 bits.
-    ends: [u32; LONGEST + 1],
+    ends: [u32; LONGEST_CODE + 1],
     /// Of each length, what is added to a code to get the index of its symbol.
-    offsets: [i32; LONGEST + 1],
+    offsets: [i32; LONGEST_CODE + 1],
 }
 
 impl Codes {
     /// By the number of codes of each length and their symbols (T.81, annex C).
-    pub(super) fn new(counts: [u8; LONGEST], symbols: &[u8]) -> Result<Self, String> {
+    pub(super) fn new(counts: [u8; LONGEST_CODE], symbols: &[u8]) -> Result<Self, String> {
         let mut codes = Self {
             counts,
             symbols: symbols.to_vec(),
-            ends: [0; LONGEST + 1],
-            offsets: [0; LONGEST + 1],
+            ends: [0; LONGEST_CODE + 1],
+            offsets: [0; LONGEST_CODE + 1],
         };
         let (mut code, mut index) = (0_u32, 0_i32);
         for (length, count) in (1..).zip(counts.map(u32::from)) {
@@ -46,7 +45,7 @@ impl Codes {
             if code > 1 << length {
                 return Err("a Huffman table has more codes than there can be".to_owned());
             }
-            codes.ends[length] = code << (LONGEST - length);
+            codes.ends[length] = code << (LONGEST_CODE - length);
             code <<= 1;
         }
         Ok(codes)
@@ -54,8 +53,8 @@ impl Codes {
 
     /// The symbol whose code 16 bits begin with, and the length of that code.
     fn symbol(&self, next: u32) -> Option<(u8, u32)> {
-        let length = (1..=LONGEST).find(|&length| next < self.ends[length])?;
-        let code = (next >> (LONGEST - length)).cast_signed();
+        let length = (1..=LONGEST_CODE).find(|&length| next < self.ends[length])?;
+        let code = (next >> (LONGEST_CODE - length)).cast_signed();
         let symbol = self.symbols.get((code + self.offsets[length]) as usize)?;
         Some((*symbol, length as u32))
     }

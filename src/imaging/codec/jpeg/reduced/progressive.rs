@@ -250,10 +250,10 @@ impl Blocks {
     fn transform<const N: usize>(&self, scale: &Scale, plane: &mut Plane<'_>) {
         for (index, values) in self.values.chunks_exact(kept::<N>()).enumerate() {
             let place = (index % self.columns, index / self.columns);
-            let samples = match self.nonzero[index] {
-                0 => dct::flat(scale, values[0].into()),
-                _ if N == 1 => dct::flat(scale, values[0].into()),
-                _ => dct::inverse::<N>(scale, |row, column| values[row * 4 + column]),
+            let samples = if N == 1 || self.nonzero[index] == 0 {
+                dct::flat(scale, values[0].into())
+            } else {
+                dct::inverse::<N>(scale, |row, column| values[row * 4 + column])
             };
             plane.put::<N>(place, &samples);
         }
