@@ -209,7 +209,7 @@ fn encoder(format: Format, request: &ResizeRequest, pixels: u64, source: &Source
         Format::Webp if source.has_alpha => (5 << 20) + pixels * 12,
         Format::Webp => (1 << 20) + pixels * 10,
         // With the decoder's tables, which reads the result again for its hash.
-        Format::Avif => (6 << 20) + pixels * 44,
+        Format::Avif => (7 << 20) + pixels * 44,
         // The screen, the waiting frame, what changed, and colours in Oklab.
         Format::Gif => pixels * 31,
         _ if request.palette.is_some() => pixels * 30,
