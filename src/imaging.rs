@@ -33,7 +33,7 @@ mod sniff;
 use codec::Header;
 
 /// Changes whenever the same input could give other bytes.
-pub const ENGINE_VERSION: &str = "3";
+pub const ENGINE_VERSION: &str = "4";
 
 /// What one picture may cost.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -39,6 +39,8 @@ const PINNED: &[(&str, &str)] = &[
         "width=50 height=50 fit=cover position=smart format=jpeg max_bytes=1500",
     ),
     ("jpeg", "width=50 height=30"),
+    ("jpeg", "width=37 profile=fine"),
+    ("jpeg", "width=70 profile=fine filter=mitchell format=png"),
     ("webp", "width=50 profile=fine"),
     ("avif", "width=50 format=png"),
     ("gif", "width=50"),

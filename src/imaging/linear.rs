@@ -7,6 +7,10 @@ use std::sync::LazyLock;
 
 use super::raster::{Layout, Raster, Samples};
 
+mod resample;
+
+pub(crate) use resample::resample;
+
 /// Light of each 8-bit value, in 16 bits; the darkest step is still 20 wide.
 static LIGHT_OF_U8: LazyLock<[u16; 256]> = LazyLock::new(|| {
     std::array::from_fn(|value| (decode(value as f64 / 255.0) * 65_535.0).round() as u16)
@@ -20,10 +24,9 @@ static LIGHT_OF_U16: LazyLock<Vec<f32>> = LazyLock::new(|| {
 });
 
 /// 8-bit value of each of 65 536 steps of light.
-static U8_OF_LIGHT: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    (0..=65_535)
-        .map(|light| (encode(f64::from(light) / 65_535.0) * 255.0).round() as u8)
-        .collect()
+static U8_OF_LIGHT: LazyLock<Box<[u8; 65_536]>> = LazyLock::new(|| {
+    let value = |light: usize| (encode(light as f64 / 65_535.0) * 255.0).round() as u8;
+    Box::new(std::array::from_fn(value))
 });
 
 /// 16-bit value, with fraction, of each of 65 536 steps of light and one beyond.
@@ -101,83 +104,12 @@ fn convert<From: Copy, To>(
     }
 }
 
-/// The same for 8-bit pictures without alpha, with each `by` × `by` pixels averaged into one; `by`
-/// is 2, 4 or 8. Pixels at the right and bottom end are repeated to fill the last squares. Other
-/// pictures come back as they are.
-pub(crate) fn to_light_shrunk(raster: Raster, by: u32) -> Result<Raster, Raster> {
-    let Samples::U8(values) = &raster.samples else {
-        return Err(raster);
-    };
-    let (width, height) = (raster.width as usize, raster.height as usize);
-    let shrink = match (raster.layout, by) {
-        (Layout::Gray, 2) => average::<1, 2>,
-        (Layout::Gray, 4) => average::<1, 4>,
-        (Layout::Gray, 8) => average::<1, 8>,
-        (Layout::Rgb, 2) => average::<3, 2>,
-        (Layout::Rgb, 4) => average::<3, 4>,
-        (Layout::Rgb, 8) => average::<3, 8>,
-        _ => return Err(raster),
-    };
-    let light = shrink(values, width, height);
-    Ok(Raster::from_u16(
-        raster.width.div_ceil(by),
-        raster.height.div_ceil(by),
-        raster.layout,
-        light,
-    ))
-}
-
-fn average<const CHANNELS: usize, const BY: usize>(
-    values: &[u8],
-    width: usize,
-    height: usize,
-) -> Vec<u16> {
-    // As wide as the sums, so that they are added to straight from the table.
-    let table = LIGHT_OF_U8.map(u32::from);
-    let row_bytes = width * CHANNELS;
-    let columns = width.div_ceil(BY);
-    let mut averages = Vec::with_capacity(columns * height.div_ceil(BY));
-    let add = |sums: &mut [u32; CHANNELS], pixel: &[u8; CHANNELS]| {
-        for (sum, value) in sums.iter_mut().zip(pixel) {
-            *sum += table[usize::from(*value)];
-        }
-    };
-    let mean = |sums: [u32; CHANNELS]| sums.map(|sum| (sum / (BY * BY) as u32) as u16);
-    for top in (0..height).step_by(BY) {
-        let rows: [&[[u8; CHANNELS]]; BY] = std::array::from_fn(|index| {
-            let y = (top + index).min(height - 1);
-            values[y * row_bytes..][..row_bytes].as_chunks().0
-        });
-        let squares = rows.map(|row| &row.as_chunks::<BY>().0[..width / BY]);
-        averages.extend((0..width / BY).map(|column| {
-            // The sums of a square stay in registers.
-            let mut sums = [(BY * BY / 2) as u32; CHANNELS];
-            for row in squares {
-                for pixel in &row[column] {
-                    add(&mut sums, pixel);
-                }
-            }
-            mean(sums)
-        }));
-        if columns > width / BY {
-            let mut sums = [(BY * BY / 2) as u32; CHANNELS];
-            for row in rows {
-                for x in (columns - 1) * BY..columns * BY {
-                    add(&mut sums, &row[x.min(width - 1)]);
-                }
-            }
-            averages.push(mean(sums));
-        }
-    }
-    averages.into_flattened()
-}
-
 /// Light to gamma-coded samples, of the depth that [`to_light`] was given.
 pub(crate) fn from_light(raster: Raster) -> Raster {
     let layout = raster.layout;
     let samples = match raster.samples {
         Samples::U16(values) => {
-            let table: &[u8] = &U8_OF_LIGHT;
+            let table: &[u8; 65_536] = &U8_OF_LIGHT;
             let coded = |light: u16| table[usize::from(light)];
             Samples::U8(convert(&values, layout, coded, super::raster::u16_to_u8))
         }
@@ -203,18 +135,6 @@ pub(crate) fn from_light(raster: Raster) -> Raster {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn squares_are_averaged_in_light() {
-        // A checkerboard of black and white is half as bright as white; the last column and row
-        // are repeated.
-        let raster = Raster::from_u8(3, 3, Layout::Gray, vec![0, 255, 0, 255, 0, 0, 0, 0, 255]);
-        let light = to_light_shrunk(raster, 2).expect("gray can be shrunk");
-        assert_eq!((light.width, light.height), (2, 2));
-        assert_eq!(light.samples, Samples::U16(vec![32_768, 0, 0, 65_535]));
-        let raster = Raster::from_u8(1, 1, Layout::Rgba, vec![0, 1, 2, 3]);
-        assert_eq!(to_light_shrunk(raster.clone(), 2), Err(raster));
-    }
 
     #[test]
     fn every_value_survives_the_way_to_light_and_back() {

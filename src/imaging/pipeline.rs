@@ -328,21 +328,14 @@ impl<'a> View<'a> {
 
     /// Resamples, turns, sharpens and lays out one decoded picture.
     fn render(&self, decoded: Raster) -> Result<Raster, String> {
+        let profile = self.profile.as_deref();
         let scaled = match self.request.profile {
             Profile::Fast => {
                 let scaled = self.scale(&decoded)?;
                 drop(decoded);
-                to_srgb(scaled, self.profile.as_deref())?
+                to_srgb(scaled, profile)?
             }
-            Profile::Fine => {
-                let shrunk = shrunk_by(self.header.width, decoded.width);
-                let by = halvings_in_light(shrunk, &self.geometry, self.request);
-                let srgb = to_srgb(decoded, self.profile.as_deref())?;
-                let light = linear::to_light_shrunk(srgb, by).unwrap_or_else(linear::to_light);
-                let scaled = self.scale(&light)?;
-                drop(light);
-                linear::from_light(scaled)
-            }
+            Profile::Fine => self.scale_in_light(to_srgb(decoded, profile)?)?,
         };
         let upright = self.header.orientation.apply(scaled);
         let sharp = sharpen(upright, self.request.sharpen.unwrap_or(0));
@@ -360,6 +353,26 @@ impl<'a> View<'a> {
     }
 
     fn scale(&self, decoded: &Raster) -> Result<Raster, String> {
+        let (part, size) = self.part_and_size(decoded);
+        resample(decoded, part, size, self.request.filter)
+    }
+
+    /// The same in linear light.
+    fn scale_in_light(&self, decoded: Raster) -> Result<Raster, String> {
+        let (part, size) = self.part_and_size(&decoded);
+        let shrunk = shrunk_by(self.header.width, decoded.width);
+        let by = halvings_in_light(shrunk, &self.geometry, self.request);
+        if let Some(scaled) = linear::resample(&decoded, by, part, size, self.request.filter) {
+            return Ok(scaled);
+        }
+        let light = linear::to_light(decoded);
+        let scaled = resample(&light, part, size, self.request.filter)?;
+        drop(light);
+        Ok(linear::from_light(scaled))
+    }
+
+    /// The part of a decoded picture that is in view, and the size it gets, as it is stored.
+    fn part_and_size(&self, decoded: &Raster) -> (Rect, (u32, u32)) {
         let orientation = self.header.orientation;
         let part = orientation.stored_rect(self.geometry.crop, self.viewed_size());
         let step_x = f64::from(shrunk_by(self.header.width, decoded.width));
@@ -370,8 +383,7 @@ impl<'a> View<'a> {
             width: part.width / step_x,
             height: part.height / step_y,
         };
-        let size = orientation.turn_size(self.geometry.scaled);
-        resample(decoded, part, size, self.request.filter)
+        (part, orientation.turn_size(self.geometry.scaled))
     }
 }
 

@@ -1,17 +1,20 @@
 //! Resampling: a part of a picture to a size.
 
-use std::f64::consts::PI;
-use std::sync::LazyLock;
-
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{
-    Filter as Kernel, FilterType, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer,
+    Filter as CustomKernel, FilterType, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer,
 };
 
 use crate::operation::Filter;
 
 use super::geometry::Rect;
 use super::raster::{Layout, Raster, Samples, sample_count};
+
+mod kernel;
+mod taps;
+
+use kernel::{Kernel, LONGEST_REACH};
+pub(super) use taps::Taps;
 
 /// Resamples `part` of a picture to `size`. Alpha is premultiplied meanwhile.
 ///
@@ -175,89 +178,14 @@ fn pixel_type(layout: Layout, samples: &Samples) -> PixelType {
 
 /// The resampler's name of a filter.
 fn algorithm(filter: Filter) -> ResizeAlg {
-    ResizeAlg::Convolution(match filter {
-        Filter::Lanczos3 => Kernel::new("Lanczos3", lanczos3, LONGEST_REACH)
-            .map_or(FilterType::Lanczos3, FilterType::Custom),
-        Filter::CatmullRom => FilterType::CatmullRom,
-        Filter::Mitchell => FilterType::Mitchell,
-        Filter::Bilinear => FilterType::Bilinear,
-        Filter::Box => FilterType::Box,
-        Filter::Nearest => return ResizeAlg::Nearest,
-    })
-}
-
-/// How far the longest filter reaches, in pixels of the smaller picture.
-const LONGEST_REACH: f64 = 3.0;
-/// Points at which the Lanczos kernel is computed, for each lobe.
-const STEPS: usize = 1024;
-
-/// The Lanczos kernel at points from 0 to 3, and one beyond.
-static LANCZOS3: LazyLock<Vec<f64>> = LazyLock::new(|| {
-    (0..3 * STEPS + 2)
-        .map(|step| exact_lanczos3(step as f64 / STEPS as f64))
-        .collect()
-});
-
-/// The Lanczos kernel of three lobes, to six decimals.
-///
-/// A thumbnail has some 20 000 weights, and the two sines of each took a tenth of the time of
-/// resampling: they are looked up.
-fn lanczos3(x: f64) -> f64 {
-    let place = (x.abs() * STEPS as f64).min((3 * STEPS) as f64);
-    let step = place as usize;
-    let (low, high) = (LANCZOS3[step], LANCZOS3[step + 1]);
-    low + (high - low) * (place - step as f64)
-}
-
-/// sinc(x) · sinc(x ÷ 3) up to 3.
-///
-/// One polynomial yields both sines, since sin 3t = 3 sin t − 4 sin³ t, and it has the same last
-/// bit on every machine, which the C library's sine has not.
-fn exact_lanczos3(x: f64) -> f64 {
-    let third = x / 3.0;
-    if third >= 1.0 {
-        return 0.0;
-    }
-    if third == 0.0 {
-        return 1.0;
-    }
-    let sine = sine_of_pi(third.min(1.0 - third));
-    let square = sine * sine;
-    square * (3.0 - 4.0 * square) / (3.0 * (PI * third) * (PI * third))
-}
-
-/// sin πx for 0 ≤ x ≤ ½, by its Taylor series up to x¹⁷.
-fn sine_of_pi(x: f64) -> f64 {
-    let angle = PI * x;
-    let square = angle * angle;
-    let mut sum = 1.0;
-    for order in [16.0, 14.0, 12.0, 10.0, 8.0, 6.0, 4.0, 2.0] {
-        sum = 1.0 - sum * square * (1.0 / (order * (order + 1.0)));
-    }
-    angle * sum
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_lanczos_kernel_is_the_product_of_two_sincs() {
-        let sinc = |x: f64| match x {
-            0.0 => 1.0,
-            _ => (PI * x).sin() / (PI * x),
-        };
-        for step in -3500..=3500 {
-            let x = f64::from(step) / 1000.0;
-            let expected = if x.abs() < 3.0 {
-                sinc(x) * sinc(x / 3.0)
-            } else {
-                0.0
-            };
-            let error = (exact_lanczos3(x.abs()) - expected).abs();
-            assert!(error < 1e-12, "{x}: off by {error}");
-            let error = (lanczos3(x) - expected).abs();
-            assert!(error < 1e-6, "{x}: off by {error} when looked up");
-        }
-    }
+    let Some(Kernel {
+        name,
+        reach,
+        weight,
+    }) = Kernel::of(filter)
+    else {
+        return ResizeAlg::Nearest;
+    };
+    let kernel = CustomKernel::new(name, weight, reach);
+    ResizeAlg::Convolution(FilterType::Custom(kernel.expect("kernels reach somewhere")))
 }
