@@ -112,15 +112,15 @@ pub(crate) fn decode(
 /// Encodes a still picture. The layout must be one that the format can hold.
 pub(crate) fn encode(
     format: Format,
-    raster: &Raster,
+    raster: Raster,
     options: &EncodeOptions<'_>,
 ) -> Result<Vec<u8>, ImagingError> {
     match format {
-        Format::Jpeg => jpeg::encode(raster, options),
-        Format::Png => png::encode(raster, options),
-        Format::Webp => webp::encode(raster, options),
+        Format::Jpeg => jpeg::encode(&raster, options),
+        Format::Png => png::encode(&raster, options),
+        Format::Webp => webp::encode(&raster, options),
         Format::Gif => gif::encode(raster, options),
-        Format::Avif => avif::encode(raster, options),
+        Format::Avif => avif::encode(&raster, options),
         other => Err(format!("{other} is read, but not written")),
     }
     .map_err(|reason| ImagingError::Encode { format, reason })

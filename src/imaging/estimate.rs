@@ -2,15 +2,19 @@
 
 use image::ColorType;
 
-use crate::operation::{Format, Profile, ResizeRequest};
+use crate::operation::{Filter, Format, Profile, ResizeRequest};
 
 use super::codec::{self, Coefficients};
 use super::geometry::Geometry;
 use super::raster::Layout;
 use super::{SourceInfo, pipeline, planar};
 
-/// What a codec's tables, handles and rows take, whatever the size.
+/// What a codec's code, tables, handles and rows take, whatever the size.
 const FLOOR: u64 = 3 << 20;
+/// The same where less is needed: for pictures that are resized plane by plane, for GIF.
+const LOW_FLOOR: u64 = 5 << 19;
+/// The same for pictures that are only looked at.
+const LOOK_UP_FLOOR: u64 = 9 << 18;
 
 /// libjpeg: two bytes for each coefficient of the whole picture when the file has several scans,
 /// rows of blocks otherwise.
@@ -41,7 +45,11 @@ pub(crate) fn jpeg_reduced_decoder(coefficients: &Coefficients, data: u64) -> [u
         true => jpeg_decoder(coefficients) / 128,
         false => 0,
     };
-    codec::JPEG_KEPT.map(|kept| data + blocks * (2 * kept as u64 + 8))
+    codec::JPEG_KEPT.map(|kept| match kept {
+        // Only the first scans are read then, which have less than four bytes for each block.
+        1 if blocks > 0 => data.min(blocks * 4) + blocks * 2,
+        _ => data + blocks * (2 * kept as u64 + 8),
+    })
 }
 
 /// A still picture. Each step frees what the one before needed, so the largest step decides.
@@ -75,7 +83,14 @@ pub(crate) fn still(
     let result = area(geometry.canvas.0, geometry.canvas.1);
     let encoding = encoder(format, request, result, source);
     let working = working(source, (width, height), shrink, geometry, request);
-    FLOOR + decoding.max(working).max(encoding)
+    floor(format) + decoding.max(working).max(encoding)
+}
+
+fn floor(result: Format) -> u64 {
+    match result {
+        Format::Gif => LOW_FLOOR,
+        _ => FLOOR,
+    }
 }
 
 /// Decoded planes.
@@ -114,9 +129,12 @@ fn planar(
         Format::Jpeg if request.progressive != Some(true) && pipeline::halves_color(request) => {
             result * 6
         }
+        // Planes, and the output as it grows.
+        Format::Webp if is_high(request) => result * 5,
+        Format::Webp => result * 3,
         format => encoder(format, request, result, source),
     };
-    FLOOR + (planes.decoder + decoded).max(working).max(encoding)
+    LOW_FLOOR + (planes.decoder + decoded).max(working).max(encoding)
 }
 
 /// An animation: the decoder's canvas, a frame at work, and the frames that are written.
@@ -137,7 +155,7 @@ pub(crate) fn animation(
     let result = area(geometry.canvas.0, geometry.canvas.1);
     let written = result * u64::from(source.frames) / 2;
     let encoding = encoder(format, request, result, &source);
-    FLOOR + source.decoder_bytes + frame + encoding + written
+    floor(format) + source.decoder_bytes + frame + encoding + written
 }
 
 /// What is decoded for a perceptual hash, and its brightness.
@@ -147,9 +165,12 @@ pub(crate) fn fingerprint(source: &SourceInfo) -> u64 {
         source.width.div_ceil(shrink),
         source.height.div_ceil(shrink),
     );
-    // Samples of 16 bits are halved into a copy.
-    let decoded = pixels * u64::from(source.pixel_bytes) * 3 / 2;
-    FLOOR + plane_decoder(source, 8 / shrink) + decoded + pixels
+    let decoded = match source.planar_bytes {
+        Some(bytes) => pixels * u64::from(bytes) / 4,
+        // With the brightness, or before that samples of 16 bits in 8.
+        None => pixels * u64::from(source.pixel_bytes + (source.pixel_bytes / 2).max(1)),
+    };
+    LOOK_UP_FLOOR + plane_decoder(source, 8 / shrink) + decoded
 }
 
 /// From the decoded pixels to the result's: in linear light samples are twice as wide, for alpha
@@ -162,36 +183,56 @@ fn working(
     request: &ResizeRequest,
 ) -> u64 {
     let plain = u64::from(source.pixel_bytes);
-    // Opaque 8-bit pictures are averaged in light before they are resampled.
-    let averages = request.profile == Profile::Fine && matches!(plain, 1 | 3) && !source.has_alpha;
-    let by = if averages {
-        pipeline::halvings_in_light(shrink, geometry, request)
-    } else {
-        1
-    };
-    let stored = area(width, height);
-    let (width, height) = (width.div_ceil(by), height.div_ceil(by));
-    let pixels = area(width, height);
     let pixel = match request.profile {
         Profile::Fast => plain,
         Profile::Fine => plain * 2,
     };
-    let converting = match request.profile {
-        Profile::Fast => 0,
-        Profile::Fine => stored * plain + pixels * pixel,
-    };
-    let copies = if source.has_alpha { 2 } else { 1 };
-    let between = area(geometry.scaled.0, height).max(area(geometry.scaled.1, width)) * pixel;
+    let pixels = area(width, height);
     let scaled = area(geometry.scaled.0, geometry.scaled.1) * pixel;
+    let is_opaque_u8 = matches!(plain, 1 | 3) && !source.has_alpha;
+    let resampling = match request.profile {
+        Profile::Fine if is_opaque_u8 && request.filter != Filter::Nearest => {
+            let by = pipeline::halvings_in_light(shrink, geometry, request);
+            let light = rows_in_light((width, height), shrink, by, geometry) * plain * 4;
+            pixels * plain + light + scaled
+        }
+        profile => {
+            let converting = match profile {
+                Profile::Fast => 0,
+                Profile::Fine => pixels * (plain + pixel),
+            };
+            let copies = if source.has_alpha { 2 } else { 1 };
+            let between =
+                area(geometry.scaled.0, height).max(area(geometry.scaled.1, width)) * pixel;
+            converting.max(pixels * pixel * copies + between + scaled)
+        }
+    };
     let result = area(geometry.canvas.0, geometry.canvas.1);
-    let resampling = pixels * pixel * copies + between + scaled;
     // Transparent pictures and those on a canvas become Rgba on the way.
     let composed = if source.has_alpha || geometry.canvas != geometry.scaled {
         result * 8
     } else {
         scaled
     };
-    converting.max(resampling).max(scaled + composed)
+    resampling.max(scaled + composed)
+}
+
+/// Pixels of the rows that are held in linear light, each `by` × `by` averaged: as many rows as
+/// the longest filter reaches over.
+fn rows_in_light((width, height): (u32, u32), shrink: u32, by: u32, geometry: &Geometry) -> u64 {
+    let along_x = geometry.crop.width / f64::from(geometry.scaled.0);
+    let along_y = geometry.crop.height / f64::from(geometry.scaled.1);
+    let remains = along_x.max(along_y) / f64::from(shrink * by);
+    let rows = (6.0 * remains.max(1.0)).ceil() as u64 + 1;
+    let (columns, all) = (width.div_ceil(by), height.div_ceil(by));
+    // With the row that is summed.
+    (rows.min(u64::from(all)) + 1) * u64::from(columns)
+}
+
+/// Whether a lossy result may have a quality at which much of it is noise.
+fn is_high(request: &ResizeRequest) -> bool {
+    let quality = request.quality.or(request.max_bytes.map(|_| 100));
+    quality.is_some_and(|quality| quality >= 90)
 }
 
 /// The result's pixels and what an encoder holds beside them.
@@ -199,19 +240,19 @@ fn encoder(format: Format, request: &ResizeRequest, pixels: u64, source: &Source
     match format {
         // Coefficients of the whole picture for optimised tables, and the output twice: as
         // libjpeg grows it, and as it is handed over. Full-size colour doubles them.
-        Format::Jpeg => match request.quality.or(request.max_bytes.map(|_| 100)) {
-            Some(quality) if quality >= 90 => pixels * 12,
-            _ if request.profile == Profile::Fine => pixels * 12,
-            _ => pixels * 8,
-        },
+        Format::Jpeg if is_high(request) || request.profile == Profile::Fine => pixels * 12,
+        Format::Jpeg => pixels * 8,
         Format::Webp if request.lossless == Some(true) => (14 << 20) + pixels * 26,
         // Transparency is packed losslessly, which takes the lossless coder's tables.
         Format::Webp if source.has_alpha => (5 << 20) + pixels * 12,
-        Format::Webp => (1 << 20) + pixels * 10,
+        Format::Webp if is_high(request) => pixels * 8,
+        // It has no gray of its own.
+        Format::Webp if source.pixel_bytes == 1 => pixels * 8,
+        Format::Webp => pixels * 7,
         // With the decoder's tables, which reads the result again for its hash.
         Format::Avif => (7 << 20) + pixels * 44,
-        // The screen, the waiting frame, what changed, and colours in Oklab.
-        Format::Gif => pixels * 31,
+        // The pixels, without their alpha, and as colours in Oklab.
+        Format::Gif => pixels * 24,
         _ if request.palette.is_some() => pixels * 30,
         // The pixels, filtered, compressed, and in their file.
         _ => pixels * u64::from(source.pixel_bytes) * 4,

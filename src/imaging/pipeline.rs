@@ -134,10 +134,11 @@ pub(crate) fn run(
             reason,
         };
         let raster = view.finish(decoded).map_err(in_work)?;
-        let encode = |options: &EncodeOptions<'_>| codec::encode(plan.format, &raster, options);
         match request.max_bytes {
-            None => encode(&options)?,
-            Some(most) => within_bytes(most, plan.format, &options, request, encode)?,
+            None => codec::encode(plan.format, raster, &options)?,
+            Some(most) => within_bytes(most, plan.format, &options, request, |options| {
+                codec::encode(plan.format, raster.clone(), options)
+            })?,
         }
     };
     Ok(Resized {

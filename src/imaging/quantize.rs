@@ -56,7 +56,7 @@ pub(crate) fn quantize(
     if levels {
         with_alpha_levels(&pixels, colors)
     } else {
-        dithered(&pixels, (width, height), colors)
+        dithered(pixels, (width, height), colors)
     }
 }
 
@@ -85,22 +85,25 @@ fn exact(pixels: &[[u8; 4]], colors: u16) -> Option<Indexed> {
 }
 
 /// Opaque colours with dithering, and one transparent colour where needed.
-fn dithered(pixels: &[[u8; 4]], (width, height): (u32, u32), colors: u16) -> Indexed {
+fn dithered(pixels: Vec<[u8; 4]>, (width, height): (u32, u32), colors: u16) -> Indexed {
     let transparent = pixels.iter().any(|pixel| pixel[3] == 0);
+    let holes: Vec<bool> = match transparent {
+        true => pixels.iter().map(|pixel| pixel[3] == 0).collect(),
+        false => Vec::new(),
+    };
     let size = PaletteSize::from_u16_clamped(colors - u16::from(transparent));
     // Transparent pixels borrow the colour before them, so that they neither bend the palette
     // nor pass on an error.
     let first = pixels.iter().find(|pixel| pixel[3] != 0);
     let mut color = first.map_or([0; 3], |&[r, g, b, _]| [r, g, b]);
-    let opaque: Vec<Srgb<u8>> = pixels
-        .iter()
-        .map(|&[r, g, b, a]| {
-            if a != 0 {
-                color = [r, g, b];
-            }
-            Srgb::from(color)
-        })
-        .collect();
+    let opaque = pixels.into_iter().map(|[r, g, b, a]| {
+        if a != 0 {
+            color = [r, g, b];
+        }
+        Srgb::from(color)
+    });
+    // In the room of the pixels.
+    let opaque: Vec<Srgb<u8>> = opaque.collect();
     let Ok(image) = ImageRef::new(width, height, &opaque) else {
         return Indexed {
             palette: Vec::new(),
@@ -119,8 +122,8 @@ fn dithered(pixels: &[[u8; 4]], (width, height): (u32, u32), colors: u16) -> Ind
     if transparent {
         let number = palette.len() as u8;
         palette.push([0; 4]);
-        for (index, pixel) in indices.iter_mut().zip(pixels) {
-            if pixel[3] == 0 {
+        for (index, hole) in indices.iter_mut().zip(holes) {
+            if hole {
                 *index = number;
             }
         }

@@ -11,7 +11,7 @@ use crate::imaging::raster::Raster;
 
 /// Encodes Rgba of 8 bits as one frame.
 pub(in crate::imaging::codec) fn encode(
-    raster: &Raster,
+    raster: Raster,
     options: &EncodeOptions<'_>,
 ) -> Result<Vec<u8>, String> {
     let mut sink = GifSink::new((raster.width, raster.height), 1, options)?;
@@ -61,11 +61,12 @@ impl GifSink {
     }
 
     /// Takes a frame, and writes the one before.
-    fn push(&mut self, raster: &Raster, delay_ms: u32) -> Result<(), String> {
+    fn push(&mut self, raster: Raster, delay_ms: u32) -> Result<(), String> {
         let pixels = raster.bytes().as_chunks::<4>().0.iter();
         let pixels: Vec<[u8; 4]> = pixels
             .map(|&[r, g, b, a]| if a < 128 { [0; 4] } else { [r, g, b, 255] })
             .collect();
+        drop(raster);
         let delay = (delay_ms.saturating_add(5) / 10).min(u32::from(u16::MAX)) as u16;
         if let Some((before, delay)) = self.waiting.take() {
             self.write(before, delay, Some(&pixels))?;
@@ -98,13 +99,15 @@ impl GifSink {
         };
         let (left_end, screen_width) = (usize::from(left), usize::from(self.width));
         let rows = usize::from(top)..usize::from(top) + usize::from(height);
-        let part: Vec<[u8; 4]> = rows
-            .flat_map(|row| {
-                let start = row * screen_width + left_end;
-                start..start + usize::from(width)
-            })
-            .map(changed)
-            .collect();
+        let places = |row: usize| {
+            let start = row * screen_width + left_end;
+            start..start + usize::from(width)
+        };
+        let (part, frame) = match next {
+            // The only frame is not copied.
+            None if self.shown.is_none() => (frame, None),
+            _ => (rows.flat_map(places).map(changed).collect(), Some(frame)),
+        };
         let size = (u32::from(width), u32::from(height));
         let indexed = quantize(part, size, self.colors, Alpha::Binary);
         let transparent = indexed.palette.iter().position(|color| color[3] == 0);
@@ -133,7 +136,7 @@ impl GifSink {
         self.encoder
             .write_frame(&gif_frame)
             .map_err(|error| error.to_string())?;
-        self.shown = (!must_leave).then_some(frame);
+        self.shown = frame.filter(|_| !must_leave);
         Ok(())
     }
 
@@ -164,7 +167,7 @@ impl GifSink {
 
 impl FrameSink for GifSink {
     fn add(&mut self, frame: Frame) -> Result<(), String> {
-        self.push(&frame.raster, frame.delay_ms)
+        self.push(frame.raster, frame.delay_ms)
     }
 
     fn finish(mut self: Box<Self>) -> Result<Vec<u8>, String> {
