@@ -13,12 +13,14 @@ use super::planar::{Eighths, Planes};
 use super::raster::{Layout, Raster};
 
 mod avif;
+mod boxes;
 mod gif;
 mod image_rs;
 mod jpeg;
 mod jxl;
 mod png;
 mod webp;
+mod ycbcr;
 
 pub(crate) use jpeg::{Coefficients, JPEG_KEPT};
 

@@ -1,22 +1,17 @@
 //! AVIF: `avif-parse` for the container, `rav1d` for the AV1 inside, `ravif` to write.
 
 use avif_parse::{AV1Metadata, AvifData};
-use moxcms::{
-    CicpColorPrimaries, CicpProfile, ColorProfile, MatrixCoefficients, TransferCharacteristics,
-};
 use ravif::{BitDepth, Encoder, Img, RGB8, RGBA8};
 
 use crate::imaging::estimate;
 use crate::imaging::metadata::Metadata;
 use crate::imaging::raster::{Layout, Raster, Samples};
 
+use super::ycbcr::{self, Coding};
 use super::{EncodeOptions, Header};
 
-mod boxes;
-mod planes;
+mod properties;
 mod rav1d;
-
-use planes::Coding;
 
 /// The encoder's effort, 1 (slow) to 10 (fast).
 const SPEED: u8 = 8;
@@ -24,7 +19,7 @@ const SPEED: u8 = 8;
 /// Reads the container and the sequence header.
 pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
     let (data, info) = open(bytes)?;
-    let properties = boxes::read(bytes);
+    let properties = properties::read(bytes);
     let layout = match (info.monochrome, data.alpha_item.is_some()) {
         (true, false) => Layout::Gray,
         (true, true) => Layout::GrayAlpha,
@@ -38,10 +33,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
         (false, (false, false)) => 3.0,
         (false, _) => 2.0,
     } + if data.alpha_item.is_some() { 1.0 } else { 0.0 };
-    let icc = properties.icc.or_else(|| {
-        let coding = properties.coding?;
-        cicp_profile(coding.primaries, coding.transfer)
-    });
+    let icc = properties.icc.or_else(|| properties.coding?.profile());
     Ok(Header {
         width,
         height,
@@ -65,7 +57,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
 /// Decodes to any layout but Cmyk; more than 8 bits become 16.
 pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
     let (data, _) = open(bytes)?;
-    let coding: Option<Coding> = boxes::read(bytes).coding;
+    let coding: Option<Coding> = properties::read(bytes).coding;
     let color = rav1d::decode(&data.primary_item)?;
     let alpha = match &data.alpha_item {
         Some(item) => Some(rav1d::decode(item)?),
@@ -78,7 +70,7 @@ pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
         }
     }
     let premultiplied = data.premultiplied_alpha;
-    Ok(planes::to_raster(
+    Ok(ycbcr::to_raster(
         &color,
         alpha.as_ref(),
         header.layout,
@@ -92,26 +84,6 @@ fn open(mut bytes: &[u8]) -> Result<(AvifData, AV1Metadata), String> {
     let info = data.primary_item_metadata();
     let info = info.map_err(|error| error.to_string())?;
     Ok((data, info))
-}
-
-/// A profile for colours that are named by code points (ITU-T H.273) and are not those of sRGB.
-fn cicp_profile(primaries: u16, transfer: u16) -> Option<Vec<u8>> {
-    const BT709: u16 = 1;
-    const UNSPECIFIED: u16 = 2;
-    const SRGB: u16 = 13;
-    if matches!(primaries, BT709 | UNSPECIFIED) && matches!(transfer, BT709 | UNSPECIFIED | SRGB) {
-        return None;
-    }
-    let profile = ColorProfile::new_from_cicp(CicpProfile {
-        color_primaries: CicpColorPrimaries::try_from(primaries as u8).ok()?,
-        transfer_characteristics: TransferCharacteristics::try_from(transfer as u8).ok()?,
-        matrix_coefficients: MatrixCoefficients::Identity,
-        full_range: true,
-    });
-    let mut profile = profile.encode().ok()?;
-    // The time at which it was made (ICC.1:2022, 7.2.8) must not show in a result.
-    profile.get_mut(24..36)?.fill(0);
-    Some(profile)
 }
 
 /// Encodes Rgb or Rgba of 8 bits, on one thread: the result must not depend on the machine.

@@ -16,7 +16,7 @@ use rav1d::src::lib::{
     dav1d_open, dav1d_picture_unref, dav1d_send_data,
 };
 
-use super::planes::{Coding, Picture, Plane};
+use crate::imaging::codec::ycbcr::{Coding, Picture, Plane};
 
 /// Decodes the first frame of a stream of AV1 units, on this thread alone.
 pub(super) fn decode(units: &[u8]) -> Result<Picture, String> {

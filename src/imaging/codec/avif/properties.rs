@@ -1,9 +1,9 @@
 //! The properties of an AVIF picture that the container parser does not hand out: colour,
 //! rotation, mirroring, EXIF (ISO/IEC 14496-12 and 23008-12).
 
+use crate::imaging::codec::boxes::{boxes, exif_of_item, find};
+use crate::imaging::codec::ycbcr::Coding;
 use crate::imaging::orientation::Orientation;
-
-use super::planes::Coding;
 
 /// What stands beside the picture data.
 #[derive(Clone, Debug, Default)]
@@ -66,30 +66,6 @@ impl Properties {
     }
 }
 
-/// The boxes in `bytes`, by name and payload, as far as they are whole.
-fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
-    std::iter::from_fn(move || {
-        let (size, rest) = bytes.split_first_chunk::<4>()?;
-        let (name, rest) = rest.split_first_chunk::<4>()?;
-        let (header, size) = match u32::from_be_bytes(*size) {
-            0 => (8, bytes.len()),
-            1 => {
-                let (size, _) = rest.split_first_chunk::<8>()?;
-                (16, usize::try_from(u64::from_be_bytes(*size)).ok()?)
-            }
-            size => (8, size as usize),
-        };
-        let payload = bytes.get(header..size)?;
-        bytes = &bytes[size..];
-        Some((name, payload))
-    })
-}
-
-fn find<'a>(bytes: &'a [u8], wanted: &[u8; 4]) -> Option<&'a [u8]> {
-    let mut boxes = boxes(bytes);
-    boxes.find_map(|(name, payload)| (name == wanted).then_some(payload))
-}
-
 fn primary_item(pitm: &[u8]) -> Option<u32> {
     let mut reader = Reader(pitm);
     let version = reader.number(4)? >> 24;
@@ -132,9 +108,7 @@ fn exif(file: &[u8], meta: &[u8]) -> Option<Vec<u8>> {
         (name == b"infe" && reader.number(4)? == u32::from_be_bytes(*b"Exif")).then_some(id)
     })?;
     let (offset, length) = location(find(meta, b"iloc")?, id)?;
-    let item = file.get(offset..offset.checked_add(length)?)?;
-    let (skip, rest) = item.split_first_chunk::<4>()?;
-    Some(rest.get(u32::from_be_bytes(*skip) as usize..)?.to_vec())
+    exif_of_item(file.get(offset..offset.checked_add(length)?)?)
 }
 
 /// Where an item's only extent lies in the file.

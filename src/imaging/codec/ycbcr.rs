@@ -1,6 +1,14 @@
-//! From AV1's planes to interleaved pixels.
+//! From planes of brightness and colour differences, as AVIF and HEIC have them, to interleaved
+//! pixels.
 
-use crate::imaging::raster::{Layout, Raster};
+use moxcms::{
+    CicpColorPrimaries, CicpProfile, ColorProfile, MatrixCoefficients, TransferCharacteristics,
+};
+
+use crate::imaging::raster::{Layout, Raster, f32_to_u8, sample_count};
+
+/// Red, green and blue themselves, green in the place of luma.
+pub(super) const IDENTITY: u16 = 0;
 
 /// What the numbers mean (ITU-T H.273 code points).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +19,31 @@ pub(super) struct Coding {
     pub(super) full_range: bool,
 }
 
+impl Coding {
+    /// An ICC profile for colours that are not those of sRGB.
+    pub(super) fn profile(self) -> Option<Vec<u8>> {
+        const BT709: u16 = 1;
+        const UNSPECIFIED: u16 = 2;
+        const SRGB: u16 = 13;
+        if matches!(self.primaries, BT709 | UNSPECIFIED)
+            && matches!(self.transfer, BT709 | UNSPECIFIED | SRGB)
+        {
+            return None;
+        }
+        let profile = ColorProfile::new_from_cicp(CicpProfile {
+            color_primaries: CicpColorPrimaries::try_from(self.primaries as u8).ok()?,
+            transfer_characteristics: TransferCharacteristics::try_from(self.transfer as u8)
+                .ok()?,
+            matrix_coefficients: MatrixCoefficients::Identity,
+            full_range: true,
+        });
+        let mut profile = profile.encode().ok()?;
+        // The time at which it was made (ICC.1:2022, 7.2.8) must not show in a result.
+        profile.get_mut(24..36)?.fill(0);
+        Some(profile)
+    }
+}
+
 /// One plane, rows without padding.
 #[derive(Clone, Debug)]
 pub(super) struct Plane {
@@ -19,7 +52,7 @@ pub(super) struct Plane {
     pub(super) samples: Vec<u16>,
 }
 
-/// A decoded AV1 picture: luma alone, or luma and two colour differences.
+/// A decoded picture: luma alone, or luma and two colour differences.
 #[derive(Clone, Debug)]
 pub(super) struct Picture {
     /// 8, 10 or 12.
@@ -98,9 +131,30 @@ pub(super) fn to_raster(
     coding: Option<Coding>,
     premultiplied: bool,
 ) -> Raster {
-    let coding = coding.unwrap_or(color.coding);
     let (width, height) = color.size();
-    let mut pixels = Vec::with_capacity(width as usize * height as usize * layout.channels());
+    let coding = coding.unwrap_or(color.coding);
+    // The depth is that of the header.
+    if color.bits == 8 {
+        let samples = join(color, alpha, layout, coding, premultiplied, f32_to_u8);
+        Raster::from_u8(width, height, layout, samples)
+    } else {
+        let to_u16 = |value| (value * 65_535.0 + 0.5) as u16;
+        let samples = join(color, alpha, layout, coding, premultiplied, to_u16);
+        Raster::from_u16(width, height, layout, samples)
+    }
+}
+
+/// The samples of all pixels, each made from 0 to 1 by `sample`.
+fn join<T>(
+    color: &Picture,
+    alpha: Option<&Picture>,
+    layout: Layout,
+    coding: Coding,
+    premultiplied: bool,
+    sample: impl Fn(f32) -> T,
+) -> Vec<T> {
+    let (width, height) = color.size();
+    let mut samples = Vec::with_capacity(sample_count(width, height, layout.channels()));
     for y in 0..height {
         let luma = color.light_row(y, coding.full_range);
         let alphas = alpha.map(|alpha| alpha.light_row(y, alpha.coding.full_range));
@@ -123,24 +177,14 @@ pub(super) fn to_raster(
             } else {
                 &pixel[..]
             };
-            pixels.extend(colors.iter().copied().chain(alpha));
+            samples.extend(colors.iter().copied().chain(alpha).map(&sample));
         }
     }
-    // The depth is that of the header.
-    if color.bits == 8 {
-        let samples = pixels.into_iter().map(crate::imaging::raster::f32_to_u8);
-        Raster::from_u8(width, height, layout, samples.collect())
-    } else {
-        let samples = pixels
-            .into_iter()
-            .map(|value| (value * 65_535.0 + 0.5) as u16);
-        Raster::from_u16(width, height, layout, samples.collect())
-    }
+    samples
 }
 
 /// Luma and colour differences to red, green and blue (H.273, 8.3).
 fn rgb(luma: f32, blue: f32, red: f32, coding: Coding) -> [f32; 3] {
-    const IDENTITY: u16 = 0;
     const YCGCO: u16 = 8;
     let (kr, kb) = match coding.matrix {
         IDENTITY => return [red + 0.5, luma, blue + 0.5],

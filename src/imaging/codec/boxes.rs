@@ -1,0 +1,33 @@
+//! The boxes of an ISO base media file, which AVIF and HEIC are (ISO/IEC 14496-12).
+
+/// The boxes in `bytes`, by name and payload, as far as they are whole.
+pub(super) fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
+    std::iter::from_fn(move || {
+        let (size, rest) = bytes.split_first_chunk::<4>()?;
+        let (name, rest) = rest.split_first_chunk::<4>()?;
+        let (header, size) = match u32::from_be_bytes(*size) {
+            0 => (8, bytes.len()),
+            1 => {
+                let (size, _) = rest.split_first_chunk::<8>()?;
+                (16, usize::try_from(u64::from_be_bytes(*size)).ok()?)
+            }
+            size => (8, size as usize),
+        };
+        let payload = bytes.get(header..size)?;
+        bytes = &bytes[size..];
+        Some((name, payload))
+    })
+}
+
+/// What the first box of a name holds.
+pub(super) fn find<'a>(bytes: &'a [u8], wanted: &[u8; 4]) -> Option<&'a [u8]> {
+    let mut boxes = boxes(bytes);
+    boxes.find_map(|(name, payload)| (name == wanted).then_some(payload))
+}
+
+/// The TIFF structure in an Exif item, which begins with how far away it is (ISO/IEC 23008-12,
+/// A.2.1).
+pub(super) fn exif_of_item(item: &[u8]) -> Option<Vec<u8>> {
+    let (skip, rest) = item.split_first_chunk::<4>()?;
+    Some(rest.get(u32::from_be_bytes(*skip) as usize..)?.to_vec())
+}
