@@ -22,8 +22,9 @@ RUN touch src/main.rs src/lib.rs \
 
 FROM debian:bookworm-slim
 
+# libheif1 reads HEIC; the program looks for it when it runs.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates libssl3 \
+    && apt-get install --yes --no-install-recommends ca-certificates libheif1 libssl3 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin picresize \
     && install --directory --owner=picresize --group=picresize /data

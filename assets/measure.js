@@ -3,7 +3,7 @@
 /** Formats whose quality can be chosen. */
 export const LOSSY = new Set(["jpeg", "webp", "avif"]);
 
-const NAMES = { jpeg: "JPEG", png: "PNG", webp: "WebP", gif: "GIF", avif: "AVIF", bmp: "BMP", tiff: "TIFF", ico: "ICO", jxl: "JPEG XL" };
+const NAMES = { jpeg: "JPEG", png: "PNG", webp: "WebP", gif: "GIF", avif: "AVIF", bmp: "BMP", tiff: "TIFF", ico: "ICO", jxl: "JPEG XL", heic: "HEIC" };
 const EXTENSIONS = { jpeg: "jpg", tiff: "tif" };
 
 /** The format's name in the API for a media type, `""` when it is no picture's. */

@@ -197,11 +197,12 @@ pub enum Format {
     Tiff,
     Ico,
     Jxl,
+    Heic,
 }
 
 impl Format {
     /// Every format, in the order in which messages list them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Jpeg,
         Self::Png,
         Self::Webp,
@@ -211,6 +212,7 @@ impl Format {
         Self::Tiff,
         Self::Ico,
         Self::Jxl,
+        Self::Heic,
     ];
 
     /// The lower-case name used in options, answers and the table.
@@ -225,6 +227,7 @@ impl Format {
             Self::Tiff => "tiff",
             Self::Ico => "ico",
             Self::Jxl => "jxl",
+            Self::Heic => "heic",
         }
     }
 
@@ -240,6 +243,7 @@ impl Format {
             Self::Tiff => "image/tiff",
             Self::Ico => "image/x-icon",
             Self::Jxl => "image/jxl",
+            Self::Heic => "image/heic",
         }
     }
 
@@ -458,6 +462,6 @@ mod tests {
             assert_eq!(Format::from_name(format.name()), Some(format));
         }
         assert_eq!(Format::from_name("jpg"), Some(Format::Jpeg));
-        assert_eq!(Format::from_name("heic"), None);
+        assert_eq!(Format::from_name("svg"), None);
     }
 }

@@ -15,6 +15,7 @@ use super::raster::{Layout, Raster};
 mod avif;
 mod boxes;
 mod gif;
+mod heic;
 mod image_rs;
 mod jpeg;
 mod jxl;
@@ -22,6 +23,7 @@ mod png;
 mod webp;
 mod ycbcr;
 
+pub(crate) use heic::Coded as HeicCoded;
 pub(crate) use jpeg::{Coefficients, JPEG_KEPT};
 
 /// What a header tells, in the stored orientation.
@@ -75,6 +77,7 @@ pub(crate) fn header(format: Format, bytes: &[u8]) -> Result<Header, ImagingErro
         Format::Bmp | Format::Tiff | Format::Ico => image_rs::header(format, bytes),
         Format::Avif => avif::header(bytes),
         Format::Jxl => jxl::header(bytes),
+        Format::Heic => heic::header(bytes),
     };
     let header = header.map_err(|reason| ImagingError::Header { format, reason })?;
     if header.width == 0 || header.height == 0 {
@@ -107,6 +110,7 @@ pub(crate) fn decode(
         Format::Bmp | Format::Tiff | Format::Ico => image_rs::decode(format, bytes, header),
         Format::Avif => avif::decode(bytes, header),
         Format::Jxl => jxl::decode(bytes, header),
+        Format::Heic => heic::decode(bytes, header),
     }
     .map_err(|reason| ImagingError::Body { format, reason })
 }

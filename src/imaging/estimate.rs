@@ -83,7 +83,12 @@ pub(crate) fn still(
     let result = area(geometry.canvas.0, geometry.canvas.1);
     let encoding = encoder(format, request, result, source);
     let working = working(source, (width, height), shrink, geometry, request);
-    floor(format) + decoding.max(working).max(encoding)
+    // Of what libheif has freed, the allocator keeps a part.
+    let kept = match source.format {
+        Format::Heic => source.decoder_bytes / 3,
+        _ => 0,
+    };
+    floor(format) + decoding.max(kept + working.max(encoding))
 }
 
 fn floor(result: Format) -> u64 {
@@ -311,6 +316,29 @@ pub(crate) fn jxl_decoder(width: u32, height: u32, layout: Layout, bits: u8, flo
         true => pixels * 26,
         false => pixels * layout.channels() as u64 * u64::from(bits / 8) * 3,
     }
+}
+
+/// What libheif holds, by measurement of 1.15: for the largest coded picture, which may be the
+/// whole or a tile of it, HEVC's decoder and the steps of the conversion to red, green and blue;
+/// then the planes of those, or a copy in 16 bits of those that are stored.
+pub(crate) fn heic_decoder(
+    (width, height): (u32, u32),
+    coded: &codec::HeicCoded,
+    has_alpha: bool,
+    bits: u8,
+    decoded: u64,
+) -> u64 {
+    let bytes = u64::from(bits / 8);
+    let finest = usize::from(coded.chroma_format);
+    let alpha = u64::from(has_alpha);
+    let planes = area(width, height) * ([2, 3, 4, 6][finest].max(3 * bytes) + alpha * 2);
+    let largest = area(coded.largest.0, coded.largest.1);
+    let working = largest * ([5, 9, 10, 11][finest] + alpha * 5) * bytes;
+    let beside = match largest < area(width, height) {
+        true => planes,
+        false => 0,
+    };
+    (2 << 20) + planes.max((beside + working).saturating_sub(decoded))
 }
 
 /// The planes of colour and alpha as AV1 has them (each padded to whole superblocks), the

@@ -50,9 +50,12 @@ fn picture(bytes: &[u8]) -> Option<Format> {
     if at(0, b"\xff\x0a") || at(0, b"\0\0\0\x0cJXL \r\n\x87\n") {
         return Some(Format::Jxl);
     }
-    brands(bytes)
-        .any(|brand| matches!(brand, b"avif" | b"avis"))
-        .then_some(Format::Avif)
+    // Both are HEIF, and a file of one may name the other's container.
+    let is_any = |wanted: &[&[u8; 4]]| brands(bytes).any(|brand| wanted.contains(&brand));
+    if is_any(&[b"avif", b"avis"]) {
+        return Some(Format::Avif);
+    }
+    is_any(&[b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"]).then_some(Format::Heic)
 }
 
 /// What bytes that are no picture seem to be.
@@ -61,13 +64,8 @@ fn what_else(bytes: &[u8]) -> String {
         return "there are no bytes".to_owned();
     }
     let start = &bytes[..bytes.len().min(1024)];
-    if brands(bytes).any(|brand| {
-        matches!(
-            brand,
-            b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1"
-        )
-    }) {
-        return "HEIC is not supported".to_owned();
+    if brands(bytes).any(|brand| matches!(brand, b"mif1" | b"msf1")) {
+        return "this is HEIF that is neither AVIF nor HEIC, which is not read".to_owned();
     }
     if is_text(start) {
         let text = String::from_utf8_lossy(start).to_ascii_lowercase();
@@ -137,15 +135,21 @@ mod tests {
         assert!(refusal(b"BMW is a car maker").starts_with("this is text"));
         assert!(refusal(b"%PDF-1.7\0\x01").contains("a PDF document"));
         assert!(refusal(&[1, 2, 3]).contains("begin 01 02 03"));
-        assert!(
-            refusal(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").starts_with("HEIC is not supported")
-        );
+        assert!(refusal(b"\0\0\0\x14ftypmif1\0\0\0\0mif1").contains("neither AVIF nor HEIC"));
         assert!(refusal(b"x").contains("send one of jpeg, png"));
     }
 
     #[test]
-    fn avif_is_found_among_the_compatible_brands() {
-        let bytes = b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif";
-        assert_eq!(sniff(bytes).unwrap(), Format::Avif);
+    fn avif_and_heic_are_told_by_their_brands() {
+        for (brands, format) in [
+            (b"mif1\0\0\0\0mif1avif", Format::Avif),
+            (b"avif\0\0\0\0mif1miaf", Format::Avif),
+            (b"heic\0\0\0\0mif1miaf", Format::Heic),
+            (b"mif1\0\0\0\0mif1heic", Format::Heic),
+            (b"msf1\0\0\0\0msf1hevc", Format::Heic),
+        ] {
+            let bytes = [b"\0\0\0\x18ftyp", brands.as_slice()].concat();
+            assert_eq!(sniff(&bytes).unwrap(), format, "{bytes:?}");
+        }
     }
 }
