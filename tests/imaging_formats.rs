@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
 
+#[path = "imaging/heif.rs"]
+mod heif;
 #[path = "imaging/libjxl.rs"]
 mod libjxl;
 #[path = "imaging/made.rs"]
@@ -14,10 +16,11 @@ mod support;
 
 use std::fs;
 
-use made::{avif, boxed_jxl, jxl, turned_avif};
+use heif::turned;
+use made::{avif, boxed_jxl, jxl};
 use picresize::imaging::{ImagingError, Limits, inspect, resize};
 use picresize::operation::Format;
-use pictures::{decode, drawing, pixels, png};
+use pictures::{Pixels, decode, difference, drawing, pixels, png};
 use support::{corpus, request};
 
 const SIZE: (u32, u32) = (90, 61);
@@ -34,14 +37,6 @@ fn samples(color: png::ColorType) -> Vec<u8> {
             _ => vec![r, g, b, a],
         })
         .collect()
-}
-
-/// The mean difference of samples.
-fn difference(one: &[u8], other: &[u8]) -> f64 {
-    assert_eq!(one.len(), other.len());
-    let apart = one.iter().zip(other).map(|(a, b)| a.abs_diff(*b));
-    let sum: f64 = apart.map(f64::from).sum();
-    sum / one.len() as f64
 }
 
 const COLORS: [png::ColorType; 4] = [
@@ -173,35 +168,6 @@ fn avif_of_10_bits_is_read_as_it_was_drawn() {
     }
 }
 
-/// A picture of so many columns and rows.
-#[derive(Clone)]
-struct Pixels(u32, u32, Vec<[u8; 4]>);
-
-impl Pixels {
-    fn of(((width, height), rgba): ((u32, u32), Vec<u8>)) -> Self {
-        Self(width, height, rgba.as_chunks::<4>().0.to_vec())
-    }
-
-    /// The picture whose pixel at a place is the one that `from` names.
-    fn map(&self, width: u32, height: u32, from: impl Fn(u32, u32) -> (u32, u32)) -> Self {
-        let mut pixels = Vec::new();
-        for y in 0..height {
-            for x in 0..width {
-                let (x, y) = from(x, y);
-                pixels.push(self.2[(y * self.0 + x) as usize]);
-            }
-        }
-        Self(width, height, pixels)
-    }
-
-    /// A quarter turn against the clock.
-    fn turned(&self) -> Self {
-        self.map(self.1, self.0, |x, y| (self.0 - 1 - y, x))
-    }
-}
-
-/// `irot` turns against the clock, then `imir` exchanges top and bottom (0) or left and right (1)
-/// (ISO/IEC 23008-12:2022, 6.5.10 and 6.5.12; MIAF 7.3.6.7 for the order).
 #[test]
 fn avif_is_turned_and_mirrored_as_its_boxes_say() {
     let plain = avif(
@@ -213,17 +179,9 @@ fn avif_is_turned_and_mirrored_as_its_boxes_say() {
     let upright = Pixels::of(pixels(&plain, "width=90 height=61"));
     for turns in 0..4 {
         for mirror in [None, Some(0), Some(1)] {
-            let mut expected = upright.clone();
-            for _ in 0..turns {
-                expected = expected.turned();
-            }
+            let expected = upright.turned_as_boxes_say(turns, mirror);
             let (width, height) = (expected.0, expected.1);
-            expected = match mirror {
-                None => expected,
-                Some(0) => expected.map(width, height, |x, y| (x, height - 1 - y)),
-                Some(_) => expected.map(width, height, |x, y| (width - 1 - x, y)),
-            };
-            let file = turned_avif(&plain, turns, mirror);
+            let file = turned(&plain, turns, mirror);
             let source = inspect(&file).unwrap();
             assert_eq!((source.width, source.height), (width, height));
             let found = Pixels::of(pixels(&file, &format!("width={width} height={height}")));

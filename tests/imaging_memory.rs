@@ -6,8 +6,14 @@
 #![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
 #![cfg(target_os = "linux")]
 
+#[path = "imaging/heif.rs"]
+mod heif;
+#[path = "imaging/libheif.rs"]
+mod libheif;
 #[path = "imaging/libjxl.rs"]
 mod libjxl;
+#[path = "imaging/pictures.rs"]
+mod pictures;
 #[path = "imaging/support.rs"]
 mod support;
 
@@ -17,6 +23,7 @@ use std::process::Command;
 use picresize::imaging::{
     ImagingError, Limits, fingerprint, fingerprint_bytes, inspect, plan, resize,
 };
+use pictures::{decode, deep_png, drawing, opaque};
 use support::{corpus, files_below, request};
 
 const CHILD: &str = "PICRESIZE_MEMORY_CHILD";
@@ -236,6 +243,68 @@ fn estimates_hold_for_jpeg_xl() {
     ] {
         let file = folder.path().join(name);
         libjxl::encode(&pictures.join("photos").join(picture), options, &file);
+        for options in [
+            "width=512 format=jpeg",
+            "width=512 format=jpeg profile=fine",
+            LOOK_UP,
+        ] {
+            check(&file, options, &mut wrong);
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Every kind of planes, transparency, 10 bits, and tiles as cameras write them.
+#[test]
+fn estimates_hold_for_heic() {
+    let Some(pictures) = corpus() else { return };
+    if !libheif::is_here() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (clear, deep) = (
+        folder.path().join("clear.png"),
+        folder.path().join("deep.png"),
+    );
+    let (size, rgba) = decode(&drawing(2000, 1400));
+    std::fs::write(&clear, drawing(2000, 1400)).unwrap();
+    let (pixels, _) = rgba.as_chunks::<4>();
+    let rgb: Vec<u8> = pixels.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect();
+    std::fs::write(&deep, deep_png(size.0, size.1, png::ColorType::Rgb, &rgb)).unwrap();
+    let photo = |name: &str| pictures.join("photos").join(name);
+    let mut files = Vec::new();
+    for (picture, name, options) in [
+        (photo("photo-02-2048x1365.jpg"), "half", "-q 80"),
+        (
+            photo("photo-02-2048x1365.jpg"),
+            "full",
+            "-q 80 -p chroma=444",
+        ),
+        (photo("photo-01-2048x1365.png"), "lossless", "-L"),
+        (photo("photo-gray.jpg"), "gray", "-q 80"),
+        (photo("mosaic-4096x2664.jpg"), "large", "-q 60"),
+        (clear, "clear", "-q 80"),
+        (deep, "deep", "-q 80 -b 10"),
+        (pictures.join("pngsuite/basn2c08.png"), "small", "-q 80"),
+    ] {
+        let file = folder.path().join(name).with_extension("heic");
+        libheif::encode(&picture, &format!("{options} -p preset=veryfast"), &file);
+        files.push(file);
+    }
+    let (tile, tiles) = (
+        folder.path().join("tile.heic"),
+        folder.path().join("tiles.heic"),
+    );
+    let picture = folder.path().join("tile.png");
+    std::fs::write(&picture, opaque(512, 512)).unwrap();
+    libheif::encode(&picture, "-q 80", &tile);
+    let tile = std::fs::read(tile).unwrap();
+    let whole = heif::tiled(&tile, (512, 512), (8, 6), (4032, 3024));
+    std::fs::write(&tiles, whole).unwrap();
+    files.push(tiles);
+
+    let mut wrong = Vec::new();
+    for file in files {
         for options in [
             "width=512 format=jpeg",
             "width=512 format=jpeg profile=fine",

@@ -45,6 +45,19 @@ pub(crate) fn png(width: u32, height: u32, color: png::ColorType, pixels: &[u8])
     bytes
 }
 
+/// Samples of 8 bits as a PNG of 16, each byte twice.
+pub(crate) fn deep_png(width: u32, height: u32, color: png::ColorType, samples: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(color);
+    encoder.set_depth(png::BitDepth::Sixteen);
+    let twice: Vec<u8> = samples.iter().flat_map(|&byte| [byte; 2]).collect();
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&twice).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
 /// An animation of `frames` frames: a square that walks over a still ground.
 pub(crate) fn animation(frames: u16) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -102,6 +115,61 @@ pub(crate) fn pixels(source: &[u8], options: &str) -> ((u32, u32), Vec<u8>) {
 pub(crate) fn pixel(picture: &((u32, u32), Vec<u8>), x: u32, y: u32) -> [u8; 4] {
     let start = (y * picture.0.0 + x) as usize * 4;
     picture.1[start..start + 4].try_into().unwrap()
+}
+
+/// The mean difference of samples.
+pub(crate) fn difference(one: &[u8], other: &[u8]) -> f64 {
+    assert_eq!(one.len(), other.len());
+    let apart = one.iter().zip(other).map(|(a, b)| a.abs_diff(*b));
+    let sum: f64 = apart.map(f64::from).sum();
+    sum / one.len() as f64
+}
+
+/// A picture of so many columns and rows.
+#[derive(Clone)]
+pub(crate) struct Pixels(pub(crate) u32, pub(crate) u32, pub(crate) Vec<[u8; 4]>);
+
+impl Pixels {
+    pub(crate) fn of(((width, height), rgba): ((u32, u32), Vec<u8>)) -> Self {
+        Self(width, height, rgba.as_chunks::<4>().0.to_vec())
+    }
+
+    /// The picture whose pixel at a place is the one that `from` names.
+    pub(crate) fn map(
+        &self,
+        width: u32,
+        height: u32,
+        from: impl Fn(u32, u32) -> (u32, u32),
+    ) -> Self {
+        let mut pixels = Vec::new();
+        for y in 0..height {
+            for x in 0..width {
+                let (x, y) = from(x, y);
+                pixels.push(self.2[(y * self.0 + x) as usize]);
+            }
+        }
+        Self(width, height, pixels)
+    }
+
+    /// A quarter turn against the clock.
+    pub(crate) fn turned(&self) -> Self {
+        self.map(self.1, self.0, |x, y| (self.0 - 1 - y, x))
+    }
+
+    /// `irot` turns against the clock, then `imir` exchanges top and bottom (0) or left and right
+    /// (1) (ISO/IEC 23008-12:2022, 6.5.10 and 6.5.12; MIAF 7.3.6.7 for the order).
+    pub(crate) fn turned_as_boxes_say(&self, turns: u8, mirror: Option<u8>) -> Self {
+        let mut turned = self.clone();
+        for _ in 0..turns {
+            turned = turned.turned();
+        }
+        let (width, height) = (turned.0, turned.1);
+        match mirror {
+            None => turned,
+            Some(0) => turned.map(width, height, |x, y| (x, height - 1 - y)),
+            Some(_) => turned.map(width, height, |x, y| (width - 1 - x, y)),
+        }
+    }
 }
 
 /// A JPEG with EXIF (turned by a quarter, by "Ann") and an Adobe RGB profile.
