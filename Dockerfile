@@ -10,7 +10,7 @@ WORKDIR /picresize
 # The dependencies, with an empty program: built again only when Cargo.toml or Cargo.lock change.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src benches \
-    && echo 'fn main() {}' | tee src/main.rs benches/stages.rs benches/subject.rs \
+    && echo 'fn main() {}' | tee src/main.rs benches/lookup.rs benches/stages.rs benches/subject.rs \
     && touch src/lib.rs \
     && cargo build --release --locked --bin picresize
 
