@@ -23,7 +23,7 @@ use std::process::Command;
 use picresize::imaging::{
     ImagingError, Limits, fingerprint, fingerprint_bytes, inspect, plan, resize,
 };
-use pictures::{decode, deep_png, drawing, opaque};
+use pictures::{decode, deep_png, drawing, opaque, png};
 use support::{corpus, files_below, request};
 
 const CHILD: &str = "PICRESIZE_MEMORY_CHILD";
@@ -271,6 +271,10 @@ fn estimates_hold_for_heic() {
     let (pixels, _) = rgba.as_chunks::<4>();
     let rgb: Vec<u8> = pixels.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect();
     std::fs::write(&deep, deep_png(size.0, size.1, png::ColorType::Rgb, &rgb)).unwrap();
+    // Of an odd height, which is written as a tile that is cut.
+    let odd = folder.path().join("odd.png");
+    let gray: Vec<u8> = pixels.iter().skip(2000).map(|pixel| pixel[1]).collect();
+    std::fs::write(&odd, png(2000, 1399, png::ColorType::Grayscale, &gray)).unwrap();
     let photo = |name: &str| pictures.join("photos").join(name);
     let mut files = Vec::new();
     for (picture, name, options) in [
@@ -283,6 +287,7 @@ fn estimates_hold_for_heic() {
         (photo("photo-01-2048x1365.png"), "lossless", "-L"),
         (photo("photo-gray.jpg"), "gray", "-q 80"),
         (photo("mosaic-4096x2664.jpg"), "large", "-q 60"),
+        (odd, "gray-odd", "-q 80"),
         (clear, "clear", "-q 80"),
         (deep, "deep", "-q 80 -b 10"),
         (pictures.join("pngsuite/basn2c08.png"), "small", "-q 80"),

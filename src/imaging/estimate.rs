@@ -329,7 +329,8 @@ pub(crate) fn heic_decoder(
     decoded: u64,
 ) -> u64 {
     let bytes = u64::from(bits / 8);
-    let finest = usize::from(coded.chroma_format);
+    // Tiles become red, green and blue even where there is no colour.
+    let finest = usize::from(coded.chroma_format.max(u8::from(coded.is_tiled)));
     let alpha = u64::from(has_alpha);
     let planes = area(width, height) * ([2, 3, 4, 6][finest].max(3 * bytes) + alpha * 2);
     let largest = area(coded.largest.0, coded.largest.1);

@@ -11,14 +11,17 @@ pub(crate) struct Coded {
     pub(crate) chroma_format: u8,
     /// Size of the one with the most pixels.
     pub(crate) largest: (u32, u32),
+    /// Whether one is put together from tiles.
+    pub(crate) is_tiled: bool,
 }
 
 /// Reads the configurations. What is damaged is left out: the pictures are checked elsewhere.
 pub(super) fn coded(file: &[u8]) -> Coded {
-    let properties = find(file, b"meta")
-        .and_then(|meta| find(meta.get(4..)?, b"iprp"))
-        .and_then(|iprp| find(iprp, b"ipco"))
-        .unwrap_or_default();
+    let meta = find(file, b"meta").and_then(|meta| meta.get(4..));
+    let meta = meta.unwrap_or_default();
+    let properties = find(meta, b"iprp").and_then(|iprp| find(iprp, b"ipco"));
+    let properties = properties.unwrap_or_default();
+    let items = find(meta, b"iinf").unwrap_or_default();
     let configurations: Vec<&[u8]> = boxes(properties)
         .filter_map(|(name, payload)| (name == b"hvcC").then_some(payload))
         .collect();
@@ -31,6 +34,7 @@ pub(super) fn coded(file: &[u8]) -> Coded {
         largest: sizes
             .max_by_key(|&(width, height)| u64::from(width) * u64::from(height))
             .unwrap_or_default(),
+        is_tiled: items.windows(4).any(|kind| kind == b"grid"),
     }
 }
 
@@ -170,6 +174,7 @@ mod tests {
             let expected = Coded {
                 chroma_format,
                 largest: (1200, 1800),
+                is_tiled: false,
             };
             assert_eq!(coded(&file(chroma_format)), expected);
         }
