@@ -23,7 +23,7 @@ use std::process::Command;
 use picresize::imaging::{
     ImagingError, Limits, fingerprint, fingerprint_bytes, inspect, plan, resize,
 };
-use pictures::{decode, deep_png, drawing, opaque, png};
+use pictures::{decode, deep_png, drawing, make, opaque, png};
 use support::{corpus, files_below, request};
 
 const CHILD: &str = "PICRESIZE_MEMORY_CHILD";
@@ -243,6 +243,28 @@ fn estimates_hold_for_jpeg_xl() {
     ] {
         let file = folder.path().join(name);
         libjxl::encode(&pictures.join("photos").join(picture), options, &file);
+        for options in [
+            "width=512 format=jpeg",
+            "width=512 format=jpeg profile=fine",
+            LOOK_UP,
+        ] {
+            check(&file, options, &mut wrong);
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Opaque and transparent; written by the encoder here.
+#[test]
+fn estimates_hold_for_avif() {
+    let Some(pictures) = corpus() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let photo = std::fs::read(pictures.join("photos/photo-02-2048x1365.jpg")).unwrap();
+    let mut wrong = Vec::new();
+    for (picture, name) in [(photo, "opaque.avif"), (drawing(1200, 900), "clear.avif")] {
+        let file = folder.path().join(name);
+        let options = "width=1200 format=avif";
+        std::fs::write(&file, make(&picture, options).bytes).unwrap();
         for options in [
             "width=512 format=jpeg",
             "width=512 format=jpeg profile=fine",

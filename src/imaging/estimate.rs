@@ -83,9 +83,9 @@ pub(crate) fn still(
     let result = area(geometry.canvas.0, geometry.canvas.1);
     let encoding = encoder(format, request, result, source);
     let working = working(source, (width, height), shrink, geometry, request);
-    // Of what libheif has freed, the allocator keeps a part.
+    // Of what these decoders have freed, the allocator keeps a part.
     let kept = match source.format {
-        Format::Heic => source.decoder_bytes / 3,
+        Format::Avif | Format::Heic => source.decoder_bytes / 3,
         _ => 0,
     };
     floor(format) + decoding.max(kept + working.max(encoding))
@@ -342,10 +342,10 @@ pub(crate) fn heic_decoder(
     (2 << 20) + planes.max((beside + working).saturating_sub(decoded))
 }
 
-/// The planes of colour and alpha as AV1 has them (each padded to whole superblocks), the
-/// decoder's state for each block, and its tables.
+/// The planes of colour and alpha as AV1 has them (each padded to whole superblocks), copies in 16
+/// bits, and the decoder's tables.
 pub(crate) fn avif_decoder(width: u32, height: u32, bits: u8, planes_in_pixel: f64) -> u64 {
     let padded = |side: u32| u64::from(side).next_multiple_of(128) + 128;
     let samples = (padded(width) * padded(height)) as f64 * planes_in_pixel;
-    (1 << 20) + (samples * f64::from(bits.div_ceil(8)) * 1.6) as u64
+    (1 << 20) + (samples * f64::from(bits.div_ceil(8) + 1)) as u64
 }
