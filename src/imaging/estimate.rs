@@ -198,8 +198,7 @@ fn working(
     let resampling = match request.profile {
         Profile::Fine if is_opaque_u8 && request.filter != Filter::Nearest => {
             let by = pipeline::halvings_in_light(shrink, geometry, request);
-            let light = rows_in_light((width, height), shrink, by, geometry) * plain * 4;
-            pixels * plain + light + scaled
+            pixels * plain + in_light((width, height), plain, (shrink, by), geometry) + scaled
         }
         profile => {
             let converting = match profile {
@@ -222,16 +221,23 @@ fn working(
     resampling.max(scaled + composed)
 }
 
-/// Pixels of the rows that are held in linear light, each `by` × `by` averaged: as many rows as
-/// the longest filter reaches over.
-fn rows_in_light((width, height): (u32, u32), shrink: u32, by: u32, geometry: &Geometry) -> u64 {
+/// What resampling in linear light holds beside both pictures, each `by` × `by` pixels averaged: as
+/// many rows of floats as the longest filter reaches over, and the weights of all columns.
+fn in_light(
+    (width, height): (u32, u32),
+    channels: u64,
+    (shrink, by): (u32, u32),
+    geometry: &Geometry,
+) -> u64 {
     let along_x = geometry.crop.width / f64::from(geometry.scaled.0);
     let along_y = geometry.crop.height / f64::from(geometry.scaled.1);
     let remains = along_x.max(along_y) / f64::from(shrink * by);
     let rows = (6.0 * remains.max(1.0)).ceil() as u64 + 1;
     let (columns, all) = (width.div_ceil(by), height.div_ceil(by));
     // With the row that is summed.
-    (rows.min(u64::from(all)) + 1) * u64::from(columns)
+    let rows = (rows.min(u64::from(all)) + 1) * u64::from(columns) * channels * 4;
+    let longest = columns.max(geometry.scaled.0).max(geometry.scaled.1);
+    rows + u64::from(longest) * 7 * 20
 }
 
 /// Whether a lossy result may have a quality at which much of it is noise.
