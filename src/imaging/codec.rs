@@ -3,6 +3,8 @@
 //! Each codec has a file of its own with plain functions. Their errors are sentences; what kind
 //! of error it is (header, body, encoding) is known here.
 
+use std::borrow::Cow;
+
 use crate::operation::Format;
 
 use super::ImagingError;
@@ -24,7 +26,7 @@ mod webp;
 mod ycbcr;
 
 pub(crate) use heic::Coded as HeicCoded;
-pub(crate) use jpeg::{Coefficients, JPEG_KEPT};
+pub(crate) use jpeg::{Coefficients, JPEG_FIRST_BYTES, JPEG_KEPT};
 
 /// What a header tells, in the stored orientation.
 #[derive(Clone, Debug)]
@@ -115,10 +117,11 @@ pub(crate) fn decode(
     .map_err(|reason| ImagingError::Body { format, reason })
 }
 
-/// Encodes a still picture. The layout must be one that the format can hold.
+/// Encodes a still picture. The layout must be one that the format can hold. A picture that is
+/// handed over is freed as soon as it is not needed.
 pub(crate) fn encode(
     format: Format,
-    raster: Raster,
+    raster: Cow<'_, Raster>,
     options: &EncodeOptions<'_>,
 ) -> Result<Vec<u8>, ImagingError> {
     match format {

@@ -46,8 +46,8 @@ pub(crate) fn jpeg_reduced_decoder(coefficients: &Coefficients, data: u64) -> [u
         false => 0,
     };
     codec::JPEG_KEPT.map(|kept| match kept {
-        // Only the first scans are read then, which have less than four bytes for each block.
-        1 if blocks > 0 => data.min(blocks * 4) + blocks * 2,
+        // One sample a block is its first coefficient, and no other scans are read.
+        1 if blocks > 0 => data.min(blocks * codec::JPEG_FIRST_BYTES as u64) + blocks * 2,
         _ => data + blocks * (2 * kept as u64 + 8),
     })
 }
@@ -222,7 +222,8 @@ fn working(
 }
 
 /// What resampling in linear light holds beside both pictures, each `by` × `by` pixels averaged: as
-/// many rows of floats as the longest filter reaches over, and the weights of all columns.
+/// many rows of floats as the longest filter reaches over, and the weights of the columns: seven of
+/// 20 bytes for each of the source or the result, whichever has more.
 fn in_light(
     (width, height): (u32, u32),
     channels: u64,

@@ -7,6 +7,7 @@
 //! Colour is converted to sRGB after resampling with the profile `fast`, on the few pixels of the
 //! result. With `fine` it is converted before, since linear light is reached from sRGB.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::operation::{
@@ -135,9 +136,9 @@ pub(crate) fn run(
         };
         let raster = view.finish(decoded).map_err(in_work)?;
         match request.max_bytes {
-            None => codec::encode(plan.format, raster, &options)?,
+            None => codec::encode(plan.format, Cow::Owned(raster), &options)?,
             Some(most) => within_bytes(most, plan.format, &options, request, |options| {
-                codec::encode(plan.format, raster.clone(), options)
+                codec::encode(plan.format, Cow::Borrowed(&raster), options)
             })?,
         }
     };

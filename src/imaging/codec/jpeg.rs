@@ -14,7 +14,7 @@ pub(super) mod planes;
 mod reduced;
 
 pub(crate) use markers::Coefficients;
-pub(crate) use reduced::KEPT as JPEG_KEPT;
+pub(crate) use reduced::{FIRST_BYTES as JPEG_FIRST_BYTES, KEPT as JPEG_KEPT};
 
 /// From this quality on colour is always stored in full resolution.
 const FULL_COLOR_QUALITY: u8 = 90;

@@ -11,7 +11,7 @@ use crate::imaging::raster::Raster;
 
 /// Encodes Rgba of 8 bits as one frame.
 pub(in crate::imaging::codec) fn encode(
-    raster: Raster,
+    raster: Cow<'_, Raster>,
     options: &EncodeOptions<'_>,
 ) -> Result<Vec<u8>, String> {
     let mut sink = GifSink::new((raster.width, raster.height), 1, options)?;
@@ -61,7 +61,7 @@ impl GifSink {
     }
 
     /// Takes a frame, and writes the one before.
-    fn push(&mut self, raster: Raster, delay_ms: u32) -> Result<(), String> {
+    fn push(&mut self, raster: Cow<'_, Raster>, delay_ms: u32) -> Result<(), String> {
         let pixels = raster.bytes().as_chunks::<4>().0.iter();
         let pixels: Vec<[u8; 4]> = pixels
             .map(|&[r, g, b, a]| if a < 128 { [0; 4] } else { [r, g, b, 255] })
@@ -167,7 +167,7 @@ impl GifSink {
 
 impl FrameSink for GifSink {
     fn add(&mut self, frame: Frame) -> Result<(), String> {
-        self.push(frame.raster, frame.delay_ms)
+        self.push(Cow::Owned(frame.raster), frame.delay_ms)
     }
 
     fn finish(mut self: Box<Self>) -> Result<Vec<u8>, String> {

@@ -13,7 +13,7 @@ use frame::{Frame, Scan, Tables};
 use plane::Plane;
 use progressive::Picture;
 
-pub(crate) use progressive::KEPT;
+pub(crate) use progressive::{FIRST_BYTES, KEPT};
 
 mod bits;
 mod dct;

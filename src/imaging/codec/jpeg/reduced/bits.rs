@@ -39,17 +39,29 @@ pub(super) struct Data<'a> {
     /// Without the zero behind every 0xff (T.81, B.1.1.5), and with zeros at the end to be read in
     /// vain.
     bytes: Vec<u8>,
+    /// Bytes between those and the marker, which are too many to belong to the picture.
+    beyond: usize,
     /// The next marker and all behind it.
     rest: &'a [u8],
+    /// How many bytes are kept.
+    most: usize,
 }
 
 impl<'a> Data<'a> {
     /// Reads up to the next marker.
     pub(super) fn read(rest: &'a [u8]) -> Self {
+        Self::read_most(rest, rest.len())
+    }
+
+    /// The same for data that needs `most` bytes at most.
+    pub(super) fn read_most(rest: &'a [u8], most: usize) -> Self {
+        let most = most.min(rest.len());
         // Room that is not needed is never touched.
         let mut data = Self {
-            bytes: Vec::with_capacity(rest.len() + WINDOW),
+            bytes: Vec::with_capacity(most + WINDOW),
+            beyond: 0,
             rest,
+            most,
         };
         data.refill();
         data
@@ -57,19 +69,27 @@ impl<'a> Data<'a> {
 
     fn refill(&mut self) {
         self.bytes.clear();
+        self.beyond = 0;
         loop {
             let length = memchr::memchr(0xff, self.rest).unwrap_or(self.rest.len());
-            self.bytes.extend_from_slice(&self.rest[..length]);
+            self.keep(&self.rest[..length]);
             self.rest = &self.rest[length..];
             match self.rest {
                 [0xff, 0, after @ ..] => {
-                    self.bytes.push(0xff);
+                    self.keep(&[0xff]);
                     self.rest = after;
                 }
                 _ => break,
             }
         }
         self.bytes.extend([0; WINDOW]);
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = self.most - self.bytes.len();
+        let kept = bytes.len().min(room);
+        self.bytes.extend_from_slice(&bytes[..kept]);
+        self.beyond += bytes.len() - kept;
     }
 
     /// The bits from one on.
@@ -82,7 +102,7 @@ impl<'a> Data<'a> {
 
     /// What follows the data, if just the bits before `end` were its own.
     pub(super) fn after(&self, end: usize) -> Result<&'a [u8], Fault> {
-        let count = self.bytes.len() - WINDOW;
+        let count = self.bytes.len() - WINDOW + self.beyond;
         match count.checked_sub(end.div_ceil(8)) {
             None => Err(Fault::Short),
             Some(stray) if stray > HARMLESS_STRAY_BYTES as usize => Err(Fault::Stray(stray)),
@@ -259,5 +279,29 @@ impl Bits<'_> {
         } else {
             Err(Fault::Block)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_kept_still_counts() {
+        // Four bytes of data, a stuffed one among them, up to the marker.
+        let scan = [1, 0xff, 0, 3, 4, 0xff, 0xd9];
+        for most in 0..6 {
+            let data = Data::read_most(&scan, most);
+            assert_eq!(data.bytes.len() - WINDOW, most.min(4));
+            assert_eq!(
+                data.after(32).ok(),
+                Some(&scan[5..]),
+                "{most} bytes are kept"
+            );
+            assert!(data.after(33).is_err());
+        }
+        let long = [0; 3 * HARMLESS_STRAY_BYTES as usize];
+        let stray = Data::read_most(&long, 1).after(8).unwrap_err();
+        assert!(matches!(stray, Fault::Stray(count) if count == long.len() - 1));
     }
 }

@@ -12,6 +12,10 @@ use super::plane::Plane;
 /// Values of a block that are kept for one to four samples a side: rows of four.
 pub(crate) const KEPT: [usize; 4] = [1, 8, 12, 16];
 
+/// Bytes that the first coefficient of a block has at most in a scan: a code of 16 bits, and as many
+/// that follow it (T.81, F.1.2.1).
+pub(crate) const FIRST_BYTES: usize = 4;
+
 const fn kept<const N: usize>() -> usize {
     KEPT[N - 1]
 }
@@ -130,7 +134,8 @@ impl<const N: usize, const C: usize> Picture<N, C> {
             _ => self.mcus,
         };
         let alone = scan.parts.len() == 1;
-        let mut data = Data::read(data);
+        let blocks: usize = self.components.iter().map(|of| of.nonzero.len()).sum();
+        let mut data = Data::read_most(data, blocks * FIRST_BYTES);
         let mut at = 0;
         let interval = tables.interval();
         let (mut left, mut restarts) = (interval, 0);
