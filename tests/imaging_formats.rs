@@ -14,13 +14,11 @@ mod pictures;
 #[path = "imaging/support.rs"]
 mod support;
 
-use std::fs;
-
 use heif::turned;
 use made::{avif, boxed_jxl, jxl};
 use picresize::imaging::{ImagingError, Limits, inspect, resize};
 use picresize::operation::Format;
-use pictures::{Pixels, decode, difference, drawing, pixels, png};
+use pictures::{Pixels, decode, difference, difference_as_read, drawing, pixels, png};
 use support::{corpus, request};
 
 const SIZE: (u32, u32) = (90, 61);
@@ -137,11 +135,7 @@ fn jpeg_xl_of_libjxl_is_read_as_libjxl_reads_it() {
     ] {
         libjxl::encode(&pictures.join(picture), options, &file);
         libjxl::decode(&file, &read);
-        let ((width, height), expected) = decode(&fs::read(&read).unwrap());
-        let same_size = format!("width={width} height={height}");
-        let (size, found) = pixels(&fs::read(&file).unwrap(), &same_size);
-        assert_eq!(size, (width, height), "{picture} {options}");
-        let mean = difference(&found, &expected);
+        let mean = difference_as_read(&file, &read);
         assert!(mean < 0.1, "{picture} {options}: {mean}");
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use std::io::Cursor;
+use std::path::Path;
 
 use picresize::imaging::{ImagingError, Limits, Resized, resize};
 
@@ -123,6 +124,16 @@ pub(crate) fn difference(one: &[u8], other: &[u8]) -> f64 {
     let apart = one.iter().zip(other).map(|(a, b)| a.abs_diff(*b));
     let sum: f64 = apart.map(f64::from).sum();
     sum / one.len() as f64
+}
+
+/// The mean difference between a picture in its own size and what a foreign decoder made of it, both
+/// in files.
+pub(crate) fn difference_as_read(picture: &Path, reading: &Path) -> f64 {
+    let ((width, height), expected) = decode(&std::fs::read(reading).unwrap());
+    let same_size = format!("width={width} height={height}");
+    let (size, found) = pixels(&std::fs::read(picture).unwrap(), &same_size);
+    assert_eq!(size, (width, height));
+    difference(&found, &expected)
 }
 
 /// A picture of so many columns and rows.

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use picresize::operation::ResizeRequest;
 
@@ -14,15 +15,22 @@ pub(crate) fn corpus() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    let missing = format!("the pictures are not at {}", folder.display());
-    assert!(!in_ci(), "{missing}");
-    eprintln!("SKIPPED: {missing}");
+    skip(&format!("the pictures are not at {}", folder.display()));
     None
 }
 
-/// Whether skipping is forbidden.
-pub(crate) fn in_ci() -> bool {
-    std::env::var("CI").is_ok_and(|value| value == "true")
+/// Says that a test is skipped, and why; in CI that is a failure.
+pub(crate) fn skip(why: &str) {
+    let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    assert!(!in_ci, "{why}");
+    eprintln!("SKIPPED: {why}");
+}
+
+/// Runs a program that has to succeed.
+pub(crate) fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {said}");
 }
 
 /// Every file below a folder, in order.
