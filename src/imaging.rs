@@ -31,6 +31,7 @@ mod smart;
 mod sniff;
 
 use codec::Header;
+pub use estimate::ReducedDecoder;
 
 /// Changes whenever the same input could give other bytes.
 pub const ENGINE_VERSION: &str = "4";
@@ -85,9 +86,9 @@ pub struct SourceInfo {
     pub shrinks: bool,
     /// Bytes the decoder holds beside the decoded picture.
     pub decoder_bytes: u64,
-    /// The same beside planes of one, two, three and four eighths of the size, when they have a
+    /// What the same depends on beside planes of one to four eighths of the size, when they have a
     /// decoder of their own.
-    pub reduced_decoder_bytes: Option<[u64; 4]>,
+    pub reduced_decoder: Option<ReducedDecoder>,
 }
 
 impl SourceInfo {
@@ -106,7 +107,7 @@ impl SourceInfo {
                 .filter(|_| header.metadata.icc.is_none()),
             shrinks: header.shrinks,
             decoder_bytes: header.decoder_bytes,
-            reduced_decoder_bytes: header.reduced_decoder_bytes,
+            reduced_decoder: header.reduced_decoder.clone(),
         }
     }
 }

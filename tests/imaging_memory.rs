@@ -1,7 +1,7 @@
 //! The estimate of memory against what was used, for every kind of picture and code path.
 //!
 //! Each case runs in a child process of its own (this test binary again), which reads its peak
-//! resident memory from the kernel, less what was resident before. Linux only.
+//! resident memory from the kernel, less what was resident before and less code. Linux only.
 
 #![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
 #![cfg(target_os = "linux")]
@@ -27,14 +27,11 @@ use pictures::{decode, deep_png, drawing, make, opaque, png};
 use support::{corpus, files_below, request};
 
 const CHILD: &str = "PICRESIZE_MEMORY_CHILD";
-/// What the estimate of a look-up may be above twice the use. Most of what a small picture takes
-/// then is code of its codec that the kernel pages in, more or less of it as it happens.
-const PAGED_IN_BYTES: u64 = 3 << 19;
-/// The same for a small GIF result, which takes far less when it has few colours: that is not known
-/// before it is decoded.
-const FEW_COLORS_BYTES: u64 = 3 << 20;
-/// From here on an estimate has to be at most twice the use, also of a GIF result.
-const LARGE_BYTES: u64 = 16 << 20;
+/// What an estimate may be above twice the use: a small picture takes less when it is flat, which is
+/// not known before it is decoded, and the kernel's count of pages lags.
+const UNKNOWN_BYTES: u64 = 3 << 19;
+/// So often a case is measured that seems to take too little: its largest use counts.
+const MEASUREMENTS: u32 = 3;
 
 /// Stands for options when a picture is only to be looked up.
 const LOOK_UP: &str = "look-up";
@@ -56,12 +53,14 @@ fn child() {
     let (path, options) = case.split_once('\n').unwrap();
     let bytes = std::fs::read(path).unwrap();
     let limits = Limits::default();
+    let mark = Mark::set();
     let source = match inspect(&bytes) {
         Ok(source) => source,
         Err(error) => return println!("\nREFUSED {error}"),
     };
     if options == LOOK_UP {
-        let (found, used) = peak_of(|| fingerprint(&bytes, &limits));
+        let found = fingerprint(&bytes, &limits);
+        let used = mark.peak();
         // What is broken or has nothing in it may end before it takes anything.
         let word = if found.is_some() { "USED" } else { "ENDED" };
         return println!("\n{word} {} {used}", fingerprint_bytes(&source));
@@ -71,11 +70,11 @@ fn child() {
         Ok(plan) => plan,
         Err(error) => return println!("\nREFUSED {error}"),
     };
-    let (result, used) = peak_of(|| {
-        let resized = resize(&bytes, &request, &limits)?;
+    let result = resize(&bytes, &request, &limits);
+    if let Ok(resized) = &result {
         fingerprint(&resized.bytes, &limits);
-        Ok(resized)
-    });
+    }
+    let used = mark.peak();
     match result {
         Ok(_) => println!("\nUSED {} {used}", plan.memory_bytes),
         Err(ImagingError::Body { reason, .. }) => println!("\nREFUSED {reason}"),
@@ -83,13 +82,28 @@ fn child() {
     }
 }
 
-/// What `work` gives, and how much more memory there was at its peak than before it.
-fn peak_of<T>(work: impl FnOnce() -> T) -> (T, u64) {
-    // Writing 5 resets the peak to what is resident now (proc(5)).
-    std::fs::write("/proc/self/clear_refs", "5").unwrap();
-    let before = status_bytes("VmRSS:");
-    let done = work();
-    (done, status_bytes("VmHWM:").saturating_sub(before))
+/// How much memory there was, to tell how much more there has been since.
+struct Mark {
+    resident: u64,
+    code: u64,
+}
+
+impl Mark {
+    fn set() -> Self {
+        // Writing 5 resets the peak to what is resident now (proc(5)).
+        std::fs::write("/proc/self/clear_refs", "5").unwrap();
+        Self {
+            resident: status_bytes("VmRSS:"),
+            code: status_bytes("RssFile:"),
+        }
+    }
+
+    /// Without code, which is in memory once for all pictures, more or less of it as the kernel
+    /// happens to read it in.
+    fn peak(&self) -> u64 {
+        let code = status_bytes("RssFile:").saturating_sub(self.code);
+        status_bytes("VmHWM:").saturating_sub(self.resident + code)
+    }
 }
 
 fn status_bytes(field: &str) -> u64 {
@@ -126,9 +140,20 @@ fn measure(path: &Path, options: &str) -> Option<Measured> {
 
 /// Collects every case that is out of bounds, so that one run shows all.
 fn check(path: &Path, options: &str, wrong: &mut Vec<String>) {
-    let Some(measured) = measure(path, options) else {
+    let Some(mut measured) = measure(path, options) else {
         return;
     };
+    let is_too_high = |measured: &Measured| {
+        measured.is_whole && measured.estimate > 2 * measured.used + UNKNOWN_BYTES
+    };
+    for _ in 1..MEASUREMENTS {
+        if is_too_high(&measured)
+            && let Some(again) = measure(path, options)
+            && again.used > measured.used
+        {
+            measured = again;
+        }
+    }
     let (estimate, used) = (measured.estimate, measured.used);
     let name = path.file_name().unwrap().to_string_lossy();
     let line = format!(
@@ -137,19 +162,10 @@ fn check(path: &Path, options: &str, wrong: &mut Vec<String>) {
         used / 1024,
         estimate as f64 / used as f64
     );
-    let keeps_gif = name.ends_with(".gif") && !options.contains("format=");
-    let slack = match options {
-        LOOK_UP => PAGED_IN_BYTES,
-        _ if estimate > LARGE_BYTES => 0,
-        _ if keeps_gif || options.contains("format=gif") => FEW_COLORS_BYTES,
-        _ => 0,
-    };
-    let too_low = estimate < used;
-    let too_high = measured.is_whole && estimate > 2 * used + slack;
     if std::env::var_os("PICRESIZE_SHOW_MEMORY").is_some() {
         eprintln!("{line}");
     }
-    if too_low || too_high {
+    if estimate < used || is_too_high(&measured) {
         wrong.push(line);
     }
 }
@@ -196,6 +212,9 @@ fn estimates_hold_for_every_code_path() {
         "width=1000 profile=fine",
         "width=1000 sharpen=50",
         "width=3000",
+        "width=2000 quality=95",
+        "width=3000 format=gif",
+        "width=3000 format=png palette=64",
         "width=2000 height=2000 fit=contain background=red",
         "width=500 height=1000 fit=cover position=smart",
     ] {

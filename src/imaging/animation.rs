@@ -124,12 +124,17 @@ impl Canvas {
 
     /// The canvas as it is now.
     pub(crate) fn raster(&self) -> Raster {
-        Raster::from_u8(
-            self.width as u32,
-            self.height as u32,
-            Layout::Rgba,
-            self.pixels.clone(),
-        )
+        self.raster_of(self.pixels.clone())
+    }
+
+    /// The same of a canvas that is not drawn on any more.
+    pub(crate) fn into_raster(mut self) -> Raster {
+        let pixels = std::mem::take(&mut self.pixels);
+        self.raster_of(pixels)
+    }
+
+    fn raster_of(&self, pixels: Vec<u8>) -> Raster {
+        Raster::from_u8(self.width as u32, self.height as u32, Layout::Rgba, pixels)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::operation::Format;
 
 use super::ImagingError;
 use super::animation::{FrameSink, Frames};
+use super::estimate::ReducedDecoder;
 use super::metadata::Metadata;
 use super::orientation::Orientation;
 use super::planar::{Eighths, Planes};
@@ -47,9 +48,9 @@ pub(crate) struct Header {
     pub(crate) planar_bytes: Option<u32>,
     /// Bytes the decoder holds beside the decoded picture, however much it shrinks.
     pub(crate) decoder_bytes: u64,
-    /// The same beside planes of one to four eighths of the size, when they have a decoder of
-    /// their own.
-    pub(crate) reduced_decoder_bytes: Option<[u64; 4]>,
+    /// What the same depends on beside planes of one to four eighths of the size, when they have
+    /// a decoder of their own.
+    pub(crate) reduced_decoder: Option<ReducedDecoder>,
     pub(crate) orientation: Orientation,
     pub(crate) metadata: Metadata,
 }
@@ -126,7 +127,7 @@ pub(crate) fn encode(
 ) -> Result<Vec<u8>, ImagingError> {
     match format {
         Format::Jpeg => jpeg::encode(&raster, options),
-        Format::Png => png::encode(&raster, options),
+        Format::Png => png::encode(raster, options),
         Format::Webp => webp::encode(&raster, options),
         Format::Gif => gif::encode(raster, options),
         Format::Avif => avif::encode(&raster, options),

@@ -6,15 +6,13 @@ use crate::operation::{Filter, Format, Profile, ResizeRequest};
 
 use super::codec::{self, Coefficients};
 use super::geometry::Geometry;
+use super::planar::Eighths;
 use super::raster::Layout;
 use super::{SourceInfo, pipeline, planar};
 
-/// What a codec's code, tables, handles and rows take, whatever the size.
-const FLOOR: u64 = 3 << 20;
-/// The same where less is needed: for pictures that are resized plane by plane, for GIF.
-const LOW_FLOOR: u64 = 5 << 19;
-/// The same for pictures that are only looked at.
-const LOOK_UP_FLOOR: u64 = 9 << 18;
+/// What a codec's tables, handles and rows take, whatever the size. Its code is not counted: it is in
+/// memory once for all pictures.
+const FLOOR: u64 = 1 << 19;
 
 /// libjpeg: two bytes for each coefficient of the whole picture when the file has several scans,
 /// rows of blocks otherwise.
@@ -37,19 +35,48 @@ pub(crate) fn jpeg_decoder(coefficients: &Coefficients) -> u64 {
     mcus_across * rows * blocks_of_mcu * 64 * 2
 }
 
-/// The project's own decoder of small pictures: a scan's data, and of a progressive picture the
-/// coefficients of each block that are needed and a word for those that are not.
-pub(crate) fn jpeg_reduced_decoder(coefficients: &Coefficients, data: u64) -> [u64; 4] {
-    // Of each block `jpeg_decoder` counts 64 coefficients of two bytes.
-    let blocks = match coefficients.whole_picture {
-        true => jpeg_decoder(coefficients) / 128,
-        false => 0,
-    };
-    codec::JPEG_KEPT.map(|kept| match kept {
+/// What decides how much the project's own decoder of small JPEGs holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReducedDecoder {
+    /// Bytes of the longest run of data without a marker, which is held at once.
+    longest_run: u64,
+    /// Blocks of which coefficients are kept: all of a progressive picture's.
+    brightness_blocks: u64,
+    color_blocks: u64,
+}
+
+impl ReducedDecoder {
+    pub(crate) fn new(coefficients: &Coefficients, longest_run: u64) -> Self {
+        // Of each block `jpeg_decoder` counts 64 coefficients of two bytes.
+        let blocks = match coefficients.whole_picture {
+            true => jpeg_decoder(coefficients) / 128,
+            false => 0,
+        };
+        let samples = |&(across, down): &(u8, u8)| u64::from(across) * u64::from(down);
+        let all: u64 = coefficients.sampling.iter().map(samples).sum();
+        let brightness = coefficients.sampling.first().map_or(1, samples);
+        let brightness_blocks = blocks * brightness / all.max(1);
+        Self {
+            longest_run,
+            brightness_blocks,
+            color_blocks: blocks - brightness_blocks,
+        }
+    }
+
+    /// A run of data, and of each block the coefficients that are needed and a word for those that
+    /// are not.
+    fn bytes(&self, eighths: Eighths) -> u64 {
+        let blocks = self.brightness_blocks + self.color_blocks;
         // One sample a block is its first coefficient, and no other scans are read.
-        1 if blocks > 0 => data.min(blocks * codec::JPEG_FIRST_BYTES as u64) + blocks * 2,
-        _ => data + blocks * (2 * kept as u64 + 8),
-    })
+        if eighths.brightness == 1 && blocks > 0 {
+            let first = blocks * codec::JPEG_FIRST_BYTES as u64;
+            return self.longest_run.min(first) + blocks * 2;
+        }
+        let block = |eighths: u32| 2 * codec::JPEG_KEPT[eighths as usize - 1] as u64 + 8;
+        self.longest_run
+            + self.brightness_blocks * block(eighths.brightness)
+            + self.color_blocks * block(eighths.color)
+    }
 }
 
 /// A still picture. Each step frees what the one before needed, so the largest step decides.
@@ -72,7 +99,7 @@ pub(crate) fn still(
         let planes = Planes {
             size: size(eighths.brightness),
             color: area(color.0, color.1) * u64::from(bytes.saturating_sub(4)) / 4,
-            decoder: plane_decoder(source, eighths.brightness),
+            decoder: plane_decoder(source, eighths),
         };
         return planar(source, &planes, geometry, request);
     }
@@ -88,14 +115,7 @@ pub(crate) fn still(
         Format::Avif | Format::Heic => source.decoder_bytes / 3,
         _ => 0,
     };
-    floor(format) + decoding.max(kept + working.max(encoding))
-}
-
-fn floor(result: Format) -> u64 {
-    match result {
-        Format::Gif => LOW_FLOOR,
-        _ => FLOOR,
-    }
+    FLOOR + decoding.max(kept + working.max(encoding))
 }
 
 /// Decoded planes.
@@ -107,10 +127,10 @@ struct Planes {
     decoder: u64,
 }
 
-/// What a decoder holds beside planes of so many eighths of the size.
-fn plane_decoder(source: &SourceInfo, eighths: u32) -> u64 {
-    match source.reduced_decoder_bytes {
-        Some(bytes) if eighths <= 4 => bytes[eighths as usize - 1],
+/// What a decoder holds beside planes of such a size.
+fn plane_decoder(source: &SourceInfo, eighths: Eighths) -> u64 {
+    match &source.reduced_decoder {
+        Some(decoder) if eighths.brightness <= 4 => decoder.bytes(eighths),
         _ => source.decoder_bytes,
     }
 }
@@ -128,18 +148,22 @@ fn planar(
     let copied = planes.color / 2;
     let between = area(geometry.scaled.0, height).max(area(geometry.scaled.1, width));
     let result = area(geometry.scaled.0, geometry.scaled.1);
-    let working = decoded + copied + between + result * 4;
+    let result_planes = match pipeline::halves_color(request) {
+        true => result * 2,
+        false => result * 3,
+    };
+    let working = decoded + copied + between + result_planes;
     let encoding = match source.format {
-        // Planes, half as many tokens of four bytes as they have samples, and the output.
+        // Planes, up to half as many tokens of four bytes as they have samples, and the output.
         Format::Jpeg if request.progressive != Some(true) && pipeline::halves_color(request) => {
-            result * 6
+            result * if is_high(request) { 6 } else { 4 }
         }
         // Planes, and the output as it grows.
         Format::Webp if is_high(request) => result * 5,
         Format::Webp => result * 3,
         format => encoder(format, request, result, source),
     };
-    LOW_FLOOR + (planes.decoder + decoded).max(working).max(encoding)
+    FLOOR + (planes.decoder + decoded).max(working).max(encoding)
 }
 
 /// An animation: the decoder's canvas, a frame at work, and the frames that are written.
@@ -157,10 +181,15 @@ pub(crate) fn animation(
     };
     let size = (source.width, source.height);
     let frame = working(&source, size, 1, geometry, request);
+    // The others count their canvas as the decoder's, which has it for the first frame, too.
+    let canvas = match source.format {
+        Format::Gif => area(size.0, size.1) * 4,
+        _ => 0,
+    };
     let result = area(geometry.canvas.0, geometry.canvas.1);
     let written = result * u64::from(source.frames) / 2;
     let encoding = encoder(format, request, result, &source);
-    floor(format) + source.decoder_bytes + frame + encoding + written
+    FLOOR + source.decoder_bytes + canvas + frame + encoding + written
 }
 
 /// What is decoded for a perceptual hash, and its brightness.
@@ -175,7 +204,7 @@ pub(crate) fn fingerprint(source: &SourceInfo) -> u64 {
         // With the brightness, or before that samples of 16 bits in 8.
         None => pixels * u64::from(source.pixel_bytes + (source.pixel_bytes / 2).max(1)),
     };
-    LOOK_UP_FLOOR + plane_decoder(source, 8 / shrink) + decoded
+    FLOOR + plane_decoder(source, Eighths::both(8 / shrink)) + decoded
 }
 
 /// From the decoded pixels to the result's: in linear light samples are twice as wide, for alpha
@@ -263,9 +292,9 @@ fn encoder(format: Format, request: &ResizeRequest, pixels: u64, source: &Source
         Format::Webp => pixels * 7,
         // With the decoder's tables, which reads the result again for its hash.
         Format::Avif => (7 << 20) + pixels * 44,
-        // The pixels, without their alpha, and as colours in Oklab.
-        Format::Gif => pixels * 24,
-        _ if request.palette.is_some() => pixels * 30,
+        // The pixels twice, as indices, and packed.
+        Format::Gif => pixels * 11,
+        _ if request.palette.is_some() => pixels * 14,
         // The pixels, filtered, compressed, and in their file.
         _ => pixels * u64::from(source.pixel_bytes) * 4,
     }
@@ -289,11 +318,11 @@ pub(crate) fn image_rs_decoder(format: Format, width: u32, height: u32, color: C
     }
 }
 
-/// The canvas, what it is restored to, and the largest frame as the decoder hands it over.
+/// What the canvas is restored to, and the largest frame as the decoder hands it over, with what it
+/// makes it of.
 pub(crate) fn gif_decoder(width: u32, height: u32, largest_frame: u64, restores: bool) -> u64 {
-    let canvas = u64::from(width) * u64::from(height) * 4;
-    let restored = if restores { canvas } else { 0 };
-    canvas + restored + largest_frame * 5
+    let restored = if restores { area(width, height) * 4 } else { 0 };
+    restored + largest_frame * 5
 }
 
 /// A still picture is decoded in place. Frames need the canvas, what it is restored to, the frame
@@ -346,7 +375,7 @@ pub(crate) fn heic_decoder(
         true => planes,
         false => 0,
     };
-    (2 << 20) + planes.max((beside + working).saturating_sub(decoded))
+    (1 << 20) + planes.max((beside + working).saturating_sub(decoded))
 }
 
 /// The planes of colour and alpha as AV1 has them (each padded to whole superblocks), copies in 16

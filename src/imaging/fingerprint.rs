@@ -276,7 +276,7 @@ mod tests {
             planar_bytes: None,
             shrinks,
             decoder_bytes: 0,
-            reduced_decoder_bytes: None,
+            reduced_decoder: None,
         };
         for (width, shrink) in [(63, 1), (127, 1), (128, 2), (511, 4), (512, 8), (9000, 8)] {
             assert_eq!(shrink_on_load(&source(width, true)), shrink);

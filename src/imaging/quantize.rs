@@ -1,13 +1,20 @@
 //! Few colours: a palette and an index for each pixel.
 //!
 //! A picture that has few enough colours keeps them exactly. Else the palette comes from Wu's
-//! quantiser in Oklab, and Floyd–Steinberg dithering spreads the error (both by `quantette`, on
-//! one thread and without randomness).
+//! quantiser in Oklab (by `quantette`, on one thread and without randomness), and Floyd–Steinberg
+//! dithering spreads the error.
 
 use std::collections::BTreeMap;
 
-use quantette::deps::palette::Srgb;
-use quantette::{ImageRef, PaletteSize, Pipeline};
+use quantette::color_space::{oklab_to_srgb8, srgb8_to_oklab};
+use quantette::deps::palette::{Oklab, Srgb};
+use quantette::wu::{BinnerF32x3, WuF32x3};
+use quantette::{PaletteCounts, PaletteSize};
+
+mod dither;
+
+type Binner = BinnerF32x3<32, 16, 16>;
+type Wu = WuF32x3<Oklab, 32, 16, 16>;
 
 /// Alpha below this is none where alpha is all or nothing.
 const ALPHA_THRESHOLD: u8 = 128;
@@ -33,13 +40,8 @@ pub(crate) enum Alpha {
     Levels,
 }
 
-/// Reduces `width × height` Rgba pixels to at most `colors` (2 to 256) colours.
-pub(crate) fn quantize(
-    mut pixels: Vec<[u8; 4]>,
-    (width, height): (u32, u32),
-    colors: u16,
-    alpha: Alpha,
-) -> Indexed {
+/// Reduces the Rgba pixels of a picture so wide to at most `colors` (2 to 256) colours.
+pub(crate) fn quantize(mut pixels: Vec<[u8; 4]>, width: u32, colors: u16, alpha: Alpha) -> Indexed {
     let half = |pixel: &[u8; 4]| !matches!(pixel[3], 0 | 255);
     let levels = alpha == Alpha::Levels && colors >= LEAST_FOR_ALPHA && pixels.iter().any(half);
     for pixel in &mut pixels {
@@ -56,7 +58,7 @@ pub(crate) fn quantize(
     if levels {
         with_alpha_levels(&pixels, colors)
     } else {
-        dithered(pixels, (width, height), colors)
+        dithered(&pixels, width, colors)
     }
 }
 
@@ -85,94 +87,104 @@ fn exact(pixels: &[[u8; 4]], colors: u16) -> Option<Indexed> {
 }
 
 /// Opaque colours with dithering, and one transparent colour where needed.
-fn dithered(pixels: Vec<[u8; 4]>, (width, height): (u32, u32), colors: u16) -> Indexed {
+fn dithered(pixels: &[[u8; 4]], width: u32, colors: u16) -> Indexed {
     let transparent = pixels.iter().any(|pixel| pixel[3] == 0);
-    let holes: Vec<bool> = match transparent {
-        true => pixels.iter().map(|pixel| pixel[3] == 0).collect(),
-        false => Vec::new(),
-    };
-    let size = PaletteSize::from_u16_clamped(colors - u16::from(transparent));
-    // Transparent pixels borrow the colour before them, so that they neither bend the palette
-    // nor pass on an error.
-    let first = pixels.iter().find(|pixel| pixel[3] != 0);
-    let mut color = first.map_or([0; 3], |&[r, g, b, _]| [r, g, b]);
-    let opaque = pixels.into_iter().map(|[r, g, b, a]| {
-        if a != 0 {
-            color = [r, g, b];
-        }
-        Srgb::from(color)
-    });
-    // In the room of the pixels.
-    let opaque: Vec<Srgb<u8>> = opaque.collect();
-    let Ok(image) = ImageRef::new(width, height, &opaque) else {
+    let opaque = pixels.iter().filter(|pixel| pixel[3] != 0);
+    let Some(wu) = wu(opaque) else {
         return Indexed {
-            palette: Vec::new(),
-            indices: Vec::new(),
+            palette: vec![[0; 4]],
+            indices: vec![0; pixels.len()],
         };
     };
-    let reduced = Pipeline::new()
-        .palette_size(size)
-        .input_image(image)
-        .output_srgb8_indexed_image();
-    let (palette, mut indices) = reduced.into_parts();
-    let mut palette: Vec<[u8; 4]> = palette
-        .iter()
-        .map(|color| [color.red, color.green, color.blue, 255])
-        .collect();
+    let size = PaletteSize::from_u16_clamped(colors - u16::from(transparent));
+    let map = wu.color_map(size);
+    let mut palette: Vec<[u8; 4]> = rgba(map.palette().as_slice(), 255).collect();
+    let hole = palette.len() as u8;
     if transparent {
-        let number = palette.len() as u8;
         palette.push([0; 4]);
-        for (index, hole) in indices.iter_mut().zip(holes) {
-            if hole {
-                *index = number;
+    }
+    Indexed {
+        indices: dither::floyd_steinberg(pixels, width as usize, &map, hole),
+        palette,
+    }
+}
+
+/// Prepares Wu's quantiser for these pixels; `None` when there are none. Like colours are counted
+/// as their mean, in halves of the quantiser's own bins: that bounds the memory.
+fn wu<'a>(pixels: impl Iterator<Item = &'a [u8; 4]>) -> Option<Wu> {
+    const AT_ONCE: usize = 4096;
+    const SIDES: [usize; 3] = [2 * 32, 2 * 16, 2 * 16];
+    let ranges = Binner::OKLAB_COMPONENT_RANGES_FROM_SRGB8;
+    // Sums of each component, and how many they are of.
+    let mut bins = vec![[0.0_f64; 4]; SIDES.iter().product()];
+    let mut pixels = pixels.peekable();
+    let mut colors = Vec::with_capacity(AT_ONCE);
+    while pixels.peek().is_some() {
+        colors.clear();
+        let next = pixels.by_ref().take(AT_ONCE);
+        colors.extend(next.map(|&[r, g, b, _]| Srgb::new(r, g, b)));
+        for Oklab { l, a, b } in srgb8_to_oklab(&colors) {
+            let components = [l, a, b];
+            let number = (0..3).fold(0, |number, place| {
+                let (least, most) = ranges[place];
+                let part = (components[place] - least) / (most - least);
+                let bin = (part * SIDES[place] as f32) as usize;
+                number * SIDES[place] + bin.min(SIDES[place] - 1)
+            });
+            let [sums @ .., count] = &mut bins[number];
+            for (sum, component) in sums.iter_mut().zip(components) {
+                *sum += f64::from(component);
             }
+            *count += 1.0;
         }
     }
-    Indexed { palette, indices }
+    let used = bins.iter().filter(|[.., count]| *count > 0.0);
+    let (means, counts) = used
+        .map(|&[l, a, b, count]| {
+            let [l, a, b] = [l, a, b].map(|sum| (sum / count) as f32);
+            (Oklab::new(l, a, b), count as u32)
+        })
+        .unzip();
+    let counts = PaletteCounts::new(means, counts).ok()?;
+    Wu::run_palette_counts(&counts, Binner::oklab_from_srgb8())
+}
+
+fn rgba(colors: &[Oklab], alpha: u8) -> impl Iterator<Item = [u8; 4]> + use<> {
+    let colors = oklab_to_srgb8(colors).into_iter();
+    colors.map(move |color| [color.red, color.green, color.blue, alpha])
 }
 
 /// A few steps of alpha, each with colours of its own in proportion to its pixels, not dithered.
 fn with_alpha_levels(pixels: &[[u8; 4]], colors: u16) -> Indexed {
     let step = u16::from(ALPHA_STEP);
     let level = |alpha: u8| (u16::from(alpha) + step / 2) / step;
-    let mut members: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
-    for (index, pixel) in pixels.iter().enumerate() {
-        members.entry(level(pixel[3])).or_default().push(index);
+    let mut members: BTreeMap<u16, usize> = BTreeMap::new();
+    for pixel in pixels {
+        *members.entry(level(pixel[3])).or_default() += 1;
     }
     let room = usize::from(colors) - members.len();
     let mut palette = Vec::new();
     let mut indices = vec![0; pixels.len()];
-    for (level, members) in members {
-        let alpha = (level * step) as u8;
+    for (own, count) in members {
+        let is_member = |pixel: &[u8; 4]| level(pixel[3]) == own;
+        let alpha = (own * step) as u8;
         let first = palette.len();
         if alpha == 0 {
             palette.push([0; 4]);
         } else {
-            let share = 1 + room * members.len() / pixels.len();
-            let opaque: Vec<Srgb<u8>> = members
-                .iter()
-                .map(|&index| Srgb::new(pixels[index][0], pixels[index][1], pixels[index][2]))
-                .collect();
-            palette.extend(own_palette(&opaque, share).map(|[r, g, b]| [r, g, b, alpha]));
+            let share = PaletteSize::from_usize_clamped(1 + room * count / pixels.len());
+            if let Some(wu) = wu(pixels.iter().filter(|pixel| is_member(pixel))) {
+                palette.extend(rgba(wu.palette(share).as_slice(), alpha));
+            }
         }
         let candidates = &palette[first..];
-        for index in members {
-            indices[index] = (first + nearest(candidates, &pixels[index])) as u8;
+        for (index, pixel) in indices.iter_mut().zip(pixels) {
+            if is_member(pixel) {
+                *index = (first + nearest(candidates, pixel)) as u8;
+            }
         }
     }
     Indexed { palette, indices }
-}
-
-fn own_palette(colors: &[Srgb<u8>], count: usize) -> impl Iterator<Item = [u8; 3]> {
-    let size = PaletteSize::from_u16_clamped(count as u16);
-    let palette = Pipeline::new()
-        .palette_size(size)
-        .input_slice(colors)
-        .map(|pipeline| pipeline.output_srgb8_palette().to_vec())
-        .unwrap_or_default();
-    palette
-        .into_iter()
-        .map(|color| [color.red, color.green, color.blue])
 }
 
 fn nearest(palette: &[[u8; 4]], pixel: &[u8; 4]) -> usize {
@@ -193,7 +205,7 @@ mod tests {
     #[test]
     fn few_colors_stay_exact() {
         let pixels = [[1, 2, 3, 255], [4, 5, 6, 255], [9, 9, 9, 3], [1, 2, 3, 255]];
-        let indexed = quantize(pixels.to_vec(), (4, 1), 4, Alpha::Binary);
+        let indexed = quantize(pixels.to_vec(), 4, 4, Alpha::Binary);
         let seen: Vec<_> = indexed
             .indices
             .iter()
@@ -213,7 +225,7 @@ mod tests {
             (16, Alpha::Binary),
             (256, Alpha::Levels),
         ] {
-            let indexed = quantize(pixels.clone(), (64, 64), colors, alpha);
+            let indexed = quantize(pixels.clone(), 64, colors, alpha);
             assert!(indexed.palette.len() <= usize::from(colors));
             assert!(indexed.palette.len() > usize::from(colors) / 2);
             assert_eq!(indexed.indices.len(), 64 * 64);

@@ -44,7 +44,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
         planar_bytes: None,
         decoder_bytes: estimate::avif_decoder(width, height, info.bit_depth, planes_in_pixel)
             + bytes.len() as u64,
-        reduced_decoder_bytes: None,
+        reduced_decoder: None,
         orientation: properties.orientation,
         metadata: Metadata {
             exif: properties.exif,

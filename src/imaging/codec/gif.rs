@@ -33,7 +33,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
         shrinks: false,
         planar_bytes: None,
         decoder_bytes: estimate::gif_decoder(width, height, blocks.largest_frame, blocks.restores),
-        reduced_decoder_bytes: None,
+        reduced_decoder: None,
         orientation: Orientation::default(),
         metadata,
     })
@@ -42,8 +42,10 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
 /// Decodes the first frame to Rgba.
 pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
     let mut frames = GifFrames::new(bytes, header)?;
-    let first = frames.next_frame()?;
-    Ok(first.ok_or_else(|| "it has no frame".to_owned())?.raster)
+    match frames.draw_next()? {
+        Some(_delay) => Ok(frames.canvas.into_raster()),
+        None => Err("it has no frame".to_owned()),
+    }
 }
 
 /// The frames of an animation.
@@ -63,10 +65,9 @@ impl<'a> GifFrames<'a> {
             canvas: Canvas::new(header.width, header.height),
         })
     }
-}
 
-impl Frames for GifFrames<'_> {
-    fn next_frame(&mut self) -> Result<Option<Frame>, String> {
+    /// Draws the next frame, and tells for how many hundredths of a second it is shown.
+    fn draw_next(&mut self) -> Result<Option<u16>, String> {
         let frame = self.decoder.read_next_frame().map_err(|e| e.to_string())?;
         let Some(frame) = frame else {
             return Ok(None);
@@ -86,9 +87,16 @@ impl Frames for GifFrames<'_> {
                 DisposalMethod::Previous => After::Restore,
             },
         });
-        Ok(Some(Frame {
+        Ok(Some(frame.delay))
+    }
+}
+
+impl Frames for GifFrames<'_> {
+    fn next_frame(&mut self) -> Result<Option<Frame>, String> {
+        let delay = self.draw_next()?;
+        Ok(delay.map(|delay| Frame {
             raster: self.canvas.raster(),
-            delay_ms: u32::from(frame.delay) * 10,
+            delay_ms: u32::from(delay) * 10,
         }))
     }
 

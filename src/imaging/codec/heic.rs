@@ -52,7 +52,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
             bits,
             sample_count(width, height, layout.channels()) as u64 * u64::from(bits / 8),
         ) + 2 * bytes.len() as u64,
-        reduced_decoder_bytes: None,
+        reduced_decoder: None,
         // libheif turns by the container's boxes, which alone count: what EXIF says of it is to be
         // ignored (ISO/IEC 23008-12).
         orientation: Orientation::default(),

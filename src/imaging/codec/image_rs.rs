@@ -37,7 +37,7 @@ pub(super) fn header(format: Format, bytes: &[u8]) -> Result<Header, String> {
         shrinks: false,
         planar_bytes: None,
         decoder_bytes: estimate::image_rs_decoder(format, width, height, color),
-        reduced_decoder_bytes: None,
+        reduced_decoder: None,
         orientation: Orientation::from_exif(u32::from(orientation)),
         metadata,
     })

@@ -2,7 +2,7 @@
 
 use turbojpeg::{Compressor, Decompressor, Image, PixelFormat, ScalingFactor, Subsamp};
 
-use crate::imaging::estimate;
+use crate::imaging::estimate::{self, ReducedDecoder};
 use crate::imaging::metadata::Metadata;
 use crate::imaging::raster::{Layout, Raster, Samples, sample_count};
 
@@ -53,6 +53,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
     let coefficients = markers.coefficients();
     let planar_bytes = markers.planar_bytes();
     let reducible = markers.reducible();
+    let longest_run = markers.longest_run as u64;
     let metadata = Metadata {
         exif: markers.exif,
         xmp: markers.xmp,
@@ -67,8 +68,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
         shrinks: !markers.lossless,
         planar_bytes,
         decoder_bytes: estimate::jpeg_decoder(&coefficients),
-        reduced_decoder_bytes: reducible
-            .map(|_| estimate::jpeg_reduced_decoder(&coefficients, bytes.len() as u64)),
+        reduced_decoder: reducible.map(|_| ReducedDecoder::new(&coefficients, longest_run)),
         orientation: metadata.orientation(),
         metadata,
     })

@@ -69,7 +69,7 @@ fn describe(image: &JxlImage, is_float: bool) -> Result<Header, String> {
         planar_bytes: None,
         decoder_bytes: estimate::jxl_decoder(width, height, layout, bits, is_float),
         // The decoder turns the picture itself.
-        reduced_decoder_bytes: None,
+        reduced_decoder: None,
         orientation: Orientation::default(),
         metadata: Metadata {
             exif: None,

@@ -51,7 +51,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
         planar_bytes: None,
         decoder_bytes: estimate::png_decoder(info.width, info.height, layout, bits, frames)
             + plain::joined_bytes(bytes, bits, frames),
-        reduced_decoder_bytes: None,
+        reduced_decoder: None,
         orientation: metadata.orientation(),
         metadata,
     })

@@ -42,7 +42,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
             features.lossless,
             chunks.frames,
         ),
-        reduced_decoder_bytes: None,
+        reduced_decoder: None,
         orientation: metadata.orientation(),
         metadata,
     })

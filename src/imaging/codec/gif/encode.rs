@@ -108,8 +108,7 @@ impl GifSink {
             None if self.shown.is_none() => (frame, None),
             _ => (rows.flat_map(places).map(changed).collect(), Some(frame)),
         };
-        let size = (u32::from(width), u32::from(height));
-        let indexed = quantize(part, size, self.colors, Alpha::Binary);
+        let indexed = quantize(part, u32::from(width), self.colors, Alpha::Binary);
         let transparent = indexed.palette.iter().position(|color| color[3] == 0);
         let gif_frame = GifFrame {
             delay,

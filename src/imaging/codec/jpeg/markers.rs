@@ -39,6 +39,8 @@ pub(super) struct Markers {
     pub(super) adobe_transform: Option<u8>,
     /// Components of the first scan; fewer than all when each has a scan of its own.
     pub(super) first_scan_components: usize,
+    /// Bytes of the longest run of data without a marker, at most.
+    pub(super) longest_run: usize,
     pub(super) exif: Option<Vec<u8>>,
     pub(super) xmp: Option<Vec<u8>>,
     pub(super) icc: Option<Vec<u8>>,
@@ -106,7 +108,7 @@ impl Markers {
     }
 }
 
-/// Walks the markers up to the first scan.
+/// Walks the markers up to the first scan, and on when more of them may part the data.
 ///
 /// # Errors
 ///
@@ -114,6 +116,7 @@ impl Markers {
 pub(super) fn read(bytes: &[u8]) -> Result<Markers, String> {
     let mut markers = Markers::default();
     let mut icc_parts = Vec::new();
+    let mut restarts = false;
     let mut rest = bytes.get(2..).unwrap_or_default();
     loop {
         let (marker, payload, after) = segment(rest)?;
@@ -139,6 +142,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Markers, String> {
                     markers.xmp.get_or_insert_with(|| xmp.to_vec());
                 }
             }
+            0xdd => restarts = true,
             0xe0 => markers.jfif |= payload.starts_with(JFIF),
             0xee if payload.starts_with(b"Adobe") => {
                 markers.adobe_transform = Some(payload.get(11).copied().unwrap_or_default());
@@ -151,12 +155,45 @@ pub(super) fn read(bytes: &[u8]) -> Result<Markers, String> {
             _ => {}
         }
     }
+    markers.longest_run = match markers.progressive || restarts {
+        true => longest_run(rest),
+        false => rest.len(),
+    };
     icc_parts.sort_by_key(|(number, _)| *number);
     if !icc_parts.is_empty() {
         let parts: Vec<_> = icc_parts.into_iter().map(|(_, part)| part).collect();
         markers.icc = Some(parts.concat());
     }
     Ok(markers)
+}
+
+/// The longest run of a scan's data up to a marker, given what follows the first scan's header.
+fn longest_run(mut rest: &[u8]) -> usize {
+    let mut longest = 0;
+    loop {
+        let run = run_length(rest);
+        longest = longest.max(run);
+        rest = &rest[run..];
+        // Tables may stand between scans.
+        loop {
+            match segment(rest) {
+                Ok((0xd9, ..)) | Err(_) => return longest,
+                Ok((marker, _, after)) => {
+                    rest = after;
+                    if matches!(marker, 0xda | 0xd0..=0xd7) {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Bytes up to a marker; 0xff before zero is data.
+fn run_length(bytes: &[u8]) -> usize {
+    let mut places = memchr::memchr_iter(0xff, bytes);
+    let ends = |place: &usize| bytes.get(place + 1).is_some_and(|after| *after != 0);
+    places.find(ends).unwrap_or(bytes.len())
 }
 
 /// The next marker, its payload and what follows.
@@ -264,4 +301,21 @@ pub(super) fn with_metadata(jpeg: Vec<u8>, metadata: &Metadata) -> Vec<u8> {
         _ => 2,
     };
     [&jpeg[..after_jfif], &segments, &jpeg[after_jfif..]].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_run_is_found_over_restarts_and_scans() {
+        let mut data = vec![1, 0xff, 0, 2];
+        assert_eq!(longest_run(&data), 4);
+        // A restart, fill before it, and six bytes.
+        data.extend([0xff, 0xff, 0xd0, 1, 2, 3, 4, 5, 6]);
+        // A table, and a scan with five bytes.
+        data.extend([0xff, 0xc4, 0, 4, 0xff, 0, 0xff, 0xda, 0, 2, 1, 2, 3, 4, 5]);
+        data.extend([0xff, 0xd9, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(longest_run(&data), 6);
+    }
 }

@@ -12,13 +12,13 @@ use super::plain;
 
 /// Encodes any layout but Cmyk, in 8 or 16 bits, or with a palette.
 pub(in crate::imaging::codec) fn encode(
-    raster: &Raster,
+    raster: Cow<'_, Raster>,
     options: &EncodeOptions<'_>,
 ) -> Result<Vec<u8>, String> {
     if let Some(colors) = options.palette {
         return with_palette(raster, colors, options);
     }
-    let mut info = info(raster, options);
+    let mut info = info(&raster, options);
     info.color_type = match raster.layout {
         Layout::Gray => ColorType::Grayscale,
         Layout::GrayAlpha => ColorType::GrayscaleAlpha,
@@ -34,6 +34,7 @@ pub(in crate::imaging::codec) fn encode(
         Samples::U16(samples) => {
             info.bit_depth = BitDepth::Sixteen;
             let big_endian: Vec<u8> = samples.iter().flat_map(|s| s.to_be_bytes()).collect();
+            drop(raster);
             write(info, &big_endian, options)
         }
         Samples::F32(_) => Err("PNG holds 8 or 16 bits a sample".to_owned()),
@@ -41,19 +42,16 @@ pub(in crate::imaging::codec) fn encode(
 }
 
 fn with_palette(
-    raster: &Raster,
+    raster: Cow<'_, Raster>,
     colors: u16,
     options: &EncodeOptions<'_>,
 ) -> Result<Vec<u8>, String> {
-    let rgba = raster.clone().into_rgba8();
-    let size = (raster.width, raster.height);
-    let indexed = quantize(
-        rgba.bytes().as_chunks().0.to_vec(),
-        size,
-        colors,
-        Alpha::Levels,
-    );
-    let mut info = info(raster, options);
+    let mut info = info(&raster, options);
+    let width = raster.width;
+    let rgba = raster.into_owned().into_rgba8();
+    let pixels = rgba.bytes().as_chunks().0.to_vec();
+    drop(rgba);
+    let indexed = quantize(pixels, width, colors, Alpha::Levels);
     info.color_type = ColorType::Indexed;
     let colors = indexed.palette.iter();
     let palette: Vec<u8> = colors.flat_map(|&[r, g, b, _]| [r, g, b]).collect();
@@ -69,7 +67,7 @@ fn with_palette(
         _ => 8,
     };
     info.bit_depth = BitDepth::from_u8(bits).ok_or("the palette is too large")?;
-    let packed = pack(&indexed.indices, raster.width as usize, usize::from(bits));
+    let packed = pack(&indexed.indices, width as usize, usize::from(bits));
     write(info, &packed, options)
 }
 
