@@ -127,9 +127,9 @@ fn wu<'a>(pixels: impl Iterator<Item = &'a [u8; 4]>) -> Option<Wu> {
             let components = [l, a, b];
             let number = (0..3).fold(0, |number, place| {
                 let (least, most) = ranges[place];
-                let part = (components[place] - least) / (most - least);
-                let bin = (part * SIDES[place] as f32) as usize;
-                number * SIDES[place] + bin.min(SIDES[place] - 1)
+                let scale = SIDES[place] as f32 / (most - least);
+                let bin = ((components[place] - least) * scale) as i32;
+                number * SIDES[place] + bin.clamp(0, SIDES[place] as i32 - 1) as usize
             });
             let [sums @ .., count] = &mut bins[number];
             for (sum, component) in sums.iter_mut().zip(components) {
