@@ -236,4 +236,33 @@ mod tests {
             assert_eq!(half, colors == 256);
         }
     }
+
+    #[test]
+    fn dithering_keeps_holes_and_the_mean_color() {
+        let pixels: Vec<[u8; 4]> = (0..64 * 64_u32)
+            .map(|n| {
+                let (x, y) = ((n % 64) as u8, (n / 64) as u8);
+                [100 + x, 90 + y, 120, if x < y / 4 { 0 } else { 255 }]
+            })
+            .collect();
+        let indexed = quantize(pixels.clone(), 64, 16, Alpha::Binary);
+        let shown = indexed
+            .indices
+            .iter()
+            .map(|&index| indexed.palette[usize::from(index)]);
+        let (mut before, mut after) = ([0_u32; 3], [0_u32; 3]);
+        for (pixel, shown) in pixels.iter().zip(shown) {
+            assert_eq!(pixel[3], shown[3]);
+            if pixel[3] != 0 {
+                for channel in 0..3 {
+                    before[channel] += u32::from(pixel[channel]);
+                    after[channel] += u32::from(shown[channel]);
+                }
+            }
+        }
+        let opaque = pixels.iter().filter(|pixel| pixel[3] != 0).count() as u32;
+        for (before, after) in before.into_iter().zip(after) {
+            assert!(before.abs_diff(after) < opaque, "{before} became {after}");
+        }
+    }
 }
