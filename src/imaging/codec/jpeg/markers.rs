@@ -197,31 +197,34 @@ fn run_length(bytes: &[u8]) -> usize {
 }
 
 /// The next marker, its payload and what follows.
-pub(super) fn segment(bytes: &[u8]) -> Result<(u8, &[u8], &[u8]), String> {
+pub(super) fn segment(mut bytes: &[u8]) -> Result<(u8, &[u8], &[u8]), String> {
     let cut = || "it is cut short".to_owned();
-    // Decoders skip bytes between segments up to the next marker; any number of 0xff may fill.
-    let start = bytes
-        .iter()
-        .position(|byte| *byte == 0xff)
-        .ok_or_else(cut)?;
-    let fill = bytes[start..]
-        .iter()
-        .position(|byte| *byte != 0xff)
-        .ok_or_else(cut)?;
-    let marker = bytes[start + fill];
-    let rest = &bytes[start + fill + 1..];
-    match marker {
-        0x00 => segment(rest),
-        // Markers without a payload.
-        0x01 | 0xd0..=0xd9 => Ok((marker, &[], rest)),
-        _ => {
-            let (length, _) = rest.split_first_chunk::<2>().ok_or_else(cut)?;
-            let length = usize::from(u16::from_be_bytes(*length));
-            if length < 2 {
-                return Err(format!("marker 0x{marker:02x} has the length {length}"));
+    loop {
+        // Decoders skip bytes between segments up to the next marker; any number of 0xff may fill.
+        let start = bytes
+            .iter()
+            .position(|byte| *byte == 0xff)
+            .ok_or_else(cut)?;
+        let fill = bytes[start..]
+            .iter()
+            .position(|byte| *byte != 0xff)
+            .ok_or_else(cut)?;
+        let marker = bytes[start + fill];
+        let rest = &bytes[start + fill + 1..];
+        match marker {
+            // No marker; a file may have millions of them.
+            0x00 => bytes = rest,
+            // Markers without a payload.
+            0x01 | 0xd0..=0xd9 => return Ok((marker, &[], rest)),
+            _ => {
+                let (length, _) = rest.split_first_chunk::<2>().ok_or_else(cut)?;
+                let length = usize::from(u16::from_be_bytes(*length));
+                if length < 2 {
+                    return Err(format!("marker 0x{marker:02x} has the length {length}"));
+                }
+                let payload = rest.get(2..length).ok_or_else(cut)?;
+                return Ok((marker, payload, &rest[length..]));
             }
-            let payload = rest.get(2..length).ok_or_else(cut)?;
-            Ok((marker, payload, &rest[length..]))
         }
     }
 }
@@ -317,5 +320,13 @@ mod tests {
         data.extend([0xff, 0xc4, 0, 4, 0xff, 0, 0xff, 0xda, 0, 2, 1, 2, 3, 4, 5]);
         data.extend([0xff, 0xd9, 1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(longest_run(&data), 6);
+    }
+
+    #[test]
+    fn millions_of_stuffed_bytes_are_passed_over() {
+        let mut data = [0xff, 0].repeat(4_000_000);
+        assert_eq!(segment(&data), Err("it is cut short".to_owned()));
+        data.extend([0xff, 0xd9, 7]);
+        assert_eq!(segment(&data), Ok((0xd9, &[][..], &[7][..])));
     }
 }
