@@ -156,7 +156,7 @@ fn planar(
     let encoding = match source.format {
         // Planes, up to half as many tokens of four bytes as they have samples, and the output.
         Format::Jpeg if request.progressive != Some(true) && pipeline::halves_color(request) => {
-            result * if is_high(request) { 6 } else { 4 }
+            result * 6
         }
         // Planes, and the output as it grows.
         Format::Webp if is_high(request) => result * 5,
