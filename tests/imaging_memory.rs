@@ -371,11 +371,12 @@ fn estimates_hold_for_heic() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// The promise of the README: 25 megapixels to 512 in less than 60 MB.
+/// The promise of the README: 25 megapixels to 512 in less than 60 MB, of which the program's code,
+/// not measured here, takes far less than 10.
 #[test]
 fn a_large_photograph_stays_small() {
     let Some(pictures) = corpus() else { return };
     let photo = pictures.join("photos/mosaic-6144x3996.jpg");
     let measured = measure(&photo, "width=512 height=512 fit=inside").unwrap();
-    assert!(measured.used < 60_000_000, "{} bytes", measured.used);
+    assert!(measured.used < 50_000_000, "{} bytes", measured.used);
 }
