@@ -16,7 +16,6 @@ pub mod cli;
 pub mod engine;
 pub mod event;
 pub mod event_log;
-pub mod imaging;
 pub mod lifecycle;
 pub mod operation;
 pub mod picture_store;
@@ -25,3 +24,5 @@ pub mod settings;
 mod sqlite;
 pub mod telemetry;
 pub mod worker;
+
+pub use picresize_imaging as imaging;

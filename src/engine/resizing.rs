@@ -29,7 +29,7 @@ pub async fn resize(
     let task = tokio::task::spawn_blocking(move || {
         let resized = imaging::resize(&picture, &request, &limits)?;
         Ok(FinishedPicture {
-            facts: resized.facts(),
+            facts: PictureFacts::of(&resized),
             fingerprint: imaging::fingerprint(&resized.bytes, &limits),
             bytes: resized.bytes.into(),
             engine: ENGINE_VERSION,
