@@ -18,11 +18,11 @@ pub use self::report::{
     Compared, Comparison, Finding, Letter, Observer, Outcome, Shown, Summary, Sums,
 };
 use self::workshop::Workshop;
-use crate::engine::Engine;
 use crate::event_log::{LogError, Position, Start, Topic};
 use crate::operation::OperationId;
 use crate::picture_store::StoreError;
 use crate::settings::Settings;
+use crate::storage::Storage;
 
 mod dead_letters;
 mod history;
@@ -118,7 +118,7 @@ pub enum ReplayError {
 ///
 /// The log can't be read from the start; what happens later is in [`Ended`].
 pub async fn play(
-    engine: &Engine,
+    storage: &Storage,
     settings: &Settings,
     name: String,
     range: &Range,
@@ -127,17 +127,17 @@ pub async fn play(
     stop: &CancellationToken,
 ) -> Result<Ended, ReplayError> {
     // Opened before the history is read: what is finished of it by then is known.
-    let reader = engine.log.read(Topic::Requests, &range.from).await?;
+    let reader = storage.log.read(Topic::Requests, &range.from).await?;
     let history = match task {
         Task::Verify => History::default(),
-        Task::Rebuild | Task::Shadow { .. } => History::read(&*engine.log, range, stop).await?,
+        Task::Rebuild | Task::Shadow { .. } => History::read(&*storage.log, range, stop).await?,
     };
     observer.begins(reader.total());
     let running = match settings.worker.concurrency {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         wanted => wanted,
     };
-    let workshop = Workshop::new(Arc::clone(&engine.store), settings, name, history, running);
+    let workshop = Workshop::new(Arc::clone(&storage.store), settings, name, history, running);
     Ok(Player::new(reader, workshop, task, running)
         .run(range, observer, stop)
         .await)

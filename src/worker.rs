@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::job::{Abandoned, Job, Workshop};
 use self::sweep::Retention;
-use crate::engine::Engine;
 use crate::event_log::watermark::Watermark;
 use crate::event_log::{Consumer, LogError, Position, Received, Topic};
 use crate::settings::Settings;
+use crate::storage::Storage;
 
 mod job;
 mod sweep;
@@ -44,7 +44,7 @@ pub enum WorkerError {
 ///
 /// The log can't be subscribed to, or a job panicked outside the codecs.
 pub async fn run(
-    engine: Engine,
+    storage: Storage,
     settings: &Settings,
     name: String,
     stop: CancellationToken,
@@ -58,15 +58,15 @@ pub async fn run(
         remember: settings.remember(),
         interval: settings.sweep_interval(),
     };
-    let sweeping = tokio::spawn(sweep::run(engine.clone(), retention, stop.clone()));
-    let consumer = engine
+    let sweeping = tokio::spawn(sweep::run(storage.clone(), retention, stop.clone()));
+    let consumer = storage
         .log
         .subscribe(Topic::Requests, &settings.worker.group)
         .await?;
     let memory_mib = usize::try_from(settings.worker.memory_mib).unwrap_or(usize::MAX);
     let workshop = Workshop {
-        log: engine.log,
-        store: engine.store,
+        log: storage.log,
+        store: storage.store,
         limits: settings.imaging_limits(),
         max_attempts: settings.worker.max_attempts,
         keep: settings.keep(),

@@ -12,12 +12,12 @@ use tokio_util::sync::CancellationToken;
 use super::report::{Finding, Letter, Observer, Outcome, Summary};
 use super::workshop::Request;
 use super::{Ended, Range, ReplayError};
-use crate::engine::Engine;
 use crate::event::Record;
 use crate::event_log::{Entry, EventLog, Position, Start, Topic};
 use crate::operation::{OperationId, Status};
 use crate::picture_store::StoreError;
 use crate::settings::Settings;
+use crate::storage::Storage;
 
 /// Which dead letter an event was.
 const LETTER: &str = "picresize-dead-letter";
@@ -30,16 +30,16 @@ const CLOCKS: Duration = Duration::from_secs(3600);
 ///
 /// The log can't be read from the start; what happens later is in [`Ended`].
 pub async fn dead_letters(
-    engine: &Engine,
+    storage: &Storage,
     settings: &Settings,
     range: &Range,
     list: bool,
     observer: &mut (dyn Observer + Send),
     stop: &CancellationToken,
 ) -> Result<Ended, ReplayError> {
-    let mut reader = engine.log.read(Topic::DeadLetters, &range.from).await?;
+    let mut reader = storage.log.read(Topic::DeadLetters, &range.from).await?;
     observer.begins(reader.total());
-    let office = Office::open(engine, settings.keep(), &range.from, list).await?;
+    let office = Office::open(storage, settings.keep(), &range.from, list).await?;
     let mut ended = Ended {
         summary: Summary::default(),
         go_on: None,
@@ -96,7 +96,7 @@ pub async fn dead_letters(
 
 /// Knows which letters there are and which went back.
 struct Office<'a> {
-    engine: &'a Engine,
+    storage: &'a Storage,
     keep: Option<Duration>,
     list: bool,
     last: HashMap<OperationId, Position>,
@@ -105,14 +105,14 @@ struct Office<'a> {
 
 impl<'a> Office<'a> {
     async fn open(
-        engine: &'a Engine,
+        storage: &'a Storage,
         keep: Option<Duration>,
         from: &Start,
         list: bool,
     ) -> Result<Self, ReplayError> {
         let mut last = HashMap::new();
         let mut first_at: Option<Timestamp> = None;
-        let mut letters = engine.log.read(Topic::DeadLetters, from).await?;
+        let mut letters = storage.log.read(Topic::DeadLetters, from).await?;
         while let Some(entry) = letters.next().await? {
             let at = entry.appended_at;
             first_at = Some(first_at.map_or(at, |first| first.min(at)));
@@ -122,11 +122,11 @@ impl<'a> Office<'a> {
             }
         }
         let put_back = match first_at {
-            Some(at) => put_back(&*engine.log, at).await?,
+            Some(at) => put_back(&*storage.log, at).await?,
             None => HashSet::new(),
         };
         Ok(Self {
-            engine,
+            storage,
             keep,
             list,
             last,
@@ -165,7 +165,7 @@ impl<'a> Office<'a> {
         if self.put_back.contains(&position) {
             return Ok(request.finding(Outcome::PutBackBefore));
         }
-        let status = match self.engine.store.find(id).await {
+        let status = match self.storage.store.find(id).await {
             Ok(row) => row.map(|row| row.status),
             Err(error @ StoreError::Corrupt { .. }) => {
                 let reason = error.to_string();
@@ -194,7 +194,7 @@ impl<'a> Office<'a> {
         record: Record,
         status: Option<Status>,
     ) -> Result<(), ReplayError> {
-        let Engine { log, store, .. } = self.engine;
+        let Storage { log, store, .. } = self.storage;
         // Before the workers see it: what has failed would not be tried again.
         if status == Some(Status::Failed) {
             store.reopen(request.operation.id).await?;

@@ -9,13 +9,13 @@ use super::ReplayError;
 use super::history::End;
 use super::report::{Comparison, Finding, Outcome, Shown};
 use super::workshop::{Request, Row, Source, Workshop};
-use crate::engine::resizing;
 use crate::imaging::{self, Limits};
 use crate::operation::{
     FieldError, Filter, Format, Operation, OperationId, PictureFacts, Profile, ResizeRequest,
     Status,
 };
 use crate::picture_store::FinishedPicture;
+use crate::processing;
 
 const MIB: u64 = 1 << 20;
 
@@ -139,10 +139,10 @@ impl Workshop {
         picture: Bytes,
         request: ResizeRequest,
     ) -> Result<(FinishedPicture, u64), String> {
-        let memory_mib = resizing::memory_mib(&picture, &request, &self.limits);
+        let memory_mib = processing::memory_mib(&picture, &request, &self.limits);
         let _room = self.room(memory_mib).await;
         let begun = Instant::now();
-        let made = resizing::resize(picture, request, self.limits.clone()).await?;
+        let made = processing::resize(picture, request, self.limits.clone()).await?;
         let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok((made, milliseconds))
     }

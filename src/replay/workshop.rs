@@ -9,12 +9,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::history::History;
 use super::report::{Finding, Outcome};
-use crate::engine::resizing;
 use crate::event::{Event, EventBody, Picture};
 use crate::event_log::{Entry, Position};
 use crate::imaging;
 use crate::operation::{Digest, Operation, ResizeRequest};
 use crate::picture_store::{FinishedPicture, PictureStore, StoreError};
+use crate::processing;
 use crate::settings::Settings;
 
 /// What all jobs of a replay share.
@@ -156,9 +156,9 @@ impl Workshop {
         picture: Bytes,
         request: ResizeRequest,
     ) -> Result<FinishedPicture, String> {
-        let memory_mib = resizing::memory_mib(&picture, &request, &self.limits);
+        let memory_mib = processing::memory_mib(&picture, &request, &self.limits);
         let _room = self.room(memory_mib).await;
-        resizing::resize(picture, request, self.limits.clone()).await
+        processing::resize(picture, request, self.limits.clone()).await
     }
 
     /// Waits for a core and so much memory, or all of it.

@@ -9,12 +9,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use super::{FIRST_PAUSE, LONGEST_PAUSE};
-use crate::engine::resizing;
 use crate::event::{Completed, Event, EventBody, Failed, Picture, Record, Started};
 use crate::event_log::{EventLog, Position, Topic};
 use crate::imaging::{self, ENGINE_VERSION};
 use crate::operation::{Operation, OperationId};
 use crate::picture_store::{Begun, FinishedPicture, PictureStore};
+use crate::processing;
 
 /// What all jobs of a worker share.
 pub(super) struct Workshop {
@@ -104,7 +104,7 @@ impl Job {
         self.announce(id, begun_at, &trace_parent, body).await;
 
         let started = Instant::now();
-        let outcome = resizing::resize(picture, request, self.workshop.limits.clone()).await;
+        let outcome = processing::resize(picture, request, self.workshop.limits.clone()).await;
         let elapsed = started.elapsed();
         match outcome {
             Ok(picture) => {
@@ -122,7 +122,7 @@ impl Job {
             return Ok(None);
         };
         let request = &requested.operation.request;
-        let memory_mib = resizing::memory_mib(&requested.picture, request, &self.workshop.limits);
+        let memory_mib = processing::memory_mib(&requested.picture, request, &self.workshop.limits);
         let memory = permits(&self.workshop.memory_mib, memory_mib).await;
         let core = permits(&self.workshop.cores, 1).await;
         Ok(Some((requested, memory, core)))

@@ -7,9 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::Engine;
 use crate::event_log::LogError;
 use crate::picture_store::StoreError;
+use crate::storage::Storage;
 
 /// Rows or events that are removed at once.
 const BATCH: u32 = 100;
@@ -41,9 +41,9 @@ enum SweepError {
 }
 
 /// Sweeps at an interval until `stop`. What fails is tried again the next time.
-pub(super) async fn run(engine: Engine, retention: Retention, stop: CancellationToken) {
+pub(super) async fn run(storage: Storage, retention: Retention, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        let sweeping = sweep(&engine, retention);
+        let sweeping = sweep(&storage, retention);
         let Some(swept) = stop.run_until_cancelled(sweeping).await else {
             return;
         };
@@ -64,8 +64,8 @@ pub(super) async fn run(engine: Engine, retention: Retention, stop: Cancellation
     }
 }
 
-async fn sweep(engine: &Engine, retention: Retention) -> Result<Swept, SweepError> {
-    let Engine { log, store, .. } = engine;
+async fn sweep(storage: &Storage, retention: Retention) -> Result<Swept, SweepError> {
+    let Storage { log, store, .. } = storage;
     let now = Timestamp::now();
     let mut swept = Swept {
         expired: batches(|| store.expire(now, BATCH)).await?,

@@ -12,7 +12,7 @@ use crate::support::{PATIENCE, TestServer, png};
 
 /// The next dead letter: the record and the reason it was set aside for.
 async fn dead_letter(server: &TestServer) -> (Record, String) {
-    let log = &server.engine.log;
+    let log = &server.storage.log;
     let mut consumer = log.subscribe(Topic::DeadLetters, "test").await.unwrap();
     let received = tokio::time::timeout(PATIENCE, consumer.receive()).await;
     let Received::Delivered(_, mut record) = received.unwrap().unwrap() else {
@@ -31,7 +31,7 @@ async fn an_event_that_cannot_be_read_is_a_dead_letter() {
         headers: vec![("ce_specversion".to_owned(), b"9.9".to_vec())],
         value: Bytes::from_static(b"\x00\xff"),
     };
-    let log = &server.engine.log;
+    let log = &server.storage.log;
     log.append(Topic::Requests, record.clone()).await.unwrap();
     let (letter, reason) = dead_letter(&server).await;
     assert_eq!(letter, record, "as it came");
@@ -60,7 +60,7 @@ async fn an_operation_that_ended_its_worker_three_times_is_failed() {
     // As three workers leave it that died while they had it.
     for _ in 0..3 {
         let begun = server
-            .engine
+            .storage
             .store
             .begin(&operation, "gone", Timestamp::now());
         begun.await.unwrap();
@@ -71,7 +71,7 @@ async fn an_operation_that_ended_its_worker_three_times_is_failed() {
         picture: Picture::Carried(picture.into()),
     };
     let event = Event::new(operation.id, operation.queued_at, body);
-    let log = &server.engine.log;
+    let log = &server.storage.log;
     log.append(Topic::Requests, event.to_record())
         .await
         .unwrap();
@@ -92,7 +92,7 @@ async fn an_event_that_comes_twice_is_done_once() {
     let server = TestServer::start().await;
     let id = server.submit(&png(40, 30, 3), json!({"width": 20})).await;
     let (_, first) = server.wait(&id).await;
-    let log = &server.engine.log;
+    let log = &server.storage.log;
     let mut consumer = log.subscribe(Topic::Requests, "copier").await.unwrap();
     let Received::Delivered(_, record) = consumer.receive().await.unwrap() else {
         panic!("the request was expected");

@@ -93,8 +93,8 @@ async fn put_among_dead_letters(data: &Path, mut record: Record) {
     record.headers.push(reason);
     let mut settings = Settings::default();
     settings.data.folder = data.to_owned();
-    let engine = Engine::open_beside(&settings).await.unwrap();
-    let log = &engine.log;
+    let storage = Storage::open_beside(&settings).await.unwrap();
+    let log = &storage.log;
     log.append(Topic::DeadLetters, record).await.unwrap();
 }
 

@@ -13,8 +13,6 @@ use crate::picture_store::mysql::{MysqlOptions, MysqlStore, TlsMode};
 use crate::picture_store::{PictureStore, StoreError};
 use crate::settings::{LogEngine, Settings, TableEngine, Tls};
 
-pub mod resizing;
-
 /// Where an embedded log is kept in its folder.
 const LOG_FILE: &str = "log.sqlite";
 /// The pause after the log or the table did not answer at the start, doubled up to the longest.
@@ -23,16 +21,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// An open log and table, ready to be shared.
 #[derive(Clone, Debug)]
-pub struct Engine {
+pub struct Storage {
     pub log: Arc<dyn EventLog>,
     pub store: Arc<dyn PictureStore>,
     /// Held as long as anyone uses the folder.
     _folder: Option<Arc<DataFolder>>,
 }
 
-/// Why the engine can't be opened; each says what to do.
+/// Why the log and the table cannot be opened; each says what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum EngineError {
+pub enum StorageError {
     #[error(
         "{} is in use by another picresize process: stop that one, or give this one a folder of its own with --data",
         .0.display()
@@ -54,7 +52,7 @@ pub enum EngineError {
     Store(#[from] StoreError),
 }
 
-impl EngineError {
+impl StorageError {
     /// Whether it can heal by itself: a server does not answer.
     pub fn is_passing(&self) -> bool {
         matches!(
@@ -64,13 +62,13 @@ impl EngineError {
     }
 }
 
-impl Engine {
+impl Storage {
     /// Opens what the settings name. Embedded files are made when they are missing.
     ///
     /// # Errors
     ///
-    /// See [`EngineError`].
-    pub async fn open(settings: &Settings) -> Result<Self, EngineError> {
+    /// See [`StorageError`].
+    pub async fn open(settings: &Settings) -> Result<Self, StorageError> {
         let embedded = settings.engine.log == LogEngine::Embedded
             || settings.engine.table == TableEngine::Embedded;
         let folder = if embedded {
@@ -91,11 +89,11 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// See [`EngineError`].
-    pub async fn open_beside(settings: &Settings) -> Result<Self, EngineError> {
+    /// See [`StorageError`].
+    pub async fn open_beside(settings: &Settings) -> Result<Self, StorageError> {
         let folder = &settings.data.folder;
         if settings.engine.log == LogEngine::Embedded && !folder.join(LOG_FILE).exists() {
-            return Err(EngineError::NoLog(folder.clone()));
+            return Err(StorageError::NoLog(folder.clone()));
         }
         Ok(Self {
             log: open_log(settings).await?,
@@ -109,7 +107,7 @@ impl Engine {
     /// # Errors
     ///
     /// What waiting does not heal.
-    pub async fn open_patiently(settings: &Settings) -> Result<Self, EngineError> {
+    pub async fn open_patiently(settings: &Settings) -> Result<Self, StorageError> {
         patiently(|| Self::open(settings)).await
     }
 
@@ -119,7 +117,7 @@ impl Engine {
     /// # Errors
     ///
     /// What waiting does not heal.
-    pub async fn migrate(settings: &Settings) -> Result<Vec<String>, EngineError> {
+    pub async fn migrate(settings: &Settings) -> Result<Vec<String>, StorageError> {
         let mut report = Vec::new();
         match settings.engine.table {
             TableEngine::Embedded => report.push("table: embedded, made by `serve`".to_owned()),
@@ -171,8 +169,8 @@ async fn open_store(settings: &Settings) -> Result<Arc<dyn PictureStore>, StoreE
 
 /// Tries until it succeeds or fails for good.
 async fn patiently<T>(
-    mut attempt: impl AsyncFnMut() -> Result<T, EngineError>,
-) -> Result<T, EngineError> {
+    mut attempt: impl AsyncFnMut() -> Result<T, StorageError>,
+) -> Result<T, StorageError> {
     let mut pause = FIRST_PAUSE;
     loop {
         match attempt().await {
@@ -231,8 +229,8 @@ struct DataFolder {
 }
 
 impl DataFolder {
-    fn own(path: &Path) -> Result<Self, EngineError> {
-        let unusable = |source| EngineError::Folder {
+    fn own(path: &Path) -> Result<Self, StorageError> {
+        let unusable = |source| StorageError::Folder {
             path: path.to_owned(),
             source,
         };
@@ -240,7 +238,7 @@ impl DataFolder {
         let lock = File::create(path.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(EngineError::InUse(path.to_owned())),
+            Err(TryLockError::WouldBlock) => Err(StorageError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(unusable(source)),
         }
     }
