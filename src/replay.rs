@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 use self::history::History;
 use self::play::Player;
 pub use self::report::{
-    Compared, Comparison, Finding, Letter, Observer, Outcome, Shown, Summary, Sums,
+    Compared, Comparison, DeadLetter, Finding, Observer, Outcome, Shown, Summary, Sums,
 };
 use self::workshop::Workshop;
-use crate::event_log::{LogError, Position, Start, Topic};
+use crate::event_log::{EventPosition, LogError, Start, Topic};
 use crate::operation::OperationId;
 use crate::picture_store::StoreError;
 use crate::settings::Settings;
@@ -95,7 +95,7 @@ pub enum Task {
 pub struct Ended {
     pub summary: Summary,
     /// Where to go on, when it ended before the end of the log.
-    pub go_on: Option<Vec<Position>>,
+    pub go_on: Option<Vec<EventPosition>>,
     /// Why it ended early, unless it was asked to.
     pub error: Option<ReplayError>,
 }

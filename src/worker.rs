@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use self::job::{Abandoned, Job, Workshop};
 use self::sweep::Retention;
 use crate::event_log::watermark::Watermark;
-use crate::event_log::{Consumer, LogError, Position, Received, Topic};
+use crate::event_log::{Consumer, Delivery, EventPosition, LogError, Topic};
 use crate::settings::Settings;
 use crate::storage::Storage;
 
@@ -91,7 +91,7 @@ pub async fn run(
 struct Worker {
     consumer: Box<dyn Consumer>,
     workshop: Arc<Workshop>,
-    jobs: JoinSet<(Position, Result<(), Abandoned>)>,
+    jobs: JoinSet<(EventPosition, Result<(), Abandoned>)>,
     most_jobs: usize,
     watermark: Watermark,
     /// Cancelled when the partition goes to another worker.
@@ -126,15 +126,15 @@ impl Worker {
         }
     }
 
-    fn take(&mut self, received: Received) {
+    fn take(&mut self, received: Delivery) {
         match received {
-            Received::Delivered(position, record) => {
+            Delivery::Event(position, record) => {
                 self.watermark.delivered(position);
                 let revoked = self.assigned.entry(position.partition).or_default().clone();
                 let job = Job::new(Arc::clone(&self.workshop), position, record, revoked);
                 self.jobs.spawn(async move { (position, job.run().await) });
             }
-            Received::Revoked(partitions) => {
+            Delivery::Revoked(partitions) => {
                 for partition in partitions {
                     self.watermark.revoked(partition);
                     if let Some(assigned) = self.assigned.remove(&partition) {
@@ -148,14 +148,14 @@ impl Worker {
     /// Commits what is finished without a gap: this one and whatever else is ready.
     async fn settle(
         &mut self,
-        mut finished: (Position, Result<(), Abandoned>),
+        mut finished: (EventPosition, Result<(), Abandoned>),
     ) -> Result<(), WorkerError> {
         let mut commits = Vec::new();
         loop {
             let (position, outcome) = finished;
             if outcome.is_ok() {
                 let next = self.watermark.finished(position);
-                commits.retain(|earlier: &Position| earlier.partition != position.partition);
+                commits.retain(|earlier: &EventPosition| earlier.partition != position.partition);
                 commits.extend(next);
             }
             match self.jobs.try_join_next() {

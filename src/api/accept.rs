@@ -13,7 +13,7 @@ use super::ApiState;
 use super::problem::{Kind, Problem};
 use super::submission::{Checked, Submission};
 use super::trace_context::trace_parent;
-use crate::event::{Completed, Event, EventBody, Picture};
+use crate::event::{Completed, Event, EventBody, PicturePayload};
 use crate::event_log::Topic;
 use crate::imaging::ENGINE_VERSION;
 use crate::operation::{Operation, OperationId, Status};
@@ -106,9 +106,9 @@ impl Accepting {
         operation.expires_at = state.keep.and_then(|keep| now.checked_add(keep).ok());
         let picture = if state.claim_check {
             state.store.deposit(&operation, checked.picture).await?;
-            Picture::Deposited
+            PicturePayload::ClaimCheck
         } else {
-            Picture::Carried(checked.picture)
+            PicturePayload::Carried(checked.picture)
         };
         let body = EventBody::Requested {
             request: operation.request.clone(),

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use self::console::Console;
 use super::options::{Options, wrong_flags};
 use super::{ConfigFile, Usage};
-use crate::event_log::{Position, Start};
+use crate::event_log::{EventPosition, Start};
 use crate::operation::OperationId;
 use crate::replay::{self, Ended, Range, Speed, Task};
 use crate::settings::Settings;
@@ -198,7 +198,7 @@ fn start(text: &str) -> Result<Start, Usage> {
     if text.eq_ignore_ascii_case("beginning") {
         return Ok(Start::Beginning);
     }
-    let positions: Result<Vec<Position>, _> = text.split(',').map(str::parse).collect();
+    let positions: Result<Vec<EventPosition>, _> = text.split(',').map(str::parse).collect();
     if let Ok(positions) = positions {
         return Ok(Start::Positions(positions));
     }

@@ -12,7 +12,8 @@ use rusqlite::{OptionalExtension, params};
 use tokio::sync::{OwnedMutexGuard, watch};
 
 use super::{
-    Consumer, Entry, Erased, EventLog, LogError, Position, Reader, Received, Start, Topic,
+    Consumer, Delivery, Entry, ErasureOutcome, EventLog, EventPosition, LogError, Reader, Start,
+    Topic,
 };
 use crate::event::Record;
 use crate::sqlite::{self, Database, DatabaseError};
@@ -83,7 +84,7 @@ impl From<DatabaseError> for LogError {
 
 #[async_trait]
 impl EventLog for EmbeddedLog {
-    async fn append(&self, topic: Topic, record: Record) -> Result<Position, LogError> {
+    async fn append(&self, topic: Topic, record: Record) -> Result<EventPosition, LogError> {
         let headers =
             serde_json::to_string(&record.headers).expect("headers always have a JSON form");
         let now = Timestamp::now().as_millisecond();
@@ -104,7 +105,7 @@ impl EventLog for EmbeddedLog {
             })
             .await?;
         self.appended.send_replace(());
-        Ok(Position {
+        Ok(EventPosition {
             partition: PARTITION,
             offset,
         })
@@ -150,7 +151,11 @@ impl EventLog for EmbeddedLog {
         }))
     }
 
-    async fn erase(&self, topic: Topic, position: Position) -> Result<Erased, LogError> {
+    async fn erase(
+        &self,
+        topic: Topic,
+        position: EventPosition,
+    ) -> Result<ErasureOutcome, LogError> {
         self.database
             .write(move |connection| {
                 sqlite::overwriting(connection, |connection| {
@@ -164,7 +169,7 @@ impl EventLog for EmbeddedLog {
                 })
             })
             .await?;
-        Ok(Erased::Now)
+        Ok(ErasureOutcome::DataRemoved)
     }
 
     async fn trim(&self, before: Timestamp, most: u32) -> Result<u64, LogError> {
@@ -243,7 +248,7 @@ impl EmbeddedConsumer {
 
 #[async_trait]
 impl Consumer for EmbeddedConsumer {
-    async fn receive(&mut self) -> Result<Received, LogError> {
+    async fn receive(&mut self) -> Result<Delivery, LogError> {
         loop {
             let next = self.own().await?.next;
             // Before the look, so that an append during it is not missed.
@@ -255,7 +260,7 @@ impl Consumer for EmbeddedConsumer {
                 .await?;
             if let Some(entry) = found {
                 self.own().await?.next = entry.position.offset + 1;
-                return Ok(Received::Delivered(entry.position, entry.record));
+                return Ok(Delivery::Event(entry.position, entry.record));
             }
             // Another process may append as well: `replay` gives dead letters back.
             let changed = tokio::time::timeout(LOOK_AGAIN, self.appended.changed()).await;
@@ -265,7 +270,7 @@ impl Consumer for EmbeddedConsumer {
         }
     }
 
-    async fn commit(&mut self, next: Position) -> Result<(), LogError> {
+    async fn commit(&mut self, next: EventPosition) -> Result<(), LogError> {
         let (topic, group) = (self.topic.name(), self.group.clone());
         self.database
             .write(move |connection| {
@@ -310,8 +315,8 @@ impl Reader for EmbeddedReader {
         Ok(entry)
     }
 
-    fn starts(&self) -> Vec<Position> {
-        vec![Position {
+    fn starts(&self) -> Vec<EventPosition> {
+        vec![EventPosition {
             partition: PARTITION,
             offset: self.start,
         }]
@@ -367,7 +372,7 @@ fn read_event(
                 .map_err(|error| unreadable(3, Type::Text, Box::new(error)))?;
             let value: Vec<u8> = row.get(4)?;
             Ok(Entry {
-                position: Position {
+                position: EventPosition {
                     partition: PARTITION,
                     offset: row.get(0)?,
                 },

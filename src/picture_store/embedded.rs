@@ -8,7 +8,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::row::{self, Columns, STORY};
+use super::row::{self, Columns, OPERATION_COLUMNS};
 use super::{Begun, FinishedPicture, Page, PictureStore, StoreError};
 use crate::operation::{Digest, Fingerprint, Operation, OperationId, ResizeRequest};
 use crate::sqlite::{self, Database, DatabaseError};
@@ -267,7 +267,7 @@ impl PictureStore for EmbeddedStore {
             .read(move |connection| {
                 connection
                     .prepare_cached(&format!(
-                        "SELECT {STORY} FROM pictures
+                        "SELECT {OPERATION_COLUMNS} FROM pictures
                          WHERE source_digest = ?1 AND request = ?2 AND engine = ?3 AND id <> ?4
                              AND status = 'done' AND result IS NOT NULL
                          ORDER BY queued_at DESC LIMIT 1"
@@ -347,7 +347,7 @@ impl PictureStore for EmbeddedStore {
                 };
                 connection
                     .prepare_cached(&format!(
-                        "SELECT {STORY} FROM pictures WHERE rowid IN ({} UNION {})
+                        "SELECT {OPERATION_COLUMNS} FROM pictures WHERE rowid IN ({} UNION {})
                          ORDER BY queued_at DESC, id DESC LIMIT ?2 OFFSET ?3",
                         newest("source_digest"),
                         newest("result_digest")
@@ -374,7 +374,7 @@ impl PictureStore for EmbeddedStore {
             .read(move |connection| {
                 let snapshot = connection.unchecked_transaction()?;
                 let mut select = snapshot.prepare_cached(&format!(
-                    "SELECT {STORY} FROM pictures
+                    "SELECT {OPERATION_COLUMNS} FROM pictures
                      WHERE rowid = ?1 AND source_digest <> ?2 AND result_digest IS NOT ?2"
                 ))?;
                 nearest(&snapshot, fingerprint, distance)?
@@ -524,7 +524,9 @@ fn find(
     id: OperationId,
 ) -> rusqlite::Result<Option<Result<Operation, StoreError>>> {
     connection
-        .prepare_cached(&format!("SELECT {STORY} FROM pictures WHERE id = ?1"))?
+        .prepare_cached(&format!(
+            "SELECT {OPERATION_COLUMNS} FROM pictures WHERE id = ?1"
+        ))?
         .query_row([id.to_string()], |row| Ok(row::operation(row)))
         .optional()
 }

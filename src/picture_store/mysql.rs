@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, Params, Pool, Row, ServerError, Value};
 
-use super::row::{self, Columns, STORY};
+use super::row::{self, Columns, OPERATION_COLUMNS};
 use super::{Begun, FinishedPicture, Page, PictureStore, StoreError};
 use crate::operation::{Digest, Fingerprint, Operation, OperationId, ResizeRequest};
 
@@ -427,7 +427,7 @@ impl PictureStore for MysqlStore {
             )
         };
         let sql = format!(
-            "SELECT {STORY} FROM ({} UNION {}) AS newest
+            "SELECT {OPERATION_COLUMNS} FROM ({} UNION {}) AS newest
                  JOIN pictures ON pictures.id = newest.found
              ORDER BY queued_at DESC, id DESC LIMIT ? OFFSET ?",
             newest("source_digest"),
@@ -460,7 +460,7 @@ impl PictureStore for MysqlStore {
         // Stories are read only for the rows of the answer.
         let candidates = row::candidates("id");
         let sql = format!(
-            "SELECT distance, {STORY}
+            "SELECT distance, {OPERATION_COLUMNS}
              FROM (SELECT candidates.id AS found, candidates.queued_at AS at,
                        BIT_COUNT(candidates.fingerprint ^ CAST(? AS SIGNED)) AS distance
                    FROM ({candidates}) AS candidates
@@ -558,7 +558,7 @@ async fn connect(options: &MysqlOptions, database: Option<&str>) -> Result<Conn,
 
 /// Selects the stories of the rows for which `condition` holds.
 fn select(condition: &str) -> String {
-    format!("SELECT {STORY} FROM pictures WHERE {condition}")
+    format!("SELECT {OPERATION_COLUMNS} FROM pictures WHERE {condition}")
 }
 
 fn id_value(id: OperationId) -> Value {

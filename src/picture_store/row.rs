@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use super::StoreError;
 use crate::operation::{Fingerprint, Format, Operation, PictureFacts, ResizeRequest, Status};
 
-/// The columns of a row's story: what [`operation`] reads.
-pub(super) const STORY: &str = "id, status, request,
+/// The columns that [`operation`] reads: all but the pictures.
+pub(super) const OPERATION_COLUMNS: &str = "id, status, request,
     source_format, source_width, source_height, source_bytes, source_digest,
     result_format, result_width, result_height, result_bytes, result_digest, fingerprint,
     failure, attempts, worker, engine, position, queued_at, started_at, finished_at, expires_at";
@@ -20,15 +20,15 @@ pub(super) trait Columns {
     fn time(&self, name: &str) -> Result<Option<Timestamp>, String>;
 }
 
-/// Reads a row selected with [`STORY`].
+/// Reads a row selected with [`OPERATION_COLUMNS`].
 pub(super) fn operation(row: &impl Columns) -> Result<Operation, StoreError> {
-    story(row).map_err(|reason| StoreError::Corrupt {
+    read(row).map_err(|reason| StoreError::Corrupt {
         id: row.text("id").ok().flatten().unwrap_or_default(),
         reason,
     })
 }
 
-fn story(row: &impl Columns) -> Result<Operation, String> {
+fn read(row: &impl Columns) -> Result<Operation, String> {
     Ok(Operation {
         id: present(parsed(row, "id"))?,
         status: present(named(row, "status", Status::from_name))?,

@@ -13,17 +13,17 @@ use super::report::{Finding, Observer, Outcome, Summary};
 use super::workshop::{Request, Workshop};
 use super::{Ended, Range, ReplayError, Task, delay};
 use crate::event_log::watermark::Watermark;
-use crate::event_log::{Entry, Position, Reader};
+use crate::event_log::{Entry, EventPosition, Reader};
 use crate::operation::OperationId;
 
 /// Requests that wait with their pictures loaded, for each one that is worked on.
 const WAITING_PER_RUNNING: usize = 1;
 
-type Played = (Position, Result<Finding, ReplayError>);
+type Played = (EventPosition, Result<Finding, ReplayError>);
 
 pub(super) struct Player {
     reader: Box<dyn Reader>,
-    starts: Vec<Position>,
+    starts: Vec<EventPosition>,
     workshop: Arc<Workshop>,
     task: Arc<Task>,
     jobs: JoinSet<Played>,

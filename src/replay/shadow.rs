@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::ReplayError;
 use super::history::End;
 use super::report::{Comparison, Finding, Outcome, Shown};
-use super::workshop::{Request, Row, Source, Workshop};
+use super::workshop::{Request, SourcePicture, TableRow, Workshop};
 use crate::imaging::{self, Limits};
 use crate::operation::{
     FieldError, Filter, Format, Operation, OperationId, PictureFacts, Profile, ResizeRequest,
@@ -68,15 +68,15 @@ impl Workshop {
         promote: bool,
     ) -> Result<Finding, ReplayError> {
         let row = match self.row(request).await? {
-            Row::None if request.is_over() => return Ok(request.finding(Outcome::Gone)),
-            Row::None => return Ok(request.finding(Outcome::Missing)),
-            Row::Corrupt(reason) => {
+            TableRow::Missing if request.is_over() => return Ok(request.finding(Outcome::Gone)),
+            TableRow::Missing => return Ok(request.finding(Outcome::Missing)),
+            TableRow::Corrupt(reason) => {
                 return Ok(request.finding(Outcome::Unplayable).with([reason]));
             }
-            Row::There(row) if request.came_second_to(&row) => {
+            TableRow::Found(row) if request.came_second_to(&row) => {
                 return Ok(request.finding(Outcome::Repeated));
             }
-            Row::There(row) => row,
+            TableRow::Found(row) => row,
         };
         let outcome = match row.status {
             Status::Queued | Status::Processing => Some(Outcome::Pending),
@@ -88,9 +88,9 @@ impl Workshop {
             return Ok(request.finding(outcome));
         }
         let picture = match self.source(request).await? {
-            Source::There(picture) => picture,
-            Source::Erased => return Ok(request.finding(Outcome::Gone)),
-            Source::Lost(reason) => {
+            SourcePicture::Available(picture) => picture,
+            SourcePicture::DataRemoved => return Ok(request.finding(Outcome::Gone)),
+            SourcePicture::Unavailable(reason) => {
                 return Ok(request.finding(Outcome::Unplayable).with([reason]));
             }
         };

@@ -2,7 +2,7 @@
 
 use super::ReplayError;
 use super::report::{Finding, Outcome};
-use super::workshop::{Request, Row, Source, Workshop};
+use super::workshop::{Request, SourcePicture, TableRow, Workshop};
 use crate::imaging::ENGINE_VERSION;
 use crate::operation::{Digest, Operation, PictureFacts, ResizeRequest, Status};
 
@@ -10,20 +10,22 @@ impl Workshop {
     /// Resizes again and compares with the row. Nothing is written.
     pub(super) async fn verify(&self, request: &Request) -> Result<Finding, ReplayError> {
         let row = match self.row(request).await? {
-            Row::None if request.is_over() => return Ok(request.finding(Outcome::Gone)),
-            Row::None => {
+            TableRow::Missing if request.is_over() => return Ok(request.finding(Outcome::Gone)),
+            TableRow::Missing => {
                 return Ok(match self.source(request).await? {
-                    Source::Erased => request.finding(Outcome::Gone),
-                    Source::There(_) | Source::Lost(_) => request.finding(Outcome::Missing),
+                    SourcePicture::DataRemoved => request.finding(Outcome::Gone),
+                    SourcePicture::Available(_) | SourcePicture::Unavailable(_) => {
+                        request.finding(Outcome::Missing)
+                    }
                 });
             }
-            Row::Corrupt(reason) => {
+            TableRow::Corrupt(reason) => {
                 return Ok(request.finding(Outcome::Different).with([reason]));
             }
-            Row::There(row) if request.came_second_to(&row) => {
+            TableRow::Found(row) if request.came_second_to(&row) => {
                 return Ok(request.finding(Outcome::Repeated));
             }
-            Row::There(row) => row,
+            TableRow::Found(row) => row,
         };
         let outcome = match row.status {
             Status::Queued | Status::Processing => Some(Outcome::Pending),
@@ -45,9 +47,9 @@ impl Workshop {
         }
         self.compare_stored(&row, &mut differences).await?;
         let picture = match self.source(request).await? {
-            Source::There(picture) => picture,
-            Source::Erased => return Ok(request.finding(Outcome::Gone)),
-            Source::Lost(reason) => {
+            SourcePicture::Available(picture) => picture,
+            SourcePicture::DataRemoved => return Ok(request.finding(Outcome::Gone)),
+            SourcePicture::Unavailable(reason) => {
                 let outcome = if differences.is_empty() {
                     Outcome::Unplayable
                 } else {

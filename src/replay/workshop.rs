@@ -9,8 +9,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::history::History;
 use super::report::{Finding, Outcome};
-use crate::event::{Event, EventBody, Picture};
-use crate::event_log::{Entry, Position};
+use crate::event::{Event, EventBody, PicturePayload};
+use crate::event_log::{Entry, EventPosition};
 use crate::imaging;
 use crate::operation::{Digest, Operation, ResizeRequest};
 use crate::picture_store::{FinishedPicture, PictureStore, StoreError};
@@ -33,27 +33,27 @@ pub(super) struct Workshop {
 
 /// A request as it is played.
 pub(super) struct Request {
-    pub(super) position: Position,
+    pub(super) position: EventPosition,
     /// As it was accepted.
     pub(super) operation: Operation,
-    picture: Picture,
+    picture: PicturePayload,
 }
 
 /// The row of an operation.
-pub(super) enum Row {
-    None,
-    There(Box<Operation>),
+pub(super) enum TableRow {
+    Missing,
+    Found(Box<Operation>),
     /// It holds what no version wrote.
     Corrupt(String),
 }
 
 /// The picture of a request.
-pub(super) enum Source {
-    There(Bytes),
-    /// Its data was erased from the log.
-    Erased,
-    /// Why it can't be had.
-    Lost(String),
+pub(super) enum SourcePicture {
+    Available(Bytes),
+    /// Its event has no data any more: someone erased it.
+    DataRemoved,
+    /// Why it cannot be had.
+    Unavailable(String),
 }
 
 impl Request {
@@ -120,34 +120,36 @@ impl Workshop {
         }
     }
 
-    pub(super) async fn row(&self, request: &Request) -> Result<Row, StoreError> {
+    pub(super) async fn row(&self, request: &Request) -> Result<TableRow, StoreError> {
         match self.store.find(request.operation.id).await {
-            Ok(Some(row)) => Ok(Row::There(Box::new(row))),
-            Ok(None) => Ok(Row::None),
-            Err(error @ StoreError::Corrupt { .. }) => Ok(Row::Corrupt(error.to_string())),
+            Ok(Some(row)) => Ok(TableRow::Found(Box::new(row))),
+            Ok(None) => Ok(TableRow::Missing),
+            Err(error @ StoreError::Corrupt { .. }) => Ok(TableRow::Corrupt(error.to_string())),
             Err(error) => Err(error),
         }
     }
 
-    pub(super) async fn source(&self, request: &Request) -> Result<Source, StoreError> {
+    pub(super) async fn source(&self, request: &Request) -> Result<SourcePicture, StoreError> {
         let picture = match &request.picture {
-            Picture::Carried(picture) if picture.is_empty() => return Ok(Source::Erased),
-            Picture::Carried(picture) => picture.clone(),
-            Picture::Deposited => match self.store.deposited(request.operation.id).await? {
+            PicturePayload::Carried(picture) if picture.is_empty() => {
+                return Ok(SourcePicture::DataRemoved);
+            }
+            PicturePayload::Carried(picture) => picture.clone(),
+            PicturePayload::ClaimCheck => match self.store.deposited(request.operation.id).await? {
                 Some(picture) => picture,
                 None => {
                     let reason = "its picture was kept in the table and is not there any more";
-                    return Ok(Source::Lost(reason.to_owned()));
+                    return Ok(SourcePicture::Unavailable(reason.to_owned()));
                 }
             },
         };
         let (told, is) = (request.operation.source.digest, Digest::of(&picture));
         if is != told {
-            return Ok(Source::Lost(format!(
+            return Ok(SourcePicture::Unavailable(format!(
                 "its picture has the digest {is}, its event tells of {told}"
             )));
         }
-        Ok(Source::There(picture))
+        Ok(SourcePicture::Available(picture))
     }
 
     /// Waits for memory and a core, and resizes.

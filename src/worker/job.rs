@@ -9,8 +9,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use super::{FIRST_PAUSE, LONGEST_PAUSE};
-use crate::event::{Completed, Event, EventBody, Failed, Picture, Record, Started};
-use crate::event_log::{EventLog, Position, Topic};
+use crate::event::{Completed, Event, EventBody, Failed, PicturePayload, Record, Started};
+use crate::event_log::{EventLog, EventPosition, Topic};
 use crate::imaging::{self, ENGINE_VERSION};
 use crate::operation::{Operation, OperationId};
 use crate::picture_store::{Begun, FinishedPicture, PictureStore};
@@ -39,7 +39,7 @@ pub(super) struct Abandoned;
 /// An event to be handled.
 pub(super) struct Job {
     workshop: Arc<Workshop>,
-    position: Position,
+    position: EventPosition,
     record: Record,
     /// Cancelled when the event's partition went to another worker.
     revoked: CancellationToken,
@@ -55,7 +55,7 @@ struct Requested {
 impl Job {
     pub(super) fn new(
         workshop: Arc<Workshop>,
-        position: Position,
+        position: EventPosition,
         record: Record,
         revoked: CancellationToken,
     ) -> Self {
@@ -153,8 +153,8 @@ impl Job {
             .keep
             .and_then(|keep| event.time.checked_add(keep).ok());
         let picture = match picture {
-            Picture::Carried(picture) => picture,
-            Picture::Deposited => {
+            PicturePayload::Carried(picture) => picture,
+            PicturePayload::ClaimCheck => {
                 let store = &self.workshop.store;
                 let deposited = self
                     .persist("loaded", || store.deposited(operation.id))

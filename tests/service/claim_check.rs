@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use picresize::event::{Event, EventBody, Picture, Record};
+use picresize::event::{Event, EventBody, PicturePayload, Record};
 use picresize::event_log::{
-    Consumer, Entry, Erased, EventLog, LogError, Position, Reader, Start, Topic,
+    Consumer, Entry, ErasureOutcome, EventLog, EventPosition, LogError, Reader, Start, Topic,
 };
 use picresize::operation::OperationId;
 use picresize::settings::{EventModel, Settings};
@@ -26,7 +26,7 @@ struct Breakable {
 
 #[async_trait]
 impl EventLog for Breakable {
-    async fn append(&self, topic: Topic, record: Record) -> Result<Position, LogError> {
+    async fn append(&self, topic: Topic, record: Record) -> Result<EventPosition, LogError> {
         if topic == Topic::Requests && self.is_broken.load(Ordering::SeqCst) {
             return Err(LogError::Unavailable("broken".into()));
         }
@@ -41,7 +41,11 @@ impl EventLog for Breakable {
         self.log.read(topic, start).await
     }
 
-    async fn erase(&self, topic: Topic, position: Position) -> Result<Erased, LogError> {
+    async fn erase(
+        &self,
+        topic: Topic,
+        position: EventPosition,
+    ) -> Result<ErasureOutcome, LogError> {
         self.log.erase(topic, position).await
     }
 
@@ -94,7 +98,7 @@ async fn an_event_refers_to_a_picture_in_the_table() {
     assert!(matches!(
         event.body,
         EventBody::Requested {
-            picture: Picture::Deposited,
+            picture: PicturePayload::ClaimCheck,
             ..
         }
     ));

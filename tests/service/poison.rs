@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use picresize::event::{Event, EventBody, Picture, Record};
-use picresize::event_log::{Received, Topic};
+use picresize::event::{Event, EventBody, PicturePayload, Record};
+use picresize::event_log::{Delivery, Topic};
 use picresize::operation::{Digest, Format, Operation, OperationId, PictureFacts, ResizeRequest};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ async fn dead_letter(server: &TestServer) -> (Record, String) {
     let log = &server.storage.log;
     let mut consumer = log.subscribe(Topic::DeadLetters, "test").await.unwrap();
     let received = tokio::time::timeout(PATIENCE, consumer.receive()).await;
-    let Received::Delivered(_, mut record) = received.unwrap().unwrap() else {
+    let Delivery::Event(_, mut record) = received.unwrap().unwrap() else {
         panic!("a dead letter was expected");
     };
     let (name, reason) = record.headers.pop().unwrap();
@@ -68,7 +68,7 @@ async fn an_operation_that_ended_its_worker_three_times_is_failed() {
     let body = EventBody::Requested {
         request: operation.request.clone(),
         source: operation.source.clone(),
-        picture: Picture::Carried(picture.into()),
+        picture: PicturePayload::Carried(picture.into()),
     };
     let event = Event::new(operation.id, operation.queued_at, body);
     let log = &server.storage.log;
@@ -94,7 +94,7 @@ async fn an_event_that_comes_twice_is_done_once() {
     let (_, first) = server.wait(&id).await;
     let log = &server.storage.log;
     let mut consumer = log.subscribe(Topic::Requests, "copier").await.unwrap();
-    let Received::Delivered(_, record) = consumer.receive().await.unwrap() else {
+    let Delivery::Event(_, record) = consumer.receive().await.unwrap() else {
         panic!("the request was expected");
     };
     log.append(Topic::Requests, record).await.unwrap();

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use picresize::event::{Event, EventBody, Picture};
-use picresize::event_log::{Entry, Erased, Start, Topic};
+use picresize::event::{Event, EventBody, PicturePayload};
+use picresize::event_log::{Entry, ErasureOutcome, Start, Topic};
 use picresize::operation::{
     Digest, Format, Operation, OperationId, PictureFacts, ResizeRequest, Status,
 };
@@ -20,7 +20,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::mysql::{Place, Server};
+use crate::mysql::{Server, TestDatabase};
 use crate::shared_storage::Shared;
 use crate::support::{PATIENCE, TestServer, png};
 
@@ -155,9 +155,9 @@ async fn without_table(server: &TestServer) -> (Storage, Box<dyn Send>) {
             (storage, Box::new(folder))
         }
         TableEngine::Mysql => {
-            let place = Place::prepared(Server::Mysql).await.unwrap();
-            storage.store = Arc::new(place.open().await.unwrap());
-            (storage, Box::new(place))
+            let database = TestDatabase::prepared(Server::Mysql).await.unwrap();
+            storage.store = Arc::new(database.open().await.unwrap());
+            (storage, Box::new(database))
         }
     }
 }
@@ -165,7 +165,7 @@ async fn without_table(server: &TestServer) -> (Storage, Box<dyn Send>) {
 /// The same log with a table of which nothing is left but deposited pictures.
 async fn without_results(server: &TestServer) -> (Storage, Box<dyn Send>) {
     let storage = &server.storage;
-    let (other, place) = without_table(server).await;
+    let (other, database) = without_table(server).await;
     for entry in entries(storage, Topic::Requests).await {
         let event = Event::from_record(&entry.record).unwrap();
         let id = event.operation;
@@ -176,7 +176,7 @@ async fn without_results(server: &TestServer) -> (Storage, Box<dyn Send>) {
             other.store.deposit(&queued, picture).await.unwrap();
         }
     }
-    (other, place)
+    (other, database)
 }
 
 /// Everything that the table has of these operations.
@@ -256,7 +256,7 @@ fn operation(picture: &[u8]) -> Operation {
     )
 }
 
-fn event(operation: &Operation, picture: Picture) -> Event {
+fn event(operation: &Operation, picture: PicturePayload) -> Event {
     let body = EventBody::Requested {
         request: operation.request.clone(),
         source: operation.source.clone(),

@@ -10,7 +10,7 @@ use picresize::event::Record;
 use picresize::event_log::embedded::EmbeddedLog;
 use picresize::event_log::kafka::{KafkaLog, KafkaOptions, TopicOptions};
 use picresize::event_log::{
-    Consumer, Entry, Erased, EventLog, LogError, Position, Received, Start, Topic,
+    Consumer, Delivery, Entry, ErasureOutcome, EventLog, EventPosition, LogError, Start, Topic,
 };
 use picresize::operation::OperationId;
 use tempfile::TempDir;
@@ -156,7 +156,7 @@ fn record(key: &str) -> Record {
     }
 }
 
-async fn append(log: &dyn EventLog, key: &str) -> Position {
+async fn append(log: &dyn EventLog, key: &str) -> EventPosition {
     log.append(Topic::Requests, record(key)).await.unwrap()
 }
 
@@ -164,18 +164,17 @@ async fn join(log: &dyn EventLog) -> Box<dyn Consumer> {
     log.subscribe(Topic::Requests, GROUP).await.unwrap()
 }
 
-async fn next(consumer: &mut dyn Consumer) -> (Position, Record) {
+async fn next(consumer: &mut dyn Consumer) -> (EventPosition, Record) {
     loop {
         let received = tokio::time::timeout(PATIENCE, consumer.receive()).await;
-        if let Received::Delivered(position, record) = received.expect("an event in time").unwrap()
-        {
+        if let Delivery::Event(position, record) = received.expect("an event in time").unwrap() {
             return (position, record);
         }
     }
 }
 
-fn behind(position: Position) -> Position {
-    Position {
+fn behind(position: EventPosition) -> EventPosition {
+    EventPosition {
         offset: position.offset + 1,
         ..position
     }
@@ -327,8 +326,8 @@ async fn what_is_erased_keeps_its_place(log: &dyn EventLog) {
     assert_eq!(entries.len(), 2);
     assert_eq!(entries[0].record.headers, record("a").headers);
     match erased {
-        Erased::Now => assert!(entries[0].record.value.is_empty()),
-        Erased::WithRetention => assert_eq!(entries[0].record, record("a")),
+        ErasureOutcome::DataRemoved => assert!(entries[0].record.value.is_empty()),
+        ErasureOutcome::AwaitsRetention => assert_eq!(entries[0].record, record("a")),
     }
     assert_eq!(entries[1].record, record("b"));
 }

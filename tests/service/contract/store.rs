@@ -13,7 +13,7 @@ use picresize::picture_store::embedded::EmbeddedStore;
 use picresize::picture_store::{Begun, FinishedPicture, MOST_DISTANCE, Page, PictureStore};
 use tokio::task::JoinSet;
 
-use crate::mysql::{Place, Server};
+use crate::mysql::{Server, TestDatabase};
 
 type Store = Arc<dyn PictureStore>;
 
@@ -42,10 +42,11 @@ async fn the_mariadb_store_keeps_its_contract() {
 }
 
 async fn server_keeps_the_contract(server: Server) {
-    let Some(place) = Place::prepared(server).await else {
+    let Some(database) = TestDatabase::prepared(server).await else {
         return;
     };
-    picture_store_keeps_its_contract(async || Arc::new(place.open().await.unwrap()) as Store).await;
+    picture_store_keeps_its_contract(async || Arc::new(database.open().await.unwrap()) as Store)
+        .await;
 }
 
 /// Runs a store through its contract. `open` opens the same store, fresh or again.

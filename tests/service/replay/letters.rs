@@ -25,7 +25,7 @@ async fn given_up(server: &TestServer, seed: u32) -> OperationId {
         let begun = store.begin(&operation, "gone", Timestamp::now());
         begun.await.unwrap();
     }
-    let record = event(&operation, Picture::Carried(picture.into())).to_record();
+    let record = event(&operation, PicturePayload::Carried(picture.into())).to_record();
     let log = &server.storage.log;
     log.append(Topic::Requests, record).await.unwrap();
     let (status, _) = server.wait(&operation.id.to_string()).await;
@@ -74,7 +74,7 @@ pub(crate) async fn what_could_not_be_read_goes_back_once_it_can(server: &TestSe
     let picture = png(40, 30, 1);
     let readable = operation(&picture);
     // As an older version sets aside what this one understands, and what none does.
-    let mut record = event(&readable, Picture::Carried(picture.into())).to_record();
+    let mut record = event(&readable, PicturePayload::Carried(picture.into())).to_record();
     let reason = ("picresize-reason".to_owned(), b"too new".to_vec());
     record.headers.push(reason);
     let log = &storage.log;

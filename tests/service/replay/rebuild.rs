@@ -44,7 +44,7 @@ pub(crate) async fn what_is_gone_does_not_come_back(server: &TestServer) {
     let request = requests.find(|it| it.record.key == ids[0].to_string());
     let log = &server.storage.log;
     let erased_from_log = log.erase(Topic::Requests, request.unwrap().position).await;
-    let is_erased_from_log = erased_from_log.unwrap() == Erased::Now;
+    let is_erased_from_log = erased_from_log.unwrap() == ErasureOutcome::DataRemoved;
     let erased = server.storage.store.erase(ids[1], Timestamp::now()).await;
     assert!(erased.unwrap());
     let deleted = format!("{}/api/{}", server.url, ids[2]);
@@ -102,7 +102,7 @@ pub(crate) async fn a_time_that_is_over_stays_over(server: &TestServer) {
     let picture = png(40, 30, 1);
     let mut old = operation(&picture);
     old.queued_at = Timestamp::now() - Duration::from_secs(31 * 24 * 3600);
-    let record = event(&old, Picture::Carried(picture.into())).to_record();
+    let record = event(&old, PicturePayload::Carried(picture.into())).to_record();
     server
         .storage
         .log
@@ -127,7 +127,7 @@ pub(crate) async fn a_rebuild_that_was_killed_is_made_up_for(server: &TestServer
             let begin = storage.store.begin(&begun, "replay-1", Timestamp::now());
             begin.await.unwrap();
         }
-        let mut record = event(&begun, Picture::Carried(picture.clone().into())).to_record();
+        let mut record = event(&begun, PicturePayload::Carried(picture.clone().into())).to_record();
         // Never seen by the server's own worker: it would announce how it ended.
         record.key = begun.id.to_string();
         left.push((begun.id, record));
@@ -191,7 +191,7 @@ pub(crate) async fn a_picture_that_was_only_in_the_table_is_told_of(server: &Tes
         .deposit(&deposited, picture.into())
         .await
         .unwrap();
-    let record = event(&deposited, Picture::Deposited).to_record();
+    let record = event(&deposited, PicturePayload::ClaimCheck).to_record();
     storage.log.append(Topic::Requests, record).await.unwrap();
     let (status, answer) = server.wait(&deposited.id.to_string()).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
