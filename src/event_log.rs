@@ -99,6 +99,13 @@ pub enum LogError {
     TooLarge { bytes: u64, limit: u64 },
 }
 
+impl LogError {
+    /// Whether the same call can succeed later, with nothing changed.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
 /// A durable, append-only log of events.
 #[async_trait]
 pub trait EventLog: Send + Sync + fmt::Debug {

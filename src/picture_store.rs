@@ -30,6 +30,13 @@ pub enum StoreError {
     Corrupt { id: String, reason: String },
 }
 
+impl StoreError {
+    /// Whether the same call can succeed later, with nothing changed.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
 /// What a worker may do with an operation it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begun {

@@ -12,18 +12,19 @@ use jiff::Timestamp;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
+use self::context::ReplayContext;
 use self::history::History;
 use self::play::Player;
 pub use self::report::{
     Compared, Comparison, DeadLetter, Finding, Observer, Outcome, Shown, Summary, Sums,
 };
-use self::workshop::Workshop;
 use crate::event_log::{EventPosition, LogError, Start, Topic};
 use crate::operation::OperationId;
 use crate::picture_store::StoreError;
 use crate::settings::Settings;
 use crate::storage::Storage;
 
+mod context;
 mod dead_letters;
 mod history;
 mod play;
@@ -31,7 +32,6 @@ mod rebuild;
 mod report;
 mod shadow;
 mod verify;
-mod workshop;
 
 pub use self::dead_letters::dead_letters;
 pub use self::shadow::check_overrides;
@@ -133,12 +133,8 @@ pub async fn play(
         Task::Rebuild | Task::Shadow { .. } => History::read(&*storage.log, range, stop).await?,
     };
     observer.begins(reader.total());
-    let running = match settings.worker.concurrency {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        wanted => wanted,
-    };
-    let workshop = Workshop::new(Arc::clone(&storage.store), settings, name, history, running);
-    Ok(Player::new(reader, workshop, task, running)
+    let context = ReplayContext::new(Arc::clone(&storage.store), settings, name, history);
+    Ok(Player::new(reader, context, task)
         .run(range, observer, stop)
         .await)
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable};
+
 use crate::event_log::embedded::EmbeddedLog;
 use crate::event_log::kafka::{KafkaLog, KafkaOptions, TopicOptions};
 use crate::event_log::{EventLog, LogError};
@@ -15,9 +17,12 @@ use crate::settings::{LogEngine, Settings, TableEngine, Tls};
 
 /// Where an embedded log is kept in its folder.
 const LOG_FILE: &str = "log.sqlite";
-/// The pause after the log or the table did not answer at the start, doubled up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The pauses after the log or the table did not answer at the start.
+const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_jitter()
+    .with_min_delay(Duration::from_millis(500))
+    .with_max_delay(Duration::from_secs(3))
+    .without_max_times();
 
 /// An open log and table, ready to be shared.
 #[derive(Clone, Debug)]
@@ -53,12 +58,13 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// Whether it can heal by itself: a server does not answer.
-    pub fn is_passing(&self) -> bool {
-        matches!(
-            self,
-            Self::Log(LogError::Unavailable(_)) | Self::Store(StoreError::Unavailable(_))
-        )
+    /// Whether trying again can help: a server does not answer.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Log(error) => error.is_transient(),
+            Self::Store(error) => error.is_transient(),
+            Self::InUse(_) | Self::Folder { .. } | Self::NoLog(_) => false,
+        }
     }
 }
 
@@ -123,7 +129,9 @@ impl Storage {
             TableEngine::Embedded => report.push("table: embedded, made by `serve`".to_owned()),
             TableEngine::Mysql => {
                 let options = mysql_options(settings, true);
-                report.extend(patiently(async || Ok(MysqlStore::migrate(&options).await?)).await?);
+                report.extend(
+                    patiently(|| async { Ok(MysqlStore::migrate(&options).await?) }).await?,
+                );
             }
         }
         match settings.engine.log {
@@ -139,7 +147,7 @@ impl Storage {
                     ),
                 };
                 report.extend(
-                    patiently(async || Ok(KafkaLog::migrate(&options, topics).await?)).await?,
+                    patiently(|| async { Ok(KafkaLog::migrate(&options, topics).await?) }).await?,
                 );
             }
         }
@@ -168,20 +176,15 @@ async fn open_store(settings: &Settings) -> Result<Arc<dyn PictureStore>, StoreE
 }
 
 /// Tries until it succeeds or fails for good.
-async fn patiently<T>(
-    mut attempt: impl AsyncFnMut() -> Result<T, StorageError>,
-) -> Result<T, StorageError> {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match attempt().await {
-            Err(error) if error.is_passing() => {
-                tracing::warn!(%error, "waiting; trying again");
-            }
-            ended => return ended,
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
+async fn patiently<T, F>(attempt: impl FnMut() -> F) -> Result<T, StorageError>
+where
+    F: Future<Output = Result<T, StorageError>>,
+{
+    attempt
+        .retry(PAUSES)
+        .when(StorageError::is_transient)
+        .notify(|error, _| tracing::warn!(%error, "waiting; trying again"))
+        .await
 }
 
 fn kafka_options(settings: &Settings) -> KafkaOptions {

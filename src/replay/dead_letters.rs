@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use super::context::Request;
 use super::report::{DeadLetter, Finding, Observer, Outcome, Summary};
-use super::workshop::Request;
 use super::{Ended, Range, ReplayError};
 use crate::event::Record;
 use crate::event_log::{Entry, EventLog, EventPosition, Start, Topic};

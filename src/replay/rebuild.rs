@@ -4,17 +4,18 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::ReplayError;
+use super::context::{ReplayContext, Request, SourcePicture, TableRow};
 use super::history::{End, OperationHistory};
 use super::report::{Finding, Outcome};
-use super::workshop::{Request, SourcePicture, TableRow, Workshop};
 use crate::imaging::ENGINE_VERSION;
 use crate::operation::{Digest, Operation, Status};
 use crate::picture_store::Begun;
+use crate::processing::too_many_attempts;
 
 /// What the names of replays begin with, beside rows that no worker made.
 pub(super) const NAME: &str = "replay-";
 
-impl Workshop {
+impl ReplayContext {
     /// Sees to it that the table tells what the log tells. A row that a worker has, or will have,
     /// is left to it.
     pub(super) async fn rebuild(&self, request: &Request) -> Result<Finding, ReplayError> {
@@ -90,13 +91,15 @@ impl Workshop {
         if !self.begin_as_told(request, history, begun).await? {
             return Ok(request.finding(Outcome::Untouched));
         }
-        let is = made.facts.digest;
+        let is = made.picture.facts.digest;
         let (outcome, at) = if is == told {
             (Outcome::Rebuilt, at)
         } else {
             (Outcome::Changed, Timestamp::now())
         };
-        self.store.complete(request.operation.id, made, at).await?;
+        self.store
+            .complete(request.operation.id, made.picture, at)
+            .await?;
         let differs = (is != told).then(|| format!("result digest: now {is}, the log says {told}"));
         Ok(request.finding(outcome).with(differs))
     }
@@ -109,10 +112,7 @@ impl Workshop {
             Begun::Taken => return Ok(request.finding(Outcome::Repeated)),
             Begun::Finished => return Ok(request.finding(Outcome::Untouched)),
             Begun::Attempt(attempt) if attempt > self.max_attempts => {
-                let reason = format!(
-                    "the picture ended the program that worked on it {} times",
-                    self.max_attempts
-                );
+                let reason = too_many_attempts(self.max_attempts);
                 store.fail(id, &reason, ENGINE_VERSION, now).await?;
                 return Ok(request.finding(Outcome::Failed).with([reason]));
             }
@@ -120,7 +120,7 @@ impl Workshop {
         }
         match self.resize(picture, operation.request.clone()).await {
             Ok(made) => {
-                store.complete(id, made, Timestamp::now()).await?;
+                store.complete(id, made.picture, Timestamp::now()).await?;
                 Ok(request.finding(Outcome::Rebuilt))
             }
             Err(reason) => {
@@ -175,10 +175,12 @@ impl Workshop {
                 return Ok(request.finding(Outcome::Unplayable).with([reason]));
             }
         };
-        let is_as_before = Some(made.facts.digest) == told;
+        let is_as_before = Some(made.picture.facts.digest) == told;
         let before = row.finished_at.filter(|_| is_as_before);
         let at = before.unwrap_or_else(Timestamp::now);
-        self.store.replace(row.id, &row.request, made, at).await?;
+        self.store
+            .replace(row.id, &row.request, made.picture, at)
+            .await?;
         Ok(request.finding(Outcome::Repaired))
     }
 }

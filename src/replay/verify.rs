@@ -1,12 +1,12 @@
 //! Verify: every row against its event, every result against one made again.
 
 use super::ReplayError;
+use super::context::{ReplayContext, Request, SourcePicture, TableRow};
 use super::report::{Finding, Outcome};
-use super::workshop::{Request, SourcePicture, TableRow, Workshop};
 use crate::imaging::ENGINE_VERSION;
 use crate::operation::{Digest, Operation, PictureFacts, ResizeRequest, Status};
 
-impl Workshop {
+impl ReplayContext {
     /// Resizes again and compares with the row. Nothing is written.
     pub(super) async fn verify(&self, request: &Request) -> Result<Finding, ReplayError> {
         let row = match self.row(request).await? {
@@ -62,7 +62,12 @@ impl Workshop {
         let asked = request.operation.request.clone();
         match (self.resize(picture, asked).await, &row.result) {
             (Ok(made), Some(told)) => {
-                differences.extend(facts_differ("result", "made again", &made.facts, told));
+                differences.extend(facts_differ(
+                    "result",
+                    "made again",
+                    &made.picture.facts,
+                    told,
+                ));
             }
             (Ok(_), None) => {}
             (Err(reason), _) => differences.push(format!("it cannot be resized again: {reason}")),

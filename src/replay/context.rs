@@ -1,34 +1,29 @@
-//! What all the tasks need: the request of an event, its row, its picture, and room to work in.
+//! What all the tasks need: the request of an event, its row, its picture, and what makes pictures.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::history::History;
 use super::report::{Finding, Outcome};
-use crate::event::{Event, EventBody, PicturePayload};
+use crate::event::PicturePayload;
 use crate::event_log::{Entry, EventPosition};
-use crate::imaging;
 use crate::operation::{Digest, Operation, ResizeRequest};
-use crate::picture_store::{FinishedPicture, PictureStore, StoreError};
-use crate::processing;
+use crate::picture_store::{PictureStore, StoreError};
+use crate::processing::{PICTURE_IS_GONE, ProcessedPicture, Processor, RequestedOperation};
 use crate::settings::Settings;
 
 /// What all jobs of a replay share.
-pub(super) struct Workshop {
+pub(super) struct ReplayContext {
     pub(super) store: Arc<dyn PictureStore>,
     pub(super) history: History,
-    pub(super) limits: imaging::Limits,
+    pub(super) processor: Processor,
     pub(super) max_attempts: u32,
     pub(super) keep: Option<Duration>,
     /// Stands in the table beside what no worker had made before.
     pub(super) name: String,
-    cores: Semaphore,
-    memory_mib: Semaphore,
-    most_memory_mib: u32,
 }
 
 /// A request as it is played.
@@ -59,22 +54,11 @@ pub(super) enum SourcePicture {
 impl Request {
     /// The request of an event.
     pub(super) fn of(entry: &Entry, keep: Option<Duration>) -> Result<Self, String> {
-        let event = Event::from_record(&entry.record).map_err(|error| error.to_string())?;
-        let EventBody::Requested {
-            request,
-            source,
-            picture,
-        } = event.body
-        else {
-            return Err("the event is not a request".to_owned());
-        };
-        let mut operation = Operation::queued(event.operation, request, source, event.time);
-        operation.position = Some(entry.position);
-        operation.expires_at = keep.and_then(|keep| event.time.checked_add(keep).ok());
+        let requested = RequestedOperation::from_record(&entry.record, entry.position, keep)?;
         Ok(Self {
             position: entry.position,
-            operation,
-            picture,
+            operation: requested.operation,
+            picture: requested.picture,
         })
     }
 
@@ -95,28 +79,24 @@ impl Request {
     }
 }
 
-type Permit<'a> = Option<SemaphorePermit<'a>>;
-
-impl Workshop {
+impl ReplayContext {
     pub(super) fn new(
         store: Arc<dyn PictureStore>,
         settings: &Settings,
         name: String,
         history: History,
-        running: usize,
     ) -> Self {
-        let most = settings.worker.memory_mib.min(u64::from(u32::MAX >> 3));
-        let most_memory_mib = u32::try_from(most).expect("was bounded");
         Self {
             store,
             history,
-            limits: settings.imaging_limits(),
+            processor: Processor::new(
+                settings.imaging_limits(),
+                settings.worker.concurrency,
+                settings.worker.memory_mib,
+            ),
             max_attempts: settings.worker.max_attempts,
             keep: settings.keep(),
             name,
-            cores: Semaphore::new(running),
-            memory_mib: Semaphore::new(most_memory_mib as usize),
-            most_memory_mib,
         }
     }
 
@@ -137,10 +117,7 @@ impl Workshop {
             PicturePayload::Carried(picture) => picture.clone(),
             PicturePayload::ClaimCheck => match self.store.deposited(request.operation.id).await? {
                 Some(picture) => picture,
-                None => {
-                    let reason = "its picture was kept in the table and is not there any more";
-                    return Ok(SourcePicture::Unavailable(reason.to_owned()));
-                }
+                None => return Ok(SourcePicture::Unavailable(PICTURE_IS_GONE.to_owned())),
             },
         };
         let (told, is) = (request.operation.source.digest, Digest::of(&picture));
@@ -157,19 +134,8 @@ impl Workshop {
         &self,
         picture: Bytes,
         request: ResizeRequest,
-    ) -> Result<FinishedPicture, String> {
-        let memory_mib = processing::memory_mib(&picture, &request, &self.limits);
-        let _room = self.room(memory_mib).await;
-        processing::resize(picture, request, self.limits.clone()).await
-    }
-
-    /// Waits for a core and so much memory, or all of it.
-    pub(super) async fn room(&self, memory_mib: u32) -> (Permit<'_>, Permit<'_>) {
-        let memory_mib = memory_mib.min(self.most_memory_mib);
-        // Never closed, so there always is one.
-        (
-            self.memory_mib.acquire_many(memory_mib).await.ok(),
-            self.cores.acquire().await.ok(),
-        )
+    ) -> Result<ProcessedPicture, String> {
+        let admission = self.processor.admit(&picture, &request).await;
+        self.processor.resize(picture, request, admission).await
     }
 }
