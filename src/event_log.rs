@@ -116,9 +116,10 @@ pub trait EventLog: Send + Sync + fmt::Debug {
     /// its topic and the dead letters that have its key. Their headers stay.
     async fn erase(&self, topic: Topic, position: Position) -> Result<Erased, LogError>;
 
-    /// Removes events that were appended before `before`, `most` of them at once, where the log
-    /// does not do so by itself. Returns how many they were.
-    async fn trim(&self, before: Timestamp, most: u32) -> Result<u64, LogError>;
+    /// Removes events that were appended before `before`, at most `most` of them at once, where the
+    /// log does not do so by itself. Requests that the consumer group `group` has not finished stay.
+    /// Returns how many events were removed.
+    async fn trim(&self, before: Timestamp, group: &str, most: u32) -> Result<u64, LogError>;
 
     /// Whether the log answers.
     async fn ping(&self) -> Result<(), LogError>;

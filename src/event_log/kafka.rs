@@ -223,7 +223,7 @@ impl EventLog for KafkaLog {
         Ok(Erased::WithRetention)
     }
 
-    async fn trim(&self, _: Timestamp, _: u32) -> Result<u64, LogError> {
+    async fn trim(&self, _: Timestamp, _: &str, _: u32) -> Result<u64, LogError> {
         // The brokers do, by the topic's retention.ms.
         Ok(0)
     }

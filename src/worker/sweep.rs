@@ -15,13 +15,15 @@ use crate::picture_store::StoreError;
 const BATCH: u32 = 100;
 
 /// How long things are kept, and how often is looked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Retention {
     /// How long pictures and events are kept, unless for ever.
     pub(super) keep: Option<Duration>,
     /// How long an operation that is gone is remembered.
     pub(super) remember: Duration,
     pub(super) interval: Duration,
+    /// The consumer group whose unfinished requests stay in the log.
+    pub(super) group: String,
 }
 
 /// What was removed in one sweep.
@@ -43,7 +45,7 @@ enum SweepError {
 /// Sweeps at an interval until `stop`. What fails is tried again the next time.
 pub(super) async fn run(engine: Engine, retention: Retention, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        let sweeping = sweep(&engine, retention);
+        let sweeping = sweep(&engine, &retention);
         let Some(swept) = stop.run_until_cancelled(sweeping).await else {
             return;
         };
@@ -64,7 +66,7 @@ pub(super) async fn run(engine: Engine, retention: Retention, stop: Cancellation
     }
 }
 
-async fn sweep(engine: &Engine, retention: Retention) -> Result<Swept, SweepError> {
+async fn sweep(engine: &Engine, retention: &Retention) -> Result<Swept, SweepError> {
     let Engine { log, store, .. } = engine;
     let now = Timestamp::now();
     let mut swept = Swept {
@@ -76,7 +78,7 @@ async fn sweep(engine: &Engine, retention: Retention) -> Result<Swept, SweepErro
     }
     let before = retention.keep.and_then(|keep| now.checked_sub(keep).ok());
     if let Some(before) = before {
-        swept.trimmed = batches(|| log.trim(before, BATCH)).await?;
+        swept.trimmed = batches(|| log.trim(before, &retention.group, BATCH)).await?;
     }
     Ok(swept)
 }
