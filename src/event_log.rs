@@ -121,6 +121,15 @@ pub trait EventLog: Send + Sync + fmt::Debug {
     /// Returns how many events were removed.
     async fn trim(&self, before: Timestamp, group: &str, most: u32) -> Result<u64, LogError>;
 
+    /// Whether the consumer group has finished every event of the topic that was appended before
+    /// `time`.
+    async fn has_finished(
+        &self,
+        topic: Topic,
+        group: &str,
+        time: Timestamp,
+    ) -> Result<bool, LogError>;
+
     /// Whether the log answers.
     async fn ping(&self) -> Result<(), LogError>;
 }

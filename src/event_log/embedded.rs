@@ -197,6 +197,29 @@ impl EventLog for EmbeddedLog {
         Ok(removed.into())
     }
 
+    async fn has_finished(
+        &self,
+        topic: Topic,
+        group: &str,
+        time: Timestamp,
+    ) -> Result<bool, LogError> {
+        let group = group.to_owned();
+        let first_unfinished: Option<i64> = self
+            .database
+            .read(move |connection| {
+                let next = committed(connection, topic, &group)?.unwrap_or(0);
+                connection
+                    .prepare_cached(
+                        "SELECT appended_at FROM events WHERE topic = ?1 AND position >= ?2
+                         ORDER BY position LIMIT 1",
+                    )?
+                    .query_row(params![topic.name(), next], |row| row.get(0))
+                    .optional()
+            })
+            .await?;
+        Ok(first_unfinished.is_none_or(|appended_at| appended_at >= time.as_millisecond()))
+    }
+
     async fn ping(&self) -> Result<(), LogError> {
         self.database
             .read(|connection| connection.query_row("SELECT 1", [], |_| Ok(())))

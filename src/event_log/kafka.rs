@@ -22,6 +22,7 @@ use super::{Consumer, Entry, Erased, EventLog, LogError, Position, Reader, Start
 use crate::event::Record;
 
 mod consumer;
+mod progress;
 mod reader;
 mod topics;
 
@@ -226,6 +227,16 @@ impl EventLog for KafkaLog {
     async fn trim(&self, _: Timestamp, _: &str, _: u32) -> Result<u64, LogError> {
         // The brokers do, by the topic's retention.ms.
         Ok(0)
+    }
+
+    async fn has_finished(
+        &self,
+        topic: Topic,
+        group: &str,
+        time: Timestamp,
+    ) -> Result<bool, LogError> {
+        let (options, group) = (Arc::clone(&self.options), group.to_owned());
+        blocking(move || progress::has_finished(&options, topic, &group, time)).await
     }
 
     async fn ping(&self) -> Result<(), LogError> {

@@ -49,6 +49,15 @@ impl EventLog for Breakable {
         self.log.trim(before, group, most).await
     }
 
+    async fn has_finished(
+        &self,
+        topic: Topic,
+        group: &str,
+        time: Timestamp,
+    ) -> Result<bool, LogError> {
+        self.log.has_finished(topic, group, time).await
+    }
+
     async fn ping(&self) -> Result<(), LogError> {
         self.log.ping().await
     }
