@@ -127,9 +127,19 @@ pub trait EventLog: Send + Sync + fmt::Debug {
         position: EventPosition,
     ) -> Result<ErasureOutcome, LogError>;
 
-    /// Removes events that were appended before `before`, `most` of them at once, where the log
-    /// does not do so by itself. Returns how many they were.
-    async fn trim(&self, before: Timestamp, most: u32) -> Result<u64, LogError>;
+    /// Removes events that were appended before `before`, at most `most` of them at once, where the
+    /// log does not do so by itself. Requests that the consumer group `group` has not finished stay.
+    /// Returns how many events were removed.
+    async fn trim(&self, before: Timestamp, group: &str, most: u32) -> Result<u64, LogError>;
+
+    /// Whether the consumer group has finished every event of the topic that was appended before
+    /// `time`.
+    async fn has_finished(
+        &self,
+        topic: Topic,
+        group: &str,
+        time: Timestamp,
+    ) -> Result<bool, LogError>;
 
     /// Whether the log answers.
     async fn ping(&self) -> Result<(), LogError>;

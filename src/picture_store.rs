@@ -112,8 +112,9 @@ pub trait PictureStore: Send + Sync + fmt::Debug {
     async fn result(&self, id: OperationId) -> Result<Option<Bytes>, StoreError>;
 
     /// Adds the row of an operation together with its picture, for an event that only refers to
-    /// it. Changes nothing when the row is there already. Until [`enqueue`](Self::enqueue) tells
-    /// its position, the row is of an operation that may never be accepted.
+    /// it. Until [`enqueue`](Self::enqueue) tells its position, the row is of an operation that may
+    /// never be accepted; depositing that one again only renews its times. Any other row that is
+    /// there already stays as it is.
     async fn deposit(&self, operation: &Operation, picture: Bytes) -> Result<(), StoreError>;
 
     /// Removes the row of a deposited operation that is not known to be in the log.
@@ -177,6 +178,13 @@ pub trait PictureStore: Send + Sync + fmt::Debug {
     /// Removes the rows of operations that were expired or erased before `before`: `most` of them
     /// at once. Returns how many they were.
     async fn forget(&self, before: Timestamp, most: u32) -> Result<u64, StoreError>;
+
+    /// Whether there are deposits from before `before` that are not known to be in the log.
+    async fn has_lost_deposits(&self, before: Timestamp) -> Result<bool, StoreError>;
+
+    /// Removes the rows of deposits from before `before` that are not known to be in the log: at
+    /// most `most` of them at once. Returns how many they were.
+    async fn discard_deposits(&self, before: Timestamp, most: u32) -> Result<u64, StoreError>;
 
     /// Marks an operation as erased, from `now` on unless it was before, and removes its pictures,
     /// whatever its status is. Says whether there is such an operation.

@@ -53,6 +53,7 @@ pub async fn run(
         keep: settings.keep(),
         remember: settings.remember(),
         interval: settings.sweep_interval(),
+        group: settings.worker.group.clone(),
     };
     let sweeping = tokio::spawn(sweep::run(storage.clone(), retention, stop.clone()));
     let consumer = storage

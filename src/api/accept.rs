@@ -148,7 +148,7 @@ impl Accepting {
 /// Takes back the deposit of an operation that was not accepted.
 async fn withdraw(state: &ApiState, id: OperationId) {
     if let Err(error) = state.store.withdraw(id).await {
-        tracing::warn!(%id, %error, "a picture stays in the table until it expires");
+        tracing::warn!(%id, %error, "a picture stays in the table until the sweep removes it");
     }
 }
 

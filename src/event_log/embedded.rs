@@ -172,26 +172,57 @@ impl EventLog for EmbeddedLog {
         Ok(ErasureOutcome::DataRemoved)
     }
 
-    async fn trim(&self, before: Timestamp, most: u32) -> Result<u64, LogError> {
+    async fn trim(&self, before: Timestamp, group: &str, most: u32) -> Result<u64, LogError> {
+        let (before, group) = (before.as_millisecond(), group.to_owned());
+        // What may go is looked for beside the writer: mostly there is nothing. It stays true until
+        // the writer removes it, since both ends of the log and a group's position only grow.
+        let trims = self
+            .database
+            .read(move |connection| {
+                let mut trims = Vec::new();
+                for topic in Topic::ALL {
+                    trims.extend(Trim::of(connection, topic, before, &group)?);
+                }
+                Ok(trims)
+            })
+            .await?;
+        if trims.is_empty() {
+            return Ok(0);
+        }
         let removed = self
             .database
             .write(move |connection| {
-                // The last event of each topic stays: it holds the place of the next. A request
-                // that no worker has finished stays as well.
-                connection
-                    .prepare_cached(
-                        "DELETE FROM events WHERE id IN (
-                             SELECT id FROM events AS old WHERE appended_at < ?1
-                             AND position < (SELECT max(position) FROM events WHERE topic = old.topic)
-                             AND (topic <> 'picresize.requests' OR position <
-                                  (SELECT min(next) FROM positions WHERE topic = old.topic))
-                             LIMIT ?2
-                         )",
-                    )?
-                    .execute(params![before.as_millisecond(), most])
+                let mut removed = 0;
+                for trim in &trims {
+                    removed += trim.run(connection, most - removed)?;
+                }
+                Ok(removed)
             })
             .await?;
-        Ok(removed as u64)
+        Ok(removed.into())
+    }
+
+    async fn has_finished(
+        &self,
+        topic: Topic,
+        group: &str,
+        time: Timestamp,
+    ) -> Result<bool, LogError> {
+        let group = group.to_owned();
+        let first_unfinished: Option<i64> = self
+            .database
+            .read(move |connection| {
+                let next = committed(connection, topic, &group)?.unwrap_or(0);
+                connection
+                    .prepare_cached(
+                        "SELECT appended_at FROM events WHERE topic = ?1 AND position >= ?2
+                         ORDER BY position LIMIT 1",
+                    )?
+                    .query_row(params![topic.name(), next], |row| row.get(0))
+                    .optional()
+            })
+            .await?;
+        Ok(first_unfinished.is_none_or(|appended_at| appended_at >= time.as_millisecond()))
     }
 
     async fn ping(&self) -> Result<(), LogError> {
@@ -200,6 +231,82 @@ impl EventLog for EmbeddedLog {
             .await?;
         Ok(())
     }
+}
+
+/// Events of one topic that may be removed.
+#[derive(Debug)]
+struct Trim {
+    topic: Topic,
+    /// Milliseconds since 1970; events that were appended before this time may go.
+    before: i64,
+    /// The first position that has to stay.
+    end: i64,
+}
+
+impl Trim {
+    /// Both take the old events of a topic from the index by time.
+    const EXISTS: &str = "SELECT EXISTS (
+        SELECT 1 FROM events INDEXED BY events_by_time
+        WHERE topic = ?1 AND appended_at < ?2 AND position < ?3)";
+    const DELETE: &str = "DELETE FROM events WHERE id IN (
+        SELECT id FROM events INDEXED BY events_by_time
+        WHERE topic = ?1 AND appended_at < ?2 AND position < ?3
+        ORDER BY appended_at LIMIT ?4)";
+    const FIRST: &str = "SELECT min(position) FROM events WHERE topic = ?1";
+    const LAST: &str = "SELECT max(position) FROM events WHERE topic = ?1";
+
+    /// What there is to remove from a topic, if anything.
+    fn of(
+        connection: &rusqlite::Connection,
+        topic: Topic,
+        before: i64,
+        group: &str,
+    ) -> rusqlite::Result<Option<Self>> {
+        let position = |sql| {
+            connection
+                .prepare_cached(sql)?
+                .query_row([topic.name()], |row| row.get::<_, Option<i64>>(0))
+        };
+        // The last event of each topic stays: the position of the next one follows from it.
+        let (Some(first), Some(last)) = (position(Self::FIRST)?, position(Self::LAST)?) else {
+            return Ok(None);
+        };
+        let end = match topic {
+            // Only the group that works now counts: one that was renamed never moves again.
+            Topic::Requests => last.min(committed(connection, topic, group)?.unwrap_or(first)),
+            Topic::Events | Topic::DeadLetters => last,
+        };
+        if first >= end {
+            return Ok(None);
+        }
+        let is_there = connection
+            .prepare_cached(Self::EXISTS)?
+            .query_row(params![topic.name(), before, end], |row| row.get(0))?;
+        Ok(bool::then_some(is_there, Self { topic, before, end }))
+    }
+
+    /// Removes at most `most` of them; returns how many were removed.
+    fn run(&self, connection: &rusqlite::Connection, most: u32) -> rusqlite::Result<u32> {
+        let removed = connection.prepare_cached(Self::DELETE)?.execute(params![
+            self.topic.name(),
+            self.before,
+            self.end,
+            most
+        ])?;
+        Ok(u32::try_from(removed).unwrap_or(most))
+    }
+}
+
+/// The position before which a group has finished everything; none before its first commit.
+fn committed(
+    connection: &rusqlite::Connection,
+    topic: Topic,
+    group: &str,
+) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached("SELECT next FROM positions WHERE consumer_group = ?1 AND topic = ?2")?
+        .query_row(params![group, topic.name()], |row| row.get(0))
+        .optional()
 }
 
 /// A member of a group. The first of them gets every event; the others stand by until it is gone.
@@ -225,17 +332,10 @@ impl EmbeddedConsumer {
     async fn own(&mut self) -> Result<&mut Ownership, LogError> {
         if self.owned.is_none() {
             let turn = Arc::clone(&self.turn).lock_owned().await;
-            let (topic, group) = (self.topic.name(), self.group.clone());
+            let (topic, group) = (self.topic, self.group.clone());
             let committed = self
                 .database
-                .read(move |connection| {
-                    connection
-                        .prepare_cached(
-                            "SELECT next FROM positions WHERE consumer_group = ?1 AND topic = ?2",
-                        )?
-                        .query_row(params![group, topic], |row| row.get(0))
-                        .optional()
-                })
+                .read(move |connection| committed(connection, topic, &group))
                 .await?;
             self.owned = Some(Ownership {
                 next: committed.unwrap_or(0),
@@ -385,4 +485,110 @@ fn read_event(
             })
         })
         .optional()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD_GROUP: &str = "renamed since";
+    const GROUP: &str = "workers";
+
+    fn open() -> (tempfile::TempDir, EmbeddedLog) {
+        let folder = tempfile::tempdir().unwrap();
+        let log = EmbeddedLog::open(&folder.path().join("log.sqlite")).unwrap();
+        (folder, log)
+    }
+
+    async fn append(log: &EmbeddedLog, topic: Topic, count: usize) {
+        for n in 0..count {
+            let record = Record {
+                key: n.to_string(),
+                headers: Vec::new(),
+                value: vec![7; 20_000].into(),
+            };
+            log.append(topic, record).await.unwrap();
+        }
+    }
+
+    async fn commit(log: &EmbeddedLog, group: &str, offset: i64) {
+        let mut consumer = log.subscribe(Topic::Requests, group).await.unwrap();
+        let partition = PARTITION;
+        consumer
+            .commit(EventPosition { partition, offset })
+            .await
+            .unwrap();
+    }
+
+    /// The positions that a topic still has.
+    async fn left(log: &EmbeddedLog, topic: Topic) -> Vec<i64> {
+        let mut reader = log.read(topic, &Start::Beginning).await.unwrap();
+        let mut left = Vec::new();
+        while let Some(entry) = reader.next().await.unwrap() {
+            left.push(entry.position.offset);
+        }
+        left
+    }
+
+    fn in_an_hour() -> Timestamp {
+        Timestamp::now() + Duration::from_secs(3600)
+    }
+
+    #[tokio::test]
+    async fn requests_stay_until_the_group_that_works_has_finished_them() {
+        let (_folder, log) = open();
+        append(&log, Topic::Requests, 6).await;
+        let trim = async |most| log.trim(in_an_hour(), GROUP, most).await.unwrap();
+        assert_eq!(trim(100).await, 0, "no group has finished anything");
+        commit(&log, OLD_GROUP, 2).await;
+        assert_eq!(trim(100).await, 0, "another group counts for nothing");
+        commit(&log, GROUP, 4).await;
+        assert_eq!(trim(3).await, 3, "no more than it is told to");
+        assert_eq!(left(&log, Topic::Requests).await, [3, 4, 5]);
+        assert_eq!(trim(100).await, 1, "the old group holds nothing back");
+        assert_eq!(trim(100).await, 0);
+        assert_eq!(left(&log, Topic::Requests).await, [4, 5]);
+        commit(&log, GROUP, 6).await;
+        assert_eq!(trim(100).await, 1);
+        assert_eq!(left(&log, Topic::Requests).await, [5], "the last one stays");
+    }
+
+    #[tokio::test]
+    async fn only_what_is_old_enough_is_trimmed_from_every_topic() {
+        let (_folder, log) = open();
+        append(&log, Topic::Events, 3).await;
+        append(&log, Topic::DeadLetters, 2).await;
+        let an_hour_ago = Timestamp::now() - Duration::from_secs(3600);
+        assert_eq!(log.trim(an_hour_ago, GROUP, 100).await.unwrap(), 0);
+        assert_eq!(log.trim(in_an_hour(), GROUP, 100).await.unwrap(), 3);
+        assert_eq!(left(&log, Topic::Events).await, [2]);
+        assert_eq!(left(&log, Topic::DeadLetters).await, [1]);
+    }
+
+    /// A log of a year has millions of events, and the writer serves every request.
+    #[tokio::test]
+    async fn trimming_reads_no_more_of_the_log_than_it_removes() {
+        let (_folder, log) = open();
+        let plans = log.database.read(|connection| {
+            let mut plans = Vec::new();
+            for sql in [Trim::FIRST, Trim::LAST, Trim::EXISTS, Trim::DELETE] {
+                let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+                let parameters = vec![1; explain.parameter_count()];
+                let steps = explain.query_map(rusqlite::params_from_iter(parameters), |row| {
+                    row.get::<_, String>("detail")
+                })?;
+                plans.push((sql, steps.collect::<rusqlite::Result<Vec<_>>>()?));
+            }
+            Ok(plans)
+        });
+        for (sql, steps) in plans.await.unwrap() {
+            let searches = |step: &String| step.contains("topic=?");
+            assert!(steps.iter().any(searches), "{sql}: {steps:?}");
+            for step in &steps {
+                let is_full_scan = step.starts_with("SCAN") && step.contains("events");
+                assert!(!is_full_scan, "{sql}: {steps:?}");
+                assert!(!step.contains("TEMP B-TREE"), "{sql}: {steps:?}");
+            }
+        }
+    }
 }

@@ -24,6 +24,7 @@ use super::{
 use crate::event::Record;
 
 mod consumer;
+mod progress;
 mod reader;
 mod topics;
 
@@ -225,9 +226,19 @@ impl EventLog for KafkaLog {
         Ok(ErasureOutcome::AwaitsRetention)
     }
 
-    async fn trim(&self, _: Timestamp, _: u32) -> Result<u64, LogError> {
+    async fn trim(&self, _: Timestamp, _: &str, _: u32) -> Result<u64, LogError> {
         // The brokers do, by the topic's retention.ms.
         Ok(0)
+    }
+
+    async fn has_finished(
+        &self,
+        topic: Topic,
+        group: &str,
+        time: Timestamp,
+    ) -> Result<bool, LogError> {
+        let (options, group) = (Arc::clone(&self.options), group.to_owned());
+        blocking(move || progress::has_finished(&options, topic, &group, time)).await
     }
 
     async fn ping(&self) -> Result<(), LogError> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::row::{self, Columns, OPERATION_COLUMNS};
+use super::row::{self, Columns, LOST_DEPOSIT, OPERATION_COLUMNS, RENEW_DEPOSIT};
 use super::{Begun, FinishedPicture, Page, PictureStore, StoreError};
 use crate::operation::{Digest, Fingerprint, Operation, OperationId, ResizeRequest};
 use crate::sqlite::{self, Database, DatabaseError};
@@ -218,7 +218,12 @@ impl PictureStore for EmbeddedStore {
     async fn deposit(&self, operation: &Operation, picture: Bytes) -> Result<(), StoreError> {
         let operation = operation.clone();
         self.database
-            .write(move |connection| insert(connection, &operation, Some(&picture)))
+            .write(move |connection| {
+                if renew(connection, &operation)? == 0 {
+                    insert(connection, &operation, Some(&picture))?;
+                }
+                Ok(())
+            })
             .await?;
         Ok(())
     }
@@ -425,6 +430,35 @@ impl PictureStore for EmbeddedStore {
         Ok(changed as u64)
     }
 
+    async fn has_lost_deposits(&self, before: Timestamp) -> Result<bool, StoreError> {
+        let found = self
+            .database
+            .read(move |connection| {
+                connection
+                    .prepare_cached(&format!(
+                        "SELECT EXISTS (SELECT 1 FROM pictures WHERE {LOST_DEPOSIT})"
+                    ))?
+                    .query_row([before.as_millisecond()], |row| row.get(0))
+            })
+            .await?;
+        Ok(found)
+    }
+
+    async fn discard_deposits(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+        let removed = self
+            .database
+            .write(move |connection| {
+                connection
+                    .prepare_cached(&format!(
+                        "DELETE FROM pictures WHERE rowid IN (
+                             SELECT rowid FROM pictures WHERE {LOST_DEPOSIT} LIMIT ?)"
+                    ))?
+                    .execute((before.as_millisecond(), most))
+            })
+            .await?;
+        Ok(removed as u64)
+    }
+
     async fn erase(&self, id: OperationId, now: Timestamp) -> Result<bool, StoreError> {
         let changed = self
             .database
@@ -483,6 +517,17 @@ fn insert(
             operation.expires_at.map(Timestamp::as_millisecond),
             picture,
         ])
+}
+
+/// Renews the times of a deposit that is not known to be in the log; returns how many there are.
+fn renew(connection: &Connection, operation: &Operation) -> rusqlite::Result<usize> {
+    connection.prepare_cached(RENEW_DEPOSIT)?.execute(params![
+        operation.queued_at.as_millisecond(),
+        operation.expires_at.map(Timestamp::as_millisecond),
+        operation.id.to_string(),
+        row::request_text(&operation.request),
+        operation.source.digest.to_string(),
+    ])
 }
 
 /// Writes the result of an operation whose status is one of `statuses`, and, when there is one,

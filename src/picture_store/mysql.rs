@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, Params, Pool, Row, ServerError, Value};
 
-use super::row::{self, Columns, OPERATION_COLUMNS};
+use super::row::{self, Columns, LOST_DEPOSIT, OPERATION_COLUMNS, RENEW_DEPOSIT};
 use super::{Begun, FinishedPicture, Page, PictureStore, StoreError};
 use crate::operation::{Digest, Fingerprint, Operation, OperationId, ResizeRequest};
 
@@ -318,6 +318,19 @@ impl PictureStore for MysqlStore {
     }
 
     async fn deposit(&self, operation: &Operation, picture: Bytes) -> Result<(), StoreError> {
+        // In this order: a row that the sweep discards in between is added again.
+        let renewed = self.run(RENEW_DEPOSIT, &|| {
+            vec![
+                time_value(operation.queued_at),
+                operation.expires_at.map(time_value).into(),
+                id_value(operation.id),
+                row::request_text(&operation.request).into(),
+                operation.source.digest.to_string().into(),
+            ]
+        });
+        if renewed.await?.matched > 0 {
+            return Ok(());
+        }
         self.insert(operation, Some(&picture)).await
     }
 
@@ -515,6 +528,20 @@ impl PictureStore for MysqlStore {
     async fn forget(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         let answer = self
             .run(FORGET, &|| vec![time_value(before), most.into()])
+            .await?;
+        Ok(answer.matched)
+    }
+
+    async fn has_lost_deposits(&self, before: Timestamp) -> Result<bool, StoreError> {
+        let sql = format!("SELECT id FROM pictures WHERE {LOST_DEPOSIT} LIMIT 1");
+        let answer = self.run(&sql, &|| vec![time_value(before)]).await?;
+        Ok(!answer.rows.is_empty())
+    }
+
+    async fn discard_deposits(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+        let sql = format!("DELETE FROM pictures WHERE {LOST_DEPOSIT} LIMIT ?");
+        let answer = self
+            .run(&sql, &|| vec![time_value(before), most.into()])
             .await?;
         Ok(answer.matched)
     }

@@ -13,6 +13,16 @@ pub(super) const OPERATION_COLUMNS: &str = "id, status, request,
     result_format, result_width, result_height, result_bytes, result_digest, fingerprint,
     failure, attempts, worker, engine, position, queued_at, started_at, finished_at, expires_at";
 
+/// The rows of deposits from before a time that are not known to be in the log.
+pub(super) const LOST_DEPOSIT: &str =
+    "status = 'queued' AND position IS NULL AND source IS NOT NULL AND queued_at < ?";
+
+/// Renews the times of a deposit that is not known to be in the log. The parameters are the times,
+/// the ID, the request and the digest.
+pub(super) const RENEW_DEPOSIT: &str = "UPDATE pictures SET queued_at = ?, expires_at = ?
+    WHERE id = ? AND request = ? AND source_digest = ?
+        AND status = 'queued' AND position IS NULL AND source IS NOT NULL";
+
 /// One row, by the names of its columns. An error says why a column can't be read.
 pub(super) trait Columns {
     fn text(&self, name: &str) -> Result<Option<String>, String>;

@@ -49,8 +49,17 @@ impl EventLog for Breakable {
         self.log.erase(topic, position).await
     }
 
-    async fn trim(&self, before: Timestamp, most: u32) -> Result<u64, LogError> {
-        self.log.trim(before, most).await
+    async fn trim(&self, before: Timestamp, group: &str, most: u32) -> Result<u64, LogError> {
+        self.log.trim(before, group, most).await
+    }
+
+    async fn has_finished(
+        &self,
+        topic: Topic,
+        group: &str,
+        time: Timestamp,
+    ) -> Result<bool, LogError> {
+        self.log.has_finished(topic, group, time).await
     }
 
     async fn ping(&self) -> Result<(), LogError> {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -104,8 +104,8 @@ impl RangeReader {
 }
 
 /// The first offset of a partition that was appended at this time or later.
-fn first_since(
-    consumer: &StreamConsumer<Complaints>,
+pub(super) fn first_since(
+    consumer: &impl Consumer<Complaints>,
     topic: &str,
     partition: i32,
     milliseconds: i64,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use picresize::event::Record;
 use picresize::event_log::embedded::EmbeddedLog;
 use picresize::event_log::kafka::{KafkaLog, KafkaOptions, TopicOptions};
@@ -134,6 +135,7 @@ async fn event_log_keeps_its_contract(logs: &impl Logs) {
     giving_up_a_wait_loses_nothing(&*logs.fresh().await).await;
     many_can_append_at_once(&logs.fresh().await).await;
     a_range_is_read_without_moving_anyone(&*logs.fresh().await).await;
+    a_group_has_finished_what_it_committed(&*logs.fresh().await).await;
     what_is_erased_keeps_its_place(&*logs.fresh().await).await;
     what_is_too_large_is_refused(logs).await;
     append(&*logs.fresh().await, "kept").await;
@@ -316,6 +318,38 @@ async fn a_range_is_read_without_moving_anyone(log: &dyn EventLog) {
     assert_eq!(read, 3, "the end is where it was when the reading began");
     let (first, _) = next(&mut *join(log).await).await;
     assert_eq!(first, positions[0], "no group has moved");
+}
+
+async fn a_group_has_finished_what_it_committed(log: &dyn EventLog) {
+    let has_finished = async |group, time| {
+        let finished = log.has_finished(Topic::Requests, group, time);
+        finished.await.unwrap()
+    };
+    let hour = Duration::from_secs(3600);
+    let (start, end) = (Timestamp::now() - hour, Timestamp::now() + hour);
+    assert!(has_finished(GROUP, end).await, "there is nothing to do");
+    let first = append(log, "a").await;
+    // So that no two are of the same millisecond.
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let between = Timestamp::now();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let second = append(log, "b").await;
+    assert!(has_finished(GROUP, start).await);
+    assert!(!has_finished(GROUP, between).await);
+    let mut consumer = join(log).await;
+    for _ in 0..2 {
+        next(&mut *consumer).await;
+    }
+    assert!(
+        !has_finished(GROUP, between).await,
+        "delivered is not finished"
+    );
+    consumer.commit(behind(first)).await.unwrap();
+    assert!(has_finished(GROUP, between).await);
+    assert!(!has_finished(GROUP, end).await);
+    assert!(!has_finished("another", between).await);
+    consumer.commit(behind(second)).await.unwrap();
+    assert!(has_finished(GROUP, end).await);
 }
 
 async fn what_is_erased_keeps_its_place(log: &dyn EventLog) {

@@ -66,6 +66,7 @@ async fn picture_store_keeps_its_contract(open: impl AsyncFn() -> Store) {
     a_deposited_picture_is_there_for_its_worker(&*store).await;
     a_large_result_goes_in_and_out(&*store).await;
     a_deposit_is_withdrawn_unless_the_log_has_its_event(&*store).await;
+    a_deposit_without_a_position_can_be_discarded(&*store).await;
     a_twin_lends_its_result(&*store).await;
     a_result_is_replaced_only_on_purpose(&*store).await;
     pictures_are_found_by_their_digests(&*store).await;
@@ -377,6 +378,72 @@ async fn a_deposit_is_withdrawn_unless_the_log_has_its_event(store: &dyn Picture
     begin(store, &begun).await;
     store.withdraw(begun.id).await.unwrap();
     assert_eq!(find(store, &begun).await.attempts, 1);
+}
+
+async fn a_deposit_without_a_position_can_be_discarded(store: &dyn PictureStore) {
+    let hours = |hours| Duration::from_secs(hours * 3600);
+    let deposit = async |operation: &Operation| {
+        let deposited = store.deposit(operation, Bytes::from("picture"));
+        deposited.await.unwrap();
+    };
+    let old = |width| Operation {
+        queued_at: now() - hours(48),
+        ..queued(width)
+    };
+    let before = now() - hours(24);
+    let accepted = Operation {
+        position: Some(EventPosition {
+            partition: 4,
+            offset: 2,
+        }),
+        ..old("723")
+    };
+    let not_yet = Operation {
+        position: None,
+        ..accepted.clone()
+    };
+    let begun = old("724");
+    let without_picture = old("725");
+    let renewed = old("726");
+    deposit(&not_yet).await;
+    store.enqueue(&accepted).await.unwrap();
+    deposit(&begun).await;
+    begin(store, &begun).await;
+    store.enqueue(&without_picture).await.unwrap();
+    deposit(&renewed).await;
+    let renewed = Operation {
+        queued_at: now(),
+        expires_at: Some(now() + hours(1)),
+        ..renewed
+    };
+    deposit(&renewed).await;
+    assert_eq!(find(store, &renewed).await, renewed);
+    assert!(!store.has_lost_deposits(before).await.unwrap());
+    assert_eq!(store.discard_deposits(before, 100).await.unwrap(), 0);
+
+    let lost = ["727", "728", "729"].map(old);
+    for operation in &lost {
+        deposit(operation).await;
+    }
+    assert!(store.has_lost_deposits(before).await.unwrap());
+    assert_eq!(store.discard_deposits(before, 2).await.unwrap(), 2);
+    assert_eq!(store.discard_deposits(before, 2).await.unwrap(), 1);
+    assert!(!store.has_lost_deposits(before).await.unwrap());
+    for operation in &lost {
+        assert_eq!(store.find(operation.id).await.unwrap(), None);
+    }
+    for operation in [&accepted, &begun, &renewed] {
+        let found = store.deposited(operation.id).await.unwrap();
+        assert_eq!(found, Some(Bytes::from("picture")));
+    }
+    assert_eq!(find(store, &without_picture).await, without_picture);
+    // What was accepted keeps its times.
+    let again = Operation {
+        queued_at: now(),
+        ..accepted.clone()
+    };
+    deposit(&again).await;
+    assert_eq!(find(store, &accepted).await, accepted);
 }
 
 async fn a_large_result_goes_in_and_out(store: &dyn PictureStore) {
