@@ -161,11 +161,12 @@ async fn reuse(
     trace_parent: Option<String>,
 ) -> Result<bool, StoreError> {
     let id = operation.id;
-    let Some(twin) = state.store.twin(operation, ENGINE_VERSION).await? else {
+    let found = state.store.find_same_request(operation, ENGINE_VERSION);
+    let Some(done) = found.await? else {
         return Ok(false);
     };
     let now = Timestamp::now();
-    let is_copied = state.store.copy_result(id, twin, now).await?;
+    let is_copied = state.store.copy_result(id, done, now).await?;
     let row = state.store.find(id).await?;
     let Some(result) = row.and_then(|row| row.result) else {
         return Ok(false);

@@ -3,26 +3,28 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, params};
-use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::sync::watch;
 
+use self::consumer::EmbeddedConsumer;
+use self::reader::EmbeddedReader;
+use self::trim::Trim;
 use super::{
-    Consumer, Delivery, Entry, ErasureOutcome, EventLog, EventPosition, LogError, Reader, Start,
-    Topic,
+    Consumer, Entry, ErasureOutcome, EventLog, EventPosition, LogError, Reader, Start, Topic,
 };
 use crate::event::Record;
 use crate::sqlite::{self, Database, DatabaseError};
 
+mod consumer;
+mod reader;
+mod trim;
+
 /// The only partition there is.
 const PARTITION: i32 = 0;
-/// How long a consumer waits for an append of this process before it looks for one of another.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
 const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE events (
@@ -78,7 +80,10 @@ impl EmbeddedLog {
 
 impl From<DatabaseError> for LogError {
     fn from(error: DatabaseError) -> Self {
-        Self::Unavailable(Box::new(error))
+        match error {
+            DatabaseError::Newer { .. } => Self::Misconfigured(error.to_string()),
+            error => Self::Unavailable(Box::new(error)),
+        }
     }
 }
 
@@ -119,36 +124,18 @@ impl EventLog for EmbeddedLog {
             .entry((topic, group.to_owned()))
             .or_default()
             .clone();
-        Ok(Box::new(EmbeddedConsumer {
-            database: Arc::clone(&self.database),
-            appended: self.appended.subscribe(),
+        Ok(Box::new(EmbeddedConsumer::new(
+            Arc::clone(&self.database),
+            self.appended.subscribe(),
             topic,
-            group: group.to_owned(),
+            group,
             turn,
-            owned: None,
-        }))
+        )))
     }
 
     async fn read(&self, topic: Topic, start: &Start) -> Result<Box<dyn Reader>, LogError> {
-        let start = start.clone();
-        let (next, end) = self
-            .database
-            .read(move |connection| {
-                let end = connection
-                    .prepare_cached("SELECT max(position) + 1 FROM events WHERE topic = ?1")?
-                    .query_row([topic.name()], |row| row.get::<_, Option<i64>>(0))?
-                    .unwrap_or(0);
-                Ok((first_offset(connection, topic, &start)?.unwrap_or(end), end))
-            })
-            .await?;
-        Ok(Box::new(EmbeddedReader {
-            database: Arc::clone(&self.database),
-            topic,
-            start: next,
-            next,
-            end,
-            total: u64::try_from(end - next).unwrap_or(0),
-        }))
+        let reader = EmbeddedReader::open(Arc::clone(&self.database), topic, start.clone());
+        Ok(Box::new(reader.await?))
     }
 
     async fn erase(
@@ -233,70 +220,6 @@ impl EventLog for EmbeddedLog {
     }
 }
 
-/// Events of one topic that may be removed.
-#[derive(Debug)]
-struct Trim {
-    topic: Topic,
-    /// Milliseconds since 1970; events that were appended before this time may go.
-    before: i64,
-    /// The first position that has to stay.
-    end: i64,
-}
-
-impl Trim {
-    /// Both take the old events of a topic from the index by time.
-    const EXISTS: &str = "SELECT EXISTS (
-        SELECT 1 FROM events INDEXED BY events_by_time
-        WHERE topic = ?1 AND appended_at < ?2 AND position < ?3)";
-    const DELETE: &str = "DELETE FROM events WHERE id IN (
-        SELECT id FROM events INDEXED BY events_by_time
-        WHERE topic = ?1 AND appended_at < ?2 AND position < ?3
-        ORDER BY appended_at LIMIT ?4)";
-    const FIRST: &str = "SELECT min(position) FROM events WHERE topic = ?1";
-    const LAST: &str = "SELECT max(position) FROM events WHERE topic = ?1";
-
-    /// What there is to remove from a topic, if anything.
-    fn of(
-        connection: &rusqlite::Connection,
-        topic: Topic,
-        before: i64,
-        group: &str,
-    ) -> rusqlite::Result<Option<Self>> {
-        let position = |sql| {
-            connection
-                .prepare_cached(sql)?
-                .query_row([topic.name()], |row| row.get::<_, Option<i64>>(0))
-        };
-        // The last event of each topic stays: the position of the next one follows from it.
-        let (Some(first), Some(last)) = (position(Self::FIRST)?, position(Self::LAST)?) else {
-            return Ok(None);
-        };
-        let end = match topic {
-            // Only the group that works now counts: one that was renamed never moves again.
-            Topic::Requests => last.min(committed(connection, topic, group)?.unwrap_or(first)),
-            Topic::Events | Topic::DeadLetters => last,
-        };
-        if first >= end {
-            return Ok(None);
-        }
-        let is_there = connection
-            .prepare_cached(Self::EXISTS)?
-            .query_row(params![topic.name(), before, end], |row| row.get(0))?;
-        Ok(bool::then_some(is_there, Self { topic, before, end }))
-    }
-
-    /// Removes at most `most` of them; returns how many were removed.
-    fn run(&self, connection: &rusqlite::Connection, most: u32) -> rusqlite::Result<u32> {
-        let removed = connection.prepare_cached(Self::DELETE)?.execute(params![
-            self.topic.name(),
-            self.before,
-            self.end,
-            most
-        ])?;
-        Ok(u32::try_from(removed).unwrap_or(most))
-    }
-}
-
 /// The position before which a group has finished everything; none before its first commit.
 fn committed(
     connection: &rusqlite::Connection,
@@ -307,148 +230,6 @@ fn committed(
         .prepare_cached("SELECT next FROM positions WHERE consumer_group = ?1 AND topic = ?2")?
         .query_row(params![group, topic.name()], |row| row.get(0))
         .optional()
-}
-
-/// A member of a group. The first of them gets every event; the others stand by until it is gone.
-#[derive(Debug)]
-struct EmbeddedConsumer {
-    database: Arc<Database>,
-    appended: watch::Receiver<()>,
-    topic: Topic,
-    group: String,
-    turn: Arc<tokio::sync::Mutex<()>>,
-    owned: Option<Ownership>,
-}
-
-/// The partition is this consumer's, and this is the offset it reads next.
-#[derive(Debug)]
-struct Ownership {
-    next: i64,
-    _turn: OwnedMutexGuard<()>,
-}
-
-impl EmbeddedConsumer {
-    /// Waits for the partition; returns the offset to read next.
-    async fn own(&mut self) -> Result<&mut Ownership, LogError> {
-        if self.owned.is_none() {
-            let turn = Arc::clone(&self.turn).lock_owned().await;
-            let (topic, group) = (self.topic, self.group.clone());
-            let committed = self
-                .database
-                .read(move |connection| committed(connection, topic, &group))
-                .await?;
-            self.owned = Some(Ownership {
-                next: committed.unwrap_or(0),
-                _turn: turn,
-            });
-        }
-        Ok(self.owned.as_mut().expect("was owned or has just been"))
-    }
-}
-
-#[async_trait]
-impl Consumer for EmbeddedConsumer {
-    async fn receive(&mut self) -> Result<Delivery, LogError> {
-        loop {
-            let next = self.own().await?.next;
-            // Before the look, so that an append during it is not missed.
-            self.appended.mark_unchanged();
-            let topic = self.topic.name();
-            let found = self
-                .database
-                .read(move |connection| read_event(connection, topic, next))
-                .await?;
-            if let Some(entry) = found {
-                self.own().await?.next = entry.position.offset + 1;
-                return Ok(Delivery::Event(entry.position, entry.record));
-            }
-            // Another process may append as well: `replay` gives dead letters back.
-            let changed = tokio::time::timeout(LOOK_AGAIN, self.appended.changed()).await;
-            if let Ok(Err(_)) = changed {
-                return Err(DatabaseError::Closed.into());
-            }
-        }
-    }
-
-    async fn commit(&mut self, next: EventPosition) -> Result<(), LogError> {
-        let (topic, group) = (self.topic.name(), self.group.clone());
-        self.database
-            .write(move |connection| {
-                connection
-                    .prepare_cached(
-                        "INSERT INTO positions (consumer_group, topic, next) VALUES (?1, ?2, ?3)
-                         ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
-                    )?
-                    .execute(params![group, topic, next.offset])
-            })
-            .await?;
-        Ok(())
-    }
-}
-
-/// Reads up to where the log ended when the reading began.
-#[derive(Debug)]
-struct EmbeddedReader {
-    database: Arc<Database>,
-    topic: Topic,
-    start: i64,
-    next: i64,
-    end: i64,
-    total: u64,
-}
-
-#[async_trait]
-impl Reader for EmbeddedReader {
-    async fn next(&mut self) -> Result<Option<Entry>, LogError> {
-        if self.next >= self.end {
-            return Ok(None);
-        }
-        let (topic, next) = (self.topic.name(), self.next);
-        let found = self
-            .database
-            .read(move |connection| read_event(connection, topic, next))
-            .await?;
-        let entry = found.filter(|entry| entry.position.offset < self.end);
-        self.next = entry
-            .as_ref()
-            .map_or(self.end, |entry| entry.position.offset + 1);
-        Ok(entry)
-    }
-
-    fn starts(&self) -> Vec<EventPosition> {
-        vec![EventPosition {
-            partition: PARTITION,
-            offset: self.start,
-        }]
-    }
-
-    fn total(&self) -> u64 {
-        self.total
-    }
-}
-
-/// The offset that a reader begins with; none when there is nothing to read.
-fn first_offset(
-    connection: &rusqlite::Connection,
-    topic: Topic,
-    start: &Start,
-) -> rusqlite::Result<Option<i64>> {
-    match start {
-        Start::Beginning => connection
-            .prepare_cached("SELECT min(position) FROM events WHERE topic = ?1")?
-            .query_row([topic.name()], |row| row.get(0)),
-        Start::Time(time) => connection
-            .prepare_cached(
-                "SELECT min(position) FROM events WHERE topic = ?1 AND appended_at >= ?2",
-            )?
-            .query_row(params![topic.name(), time.as_millisecond()], |row| {
-                row.get(0)
-            }),
-        Start::Positions(positions) => Ok(positions
-            .iter()
-            .find(|position| position.partition == PARTITION)
-            .map(|position| position.offset)),
-    }
 }
 
 fn read_event(
@@ -485,110 +266,4 @@ fn read_event(
             })
         })
         .optional()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OLD_GROUP: &str = "renamed since";
-    const GROUP: &str = "workers";
-
-    fn open() -> (tempfile::TempDir, EmbeddedLog) {
-        let folder = tempfile::tempdir().unwrap();
-        let log = EmbeddedLog::open(&folder.path().join("log.sqlite")).unwrap();
-        (folder, log)
-    }
-
-    async fn append(log: &EmbeddedLog, topic: Topic, count: usize) {
-        for n in 0..count {
-            let record = Record {
-                key: n.to_string(),
-                headers: Vec::new(),
-                value: vec![7; 20_000].into(),
-            };
-            log.append(topic, record).await.unwrap();
-        }
-    }
-
-    async fn commit(log: &EmbeddedLog, group: &str, offset: i64) {
-        let mut consumer = log.subscribe(Topic::Requests, group).await.unwrap();
-        let partition = PARTITION;
-        consumer
-            .commit(EventPosition { partition, offset })
-            .await
-            .unwrap();
-    }
-
-    /// The positions that a topic still has.
-    async fn left(log: &EmbeddedLog, topic: Topic) -> Vec<i64> {
-        let mut reader = log.read(topic, &Start::Beginning).await.unwrap();
-        let mut left = Vec::new();
-        while let Some(entry) = reader.next().await.unwrap() {
-            left.push(entry.position.offset);
-        }
-        left
-    }
-
-    fn in_an_hour() -> Timestamp {
-        Timestamp::now() + Duration::from_secs(3600)
-    }
-
-    #[tokio::test]
-    async fn requests_stay_until_the_group_that_works_has_finished_them() {
-        let (_folder, log) = open();
-        append(&log, Topic::Requests, 6).await;
-        let trim = async |most| log.trim(in_an_hour(), GROUP, most).await.unwrap();
-        assert_eq!(trim(100).await, 0, "no group has finished anything");
-        commit(&log, OLD_GROUP, 2).await;
-        assert_eq!(trim(100).await, 0, "another group counts for nothing");
-        commit(&log, GROUP, 4).await;
-        assert_eq!(trim(3).await, 3, "no more than it is told to");
-        assert_eq!(left(&log, Topic::Requests).await, [3, 4, 5]);
-        assert_eq!(trim(100).await, 1, "the old group holds nothing back");
-        assert_eq!(trim(100).await, 0);
-        assert_eq!(left(&log, Topic::Requests).await, [4, 5]);
-        commit(&log, GROUP, 6).await;
-        assert_eq!(trim(100).await, 1);
-        assert_eq!(left(&log, Topic::Requests).await, [5], "the last one stays");
-    }
-
-    #[tokio::test]
-    async fn only_what_is_old_enough_is_trimmed_from_every_topic() {
-        let (_folder, log) = open();
-        append(&log, Topic::Events, 3).await;
-        append(&log, Topic::DeadLetters, 2).await;
-        let an_hour_ago = Timestamp::now() - Duration::from_secs(3600);
-        assert_eq!(log.trim(an_hour_ago, GROUP, 100).await.unwrap(), 0);
-        assert_eq!(log.trim(in_an_hour(), GROUP, 100).await.unwrap(), 3);
-        assert_eq!(left(&log, Topic::Events).await, [2]);
-        assert_eq!(left(&log, Topic::DeadLetters).await, [1]);
-    }
-
-    /// A log of a year has millions of events, and the writer serves every request.
-    #[tokio::test]
-    async fn trimming_reads_no_more_of_the_log_than_it_removes() {
-        let (_folder, log) = open();
-        let plans = log.database.read(|connection| {
-            let mut plans = Vec::new();
-            for sql in [Trim::FIRST, Trim::LAST, Trim::EXISTS, Trim::DELETE] {
-                let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
-                let parameters = vec![1; explain.parameter_count()];
-                let steps = explain.query_map(rusqlite::params_from_iter(parameters), |row| {
-                    row.get::<_, String>("detail")
-                })?;
-                plans.push((sql, steps.collect::<rusqlite::Result<Vec<_>>>()?));
-            }
-            Ok(plans)
-        });
-        for (sql, steps) in plans.await.unwrap() {
-            let searches = |step: &String| step.contains("topic=?");
-            assert!(steps.iter().any(searches), "{sql}: {steps:?}");
-            for step in &steps {
-                let is_full_scan = step.starts_with("SCAN") && step.contains("events");
-                assert!(!is_full_scan, "{sql}: {steps:?}");
-                assert!(!step.contains("TEMP B-TREE"), "{sql}: {steps:?}");
-            }
-        }
-    }
 }

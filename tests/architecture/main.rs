@@ -88,7 +88,12 @@ const ROLE: &[&str] = &[
 const MODULE_ONLY_IN: &[(&str, &[&str])] = &[
     (
         "sqlite",
-        &["src/event_log/embedded.rs", "src/picture_store/embedded.rs"],
+        &[
+            "src/event_log/embedded.rs",
+            "src/event_log/embedded/",
+            "src/picture_store/embedded.rs",
+            "src/picture_store/embedded/",
+        ],
     ),
     (
         // Read where a part is put together, and handed on from there as plain values.
@@ -120,7 +125,9 @@ const CRATE_ONLY_IN: &[(&str, &[&str])] = &[
         &[
             "src/sqlite.rs",
             "src/event_log/embedded.rs",
+            "src/event_log/embedded/",
             "src/picture_store/embedded.rs",
+            "src/picture_store/embedded/",
         ],
     ),
     ("axum", &["src/api.rs", "src/api/"]),

@@ -248,12 +248,12 @@ impl Cluster {
 }
 
 /// The address of a service that `scripts/services` brings up. In CI it has to be there, or its
-/// twin, which has a stage of its own since all at once would take much memory.
-pub(crate) fn address(variable: &str, twin: &str, service: &str) -> Option<String> {
+/// sibling, which has a stage of its own since all at once would take much memory.
+pub(crate) fn address(variable: &str, sibling: &str, service: &str) -> Option<String> {
     let address = std::env::var(variable).ok();
     if address.is_none() {
         let reason = format!("there is no {service} here: {variable} is not set");
-        if std::env::var_os(twin).is_some() {
+        if std::env::var_os(sibling).is_some() {
             eprintln!("SKIPPED: {reason}");
         } else {
             skipped(&format!("{reason} (see scripts/services)"));
