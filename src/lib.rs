@@ -15,7 +15,6 @@ pub mod api;
 pub mod cli;
 pub mod event;
 pub mod event_log;
-pub mod imaging;
 pub mod lifecycle;
 pub mod operation;
 pub mod picture_store;
@@ -26,3 +25,5 @@ mod sqlite;
 pub mod storage;
 pub mod telemetry;
 pub mod worker;
+
+pub use picresize_imaging as imaging;

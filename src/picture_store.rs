@@ -72,7 +72,7 @@ pub struct Page {
 /// Fingerprints that differ in more bits are never found by [`LookupStore::similar`]. It looks
 /// for hashes of which one of four bands of 16 bits differs in one bit at most: with seven
 /// differing bits or fewer there is always such a band.
-pub const MOST_DISTANCE: u32 = 7;
+pub const MOST_DISTANCE: u32 = Fingerprint::ALIKE_BITS;
 
 /// The table of operations and their results.
 pub trait PictureStore:

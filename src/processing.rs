@@ -11,7 +11,7 @@ use tokio::task::JoinError;
 use crate::event::{Event, EventBody, PicturePayload, Record};
 use crate::event_log::EventPosition;
 use crate::imaging::{self, ENGINE_VERSION, ImagingError, Limits};
-use crate::operation::{Operation, ResizeRequest};
+use crate::operation::{Operation, PictureFacts, ResizeRequest};
 use crate::picture_store::FinishedPicture;
 
 const MIB: u64 = 1 << 20;
@@ -158,7 +158,7 @@ impl Processor {
             let started = Instant::now();
             let resized = imaging::resize(&picture, &request, &limits)?;
             let picture = FinishedPicture {
-                facts: resized.facts(),
+                facts: PictureFacts::of(&resized),
                 fingerprint: imaging::fingerprint(&resized.bytes, &limits),
                 bytes: resized.bytes.into(),
                 engine: ENGINE_VERSION,

@@ -37,7 +37,7 @@ pub(super) async fn lookup(
     let (matches, next) = find(&state, look_up.digest, fingerprint, options).await?;
     Ok(Json(json!({
         "digest": look_up.digest,
-        "fingerprint": fingerprint,
+        "fingerprint": fingerprint.map(|hash| hash.to_string()),
         "matches": matches,
         "next": next.map(Cursor::text),
     })))

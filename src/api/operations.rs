@@ -143,7 +143,7 @@ pub(super) fn operation_json(operation: &Operation) -> Value {
         "attempts": operation.attempts,
         "worker": operation.worker,
         "engine": operation.engine,
-        "fingerprint": operation.fingerprint,
+        "fingerprint": operation.fingerprint.map(|hash| hash.to_string()),
         "position": operation.position,
         "expires_at": operation.expires_at,
     })
