@@ -24,8 +24,8 @@ impl Server {
 
     fn address(self) -> Option<Opts> {
         let address = match self {
-            Self::Mysql => address(MYSQL, MARIADB, "MySQL"),
-            Self::MariaDb => address(MARIADB, MYSQL, "MariaDB"),
+            Self::Mysql => address(MYSQL, "MySQL"),
+            Self::MariaDb => address(MARIADB, "MariaDB"),
         };
         Some(Opts::from_url(&address?).unwrap())
     }
