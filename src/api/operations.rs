@@ -116,7 +116,7 @@ fn result_json(id: OperationId, result: &PictureFacts, bytes: &Bytes) -> Value {
         "image": base64::engine::general_purpose::STANDARD.encode(bytes),
         "width": result.width,
         "height": result.height,
-        "format": result.format,
+        "format": result.format.name(),
         "content_type": result.format.content_type(),
         "bytes": result.bytes,
         "digest": result.digest,

@@ -7,9 +7,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use picresize_imaging::{ImagingError, Limits, inspect, resize};
-use picresize_imaging::Format;
 use super::support::{corpus, files_below, request, skip};
+use picresize_imaging::Format;
+use picresize_imaging::{ImagingError, Limits, inspect, resize};
 
 /// Where a broken file must be found out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 
 use super::heif::turned;
 use super::made::{avif, boxed_jxl, jxl};
-use picresize_imaging::{ImagingError, Limits, inspect, resize};
-use picresize_imaging::Format;
 use super::pictures::{Pixels, decode, difference, difference_as_read, drawing, pixels, png};
 use super::support::{corpus, request};
+use picresize_imaging::Format;
+use picresize_imaging::{ImagingError, Limits, inspect, resize};
 
 const SIZE: (u32, u32) = (90, 61);
 

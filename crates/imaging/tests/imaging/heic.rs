@@ -3,13 +3,13 @@
 use std::fs;
 
 use super::heif::{tiled, turned};
-use picresize_imaging::{ImagingError, Limits, inspect, resize};
-use picresize_imaging::Format;
 use super::pictures::{
     Pixels, decode, deep_png, difference, difference_as_read, drawing, make, next_random, opaque,
     pixel, pixels, png, tagged,
 };
 use super::support::{corpus, request};
+use picresize_imaging::Format;
+use picresize_imaging::{ImagingError, Limits, inspect, resize};
 
 const SIZE: (u32, u32) = (90, 61);
 

@@ -6,11 +6,11 @@
 use std::path::Path;
 use std::process::Command;
 
+use super::pictures::{decode, deep_png, drawing, make, opaque, png};
+use super::support::{corpus, files_below, request};
 use picresize_imaging::{
     ImagingError, Limits, fingerprint, fingerprint_bytes, inspect, plan, resize,
 };
-use super::pictures::{decode, deep_png, drawing, make, opaque, png};
-use super::support::{corpus, files_below, request};
 
 const CHILD: &str = "PICRESIZE_MEMORY_CHILD";
 /// What an estimate may be above twice the use: a small picture takes less when it is flat, which is

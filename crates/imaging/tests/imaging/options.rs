@@ -1,9 +1,11 @@
 //! Every option does what it says: each test fails if its option did nothing.
 
-use picresize_imaging::{Limits, resize};
-use picresize_imaging::{Format, ResizeRequest};
-use super::pictures::{animation, decode, drawing, make, opaque, pixel, pixels, png, refusal, tagged};
+use super::pictures::{
+    animation, decode, drawing, make, opaque, pixel, pixels, png, refusal, tagged,
+};
 use super::support::request;
+use picresize_imaging::{Format, ResizeRequest};
+use picresize_imaging::{Limits, resize};
 
 #[test]
 fn width_height_and_fit_decide_the_size() {
