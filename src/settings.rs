@@ -653,7 +653,9 @@ mod tests {
     }
 
     /// Texts that could be taken for something else.
-    const TEXTS: &[&str] = &["007", "1e5", "true", "0x10", "+1", "no", " 1 ", "1.50", "NaN", ""];
+    const TEXTS: &[&str] = &[
+        "007", "1e5", "true", "0x10", "+1", "no", " 1 ", "1.50", "NaN", "",
+    ];
 
     #[test]
     fn every_setting_is_read_from_the_environment_as_from_a_file() {

@@ -282,9 +282,12 @@ impl Trim {
 
     /// Removes at most `most` of them; returns how many were removed.
     fn run(&self, connection: &rusqlite::Connection, most: u32) -> rusqlite::Result<u32> {
-        let removed = connection
-            .prepare_cached(Self::DELETE)?
-            .execute(params![self.topic.name(), self.before, self.end, most])?;
+        let removed = connection.prepare_cached(Self::DELETE)?.execute(params![
+            self.topic.name(),
+            self.before,
+            self.end,
+            most
+        ])?;
         Ok(u32::try_from(removed).unwrap_or(most))
     }
 }

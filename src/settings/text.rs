@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserializer, Error, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
 
 /// Reads a setting that is text.
 pub(super) fn text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -26,7 +26,10 @@ pub(super) fn texts<'de, D: Deserializer<'de>>(
     struct Value(#[serde(deserialize_with = "text")] String);
 
     let values = BTreeMap::<String, Value>::deserialize(deserializer)?;
-    Ok(values.into_iter().map(|(key, Value(text))| (key, text)).collect())
+    Ok(values
+        .into_iter()
+        .map(|(key, Value(text))| (key, text))
+        .collect())
 }
 
 struct Text;
