@@ -110,7 +110,8 @@ fn the_program_writes_the_pinned_bytes() {
             .join("result")
             .with_extension(format.extension());
         let mut command = Command::new(&program);
-        command.arg("resize").args([&source, &result]);
+        command.args(["resize", "--overwrite"]);
+        command.args([&source, &result]);
         for (key, value) in request(options).pairs() {
             command.arg(format!("--{}={value}", key.replace('_', "-")));
         }
