@@ -172,6 +172,20 @@ pub fn inspect(bytes: &[u8]) -> Result<SourceInfo, ImagingError> {
     Ok(SourceInfo::of(format, &codec::header(format, bytes)?))
 }
 
+/// The format of a picture, by its first bytes: a few kilobytes are enough.
+pub fn format(bytes: &[u8]) -> Option<Format> {
+    sniff::sniff(bytes).ok()
+}
+
+/// The format of the result of a picture of this format.
+///
+/// # Errors
+///
+/// The format that was asked for is not written.
+pub fn result_format(source: Format, request: &ResizeRequest) -> Result<Format, FieldError> {
+    plan::result_format(source, request)
+}
+
 /// Says what [`resize`] would make of a picture, or why it would refuse.
 ///
 /// # Errors

@@ -88,7 +88,7 @@ fn in_frames(frames: u32) -> String {
 }
 
 /// The format asked for, or the source's own. What can only be read becomes PNG.
-fn result_format(source: Format, request: &ResizeRequest) -> Result<Format, FieldError> {
+pub(crate) fn result_format(source: Format, request: &ResizeRequest) -> Result<Format, FieldError> {
     match request.format {
         Some(format) if format.is_writable() => Ok(format),
         Some(format) => Err(FieldError::new(
