@@ -7,8 +7,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use picresize_imaging::{ImagingError, Limits, inspect, resize};
-use picresize_imaging::Format;
+use picresize_imaging::{Format, ImagingError, Limits, inspect, resize};
+
 use super::support::{corpus, files_below, request, skip};
 
 /// Where a broken file must be found out.

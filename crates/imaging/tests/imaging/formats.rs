@@ -1,10 +1,11 @@
 //! What the project reads and does not, or not in this form, write: JPEG XL, and AVIF that is
 //! turned, mirrored or of 10 bits.
 
+use picresize_imaging::{Format, ImagingError, Limits, inspect, resize};
+
 use super::heif::turned;
+use super::libjxl;
 use super::made::{avif, boxed_jxl, jxl};
-use picresize_imaging::{ImagingError, Limits, inspect, resize};
-use picresize_imaging::Format;
 use super::pictures::{Pixels, decode, difference, difference_as_read, drawing, pixels, png};
 use super::support::{corpus, request};
 

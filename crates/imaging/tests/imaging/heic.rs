@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use picresize_imaging::{Format, ImagingError, Limits, inspect, resize};
+
 use super::heif::{tiled, turned};
-use picresize_imaging::{ImagingError, Limits, inspect, resize};
-use picresize_imaging::Format;
+use super::libheif;
 use super::pictures::{
     Pixels, decode, deep_png, difference, difference_as_read, drawing, make, next_random, opaque,
     pixel, pixels, png, tagged,

@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::jpegs::{KINDS, Kind, data_start, segments, without};
 use picresize_imaging::{ImagingError, Limits, Resized, inspect, resize};
+
+use super::jpegs::{self, KINDS, Kind, data_start, segments, without};
 use super::pictures::{make, next_random, pixels, png};
 use super::support::request;
 

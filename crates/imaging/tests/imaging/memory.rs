@@ -9,8 +9,10 @@ use std::process::Command;
 use picresize_imaging::{
     ImagingError, Limits, fingerprint, fingerprint_bytes, inspect, plan, resize,
 };
+
 use super::pictures::{decode, deep_png, drawing, make, opaque, png};
 use super::support::{corpus, files_below, request};
+use super::{heif, libheif, libjxl};
 
 const CHILD: &str = "PICRESIZE_MEMORY_CHILD";
 /// What an estimate may be above twice the use: a small picture takes less when it is flat, which is
@@ -104,7 +106,7 @@ fn status_bytes(field: &str) -> u64 {
 /// `None` when the picture was refused.
 fn measure(path: &Path, options: &str) -> Option<Measured> {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture"])
+        .args(["--exact", "memory::child", "--nocapture"])
         .env(CHILD, format!("{}\n{options}", path.display()))
         .output()
         .unwrap();

@@ -1,8 +1,10 @@
 //! Every option does what it says: each test fails if its option did nothing.
 
-use picresize_imaging::{Limits, resize};
-use picresize_imaging::{Format, ResizeRequest};
-use super::pictures::{animation, decode, drawing, make, opaque, pixel, pixels, png, refusal, tagged};
+use picresize_imaging::{Format, Limits, ResizeRequest, resize};
+
+use super::pictures::{
+    animation, decode, drawing, make, opaque, pixel, pixels, png, refusal, tagged,
+};
 use super::support::request;
 
 #[test]
