@@ -52,7 +52,10 @@ fn digests(make: impl Fn(&str, &str) -> Vec<u8>) -> String {
         .iter()
         .map(|(kind, options)| {
             let digest = Sha256::digest(make(kind, options));
-            let shown: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+            let shown: String = digest[..8]
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             format!("{shown} {kind} {options}\n")
         })
         .collect()

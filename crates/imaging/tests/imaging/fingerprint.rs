@@ -3,9 +3,9 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use picresize_imaging::{Limits, fingerprint, resize};
-use picresize_imaging::Fingerprint;
 use super::support::{corpus, request};
+use picresize_imaging::Fingerprint;
+use picresize_imaging::{Limits, fingerprint, resize};
 
 /// Photographs of which no two show the same.
 const PHOTOGRAPHS: [&str; 17] = [
@@ -152,7 +152,11 @@ fn copies_of_a_result_stay_near() {
         "{} copies: {mean:.2} bits on average, {most} at most: {which}",
         worst.len()
     );
-    assert!(*most <= Fingerprint::ALIKE_BITS, "{:?}", &worst[worst.len() - 20..]);
+    assert!(
+        *most <= Fingerprint::ALIKE_BITS,
+        "{:?}",
+        &worst[worst.len() - 20..]
+    );
 }
 
 #[test]
@@ -165,7 +169,10 @@ fn the_same_photograph_in_another_format_stays_near() {
     let landscape = |turn| hash(&read(&folder, &format!("orientation/Landscape_{turn}.jpg")));
     for turn in 2..=8 {
         let distance = landscape(1).distance(landscape(turn));
-        assert!(distance <= Fingerprint::ALIKE_BITS, "orientation {turn}: {distance}");
+        assert!(
+            distance <= Fingerprint::ALIKE_BITS,
+            "orientation {turn}: {distance}"
+        );
     }
 }
 
@@ -214,6 +221,8 @@ fn report(what: &str, hashes: &[(String, Fingerprint)]) {
         pairs.len(),
         pairs[0]
     );
-    let found = pairs.iter().take_while(|pair| pair.0 <= Fingerprint::ALIKE_BITS);
+    let found = pairs
+        .iter()
+        .take_while(|pair| pair.0 <= Fingerprint::ALIKE_BITS);
     assert_eq!(found.count(), 0, "{what}: {:?}", &pairs[..5]);
 }
