@@ -7,16 +7,18 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /picresize
 
-# The dependencies, with an empty program: built again only when Cargo.toml or Cargo.lock change.
+# The dependencies, with empty packages: built again only when a Cargo.toml or Cargo.lock changes.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src benches \
-    && echo 'fn main() {}' | tee src/main.rs benches/lookup.rs benches/stages.rs benches/subject.rs \
-    && touch src/lib.rs \
+COPY crates/imaging/Cargo.toml crates/imaging/
+RUN mkdir -p src benches crates/imaging/src crates/imaging/benches \
+    && echo 'fn main() {}' | tee src/main.rs benches/lookup.rs \
+        crates/imaging/benches/stages.rs crates/imaging/benches/subject.rs \
+    && touch src/lib.rs crates/imaging/src/lib.rs \
     && cargo build --release --locked --bin picresize
 
 COPY . .
-# Cargo compares times of change, and those of the checkout may be older than the empty program's.
-RUN touch src/main.rs src/lib.rs \
+# Cargo compares modification times, and those of the checkout may be older than the empty files'.
+RUN touch src/main.rs src/lib.rs crates/imaging/src/lib.rs \
     && cargo build --release --locked --bin picresize \
     && strip target/release/picresize
 

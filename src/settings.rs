@@ -16,6 +16,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::imaging;
 
+mod text;
+
 /// The file read when no other is named.
 pub const DEFAULT_FILE: &str = "picresize.toml";
 
@@ -71,6 +73,7 @@ pub enum TableEngine {
 #[serde(default, deny_unknown_fields)]
 pub struct Data {
     /// Created when missing; one process at a time owns it.
+    #[serde(deserialize_with = "text::text")]
     pub folder: PathBuf,
 }
 
@@ -79,9 +82,13 @@ pub struct Data {
 #[serde(default, deny_unknown_fields)]
 pub struct Kafka {
     /// `host:port` of some brokers, with commas between.
+    #[serde(deserialize_with = "text::text")]
     pub bootstrap_servers: String,
+    #[serde(deserialize_with = "text::text")]
     pub requests_topic: String,
+    #[serde(deserialize_with = "text::text")]
     pub events_topic: String,
+    #[serde(deserialize_with = "text::text")]
     pub dead_letters_topic: String,
     /// What `migrate` makes new topics with.
     pub partitions: i32,
@@ -92,6 +99,7 @@ pub struct Kafka {
     pub prefetch_mib: u64,
     /// Anything else that librdkafka is to be told, for producers and consumers alike. An
     /// underscore in a name stands for a dot.
+    #[serde(deserialize_with = "text::texts")]
     pub properties: BTreeMap<String, String>,
 }
 
@@ -99,18 +107,25 @@ pub struct Kafka {
 #[derive(Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mysql {
+    #[serde(deserialize_with = "text::text")]
     pub host: String,
     pub port: u16,
+    #[serde(deserialize_with = "text::text")]
     pub database: String,
+    #[serde(deserialize_with = "text::text")]
     pub user: String,
+    #[serde(deserialize_with = "text::text")]
     pub password: String,
     pub tls: Tls,
     /// A PEM file of the authorities to trust beside the system's; empty for none.
+    #[serde(deserialize_with = "text::text")]
     pub ca_file: PathBuf,
     /// Connections at the most.
     pub connections: usize,
     /// The user of `migrate`; empty for the same as ever.
+    #[serde(deserialize_with = "text::text")]
     pub migration_user: String,
+    #[serde(deserialize_with = "text::text")]
     pub migration_password: String,
 }
 
@@ -197,6 +212,7 @@ pub struct Worker {
     /// Memory for pictures in work, by estimate; a picture that needs more is refused.
     pub memory_mib: u64,
     /// The consumer group that shares the requests.
+    #[serde(deserialize_with = "text::text")]
     pub group: String,
     /// How often an operation is begun before it is set aside as failed.
     pub max_attempts: u32,
@@ -217,6 +233,7 @@ pub struct Lifecycle {
 #[serde(default, deny_unknown_fields)]
 pub struct Logs {
     /// A level, or a list of `target=level` (the syntax of tracing's `EnvFilter`).
+    #[serde(deserialize_with = "text::text")]
     pub filter: String,
 }
 
@@ -375,11 +392,7 @@ impl Settings {
             Some(path) => sources.add_source(File::from(path).format(FileFormat::Toml)),
             None => sources.add_source(File::new(DEFAULT_FILE, FileFormat::Toml).required(false)),
         };
-        let environment = Environment::with_prefix("PICRESIZE")
-            .prefix_separator("__")
-            .separator("__")
-            .try_parsing(true);
-        let settings = sources.add_source(environment).build()?;
+        let settings = sources.add_source(environment()).build()?;
         Ok(settings.try_deserialize()?)
     }
 
@@ -563,15 +576,28 @@ impl Settings {
     }
 }
 
+/// The settings of the environment. All of them are text, which a setting of another type parses:
+/// parsed here, the text `007` would become the number 7.
+fn environment() -> Environment {
+    Environment::with_prefix("PICRESIZE")
+        .prefix_separator("__")
+        .separator("__")
+}
+
 #[cfg(test)]
 mod tests {
+    use config::{Value, ValueKind};
+
     use super::*;
 
+    fn unchecked(text: &str) -> Result<Settings, SettingsError> {
+        let file = File::from_str(text, FileFormat::Toml);
+        let settings = Config::builder().add_source(file).build()?;
+        Ok(settings.try_deserialize()?)
+    }
+
     fn read(text: &str) -> Result<Settings, SettingsError> {
-        let settings: Settings = Config::builder()
-            .add_source(File::from_str(text, FileFormat::Toml))
-            .build()?
-            .try_deserialize()?;
+        let settings = unchecked(text)?;
         settings.check()?;
         Ok(settings)
     }
@@ -600,6 +626,120 @@ mod tests {
             let line = format!("\n{key} = ");
             assert!(example.contains(&line), "{key} is not in the example");
         }
+    }
+
+    fn from_environment(variables: &[(String, String)]) -> Result<Settings, SettingsError> {
+        let source = variables.iter().cloned().collect();
+        let environment = environment().source(Some(source));
+        let settings = Config::builder().add_source(environment).build()?;
+        Ok(settings.try_deserialize()?)
+    }
+
+    /// Every setting of the example file, with its section and its default.
+    fn every_setting() -> Vec<(String, String, ValueKind)> {
+        let sections: BTreeMap<String, BTreeMap<String, Value>> = Config::builder()
+            .add_source(File::from_str(&example(), FileFormat::Toml))
+            .build()
+            .unwrap()
+            .try_deserialize()
+            .unwrap();
+        let mut settings = Vec::new();
+        for (section, values) in sections {
+            for (key, value) in values {
+                settings.push((section.clone(), key, value.kind));
+            }
+        }
+        settings
+    }
+
+    /// Texts that could be taken for something else.
+    const TEXTS: &[&str] = &[
+        "007", "1e5", "true", "0x10", "+1", "no", " 1 ", "1.50", "NaN", "",
+    ];
+
+    #[test]
+    fn every_setting_is_read_from_the_environment_as_from_a_file() {
+        for text in TEXTS {
+            let (mut file, mut variables) = (String::new(), Vec::new());
+            for (section, key, default) in every_setting() {
+                let name = format!("PICRESIZE__{section}__{key}").to_uppercase();
+                let (name, value) = match default {
+                    ValueKind::I64(number) => (name, (number + 1).to_string()),
+                    ValueKind::Boolean(flag) => (name, (!flag).to_string()),
+                    ValueKind::Table(_) => {
+                        file += &format!("{section}.{key}.sasl_password = \"{text}\"\n");
+                        let name = format!("{name}__SASL_PASSWORD");
+                        variables.push((name, (*text).to_owned()));
+                        continue;
+                    }
+                    ValueKind::String(default) => {
+                        let value = match (section.as_str(), key.as_str()) {
+                            ("engine", "log") => "kafka",
+                            ("engine", "table") => "mysql",
+                            ("mysql", "tls") => "verified",
+                            ("events", "model") => "claim-check",
+                            _ if default.parse::<SocketAddr>().is_ok() => "127.0.0.1:7",
+                            _ => text,
+                        };
+                        file += &format!("{section}.{key} = \"{value}\"\n");
+                        variables.push((name, value.to_owned()));
+                        continue;
+                    }
+                    other => panic!("{section}.{key} is {other:?}"),
+                };
+                file += &format!("{section}.{key} = {value}\n");
+                variables.push((name, value));
+            }
+            let file = unchecked(&file).unwrap();
+            assert_eq!(from_environment(&variables).unwrap(), file, "{text:?}");
+            assert_eq!(file.data.folder, Path::new(text));
+            assert_eq!(file.mysql.password, *text);
+            assert_eq!(file.kafka.properties["sasl_password"], *text);
+            assert_eq!(file.limits.max_frames, Limits::default().max_frames + 1);
+            assert!(!file.server.reuse_results);
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_where_one_is_needed() {
+        for (name, value, named) in [
+            ("PICRESIZE__MYSQL__PORT", "70000", "mysql.port"),
+            ("PICRESIZE__LIMITS__MAX_SIDE", "-1", "limits.max_side"),
+            ("PICRESIZE__WORKER__MEMORY_MIB", "1e3", "worker.memory_mib"),
+            (
+                "PICRESIZE__SERVER__REUSE_RESULTS",
+                "perhaps",
+                "server.reuse_results",
+            ),
+        ] {
+            let variable = (name.to_owned(), value.to_owned());
+            let error = from_environment(&[variable]).unwrap_err().to_string();
+            assert!(error.contains(named), "{name}={value} gives {error:?}");
+        }
+    }
+
+    /// A number has lost how it was written: 1_000 and 1000, 1e5 and 100000.0 are the same.
+    #[test]
+    fn text_without_quotes_is_refused_by_name_and_not_repeated() {
+        for (section, key, default) in every_setting() {
+            let text = match default {
+                ValueKind::String(default) if default.parse::<SocketAddr>().is_err() => {
+                    format!("[{section}]\n{key} = ")
+                }
+                ValueKind::Table(_) => format!("[{section}.{key}]\nx = "),
+                _ => continue,
+            };
+            for value in ["4711", "4711e5", "true"] {
+                let error = read(&format!("{text}{value}")).unwrap_err().to_string();
+                assert!(
+                    error.contains(&format!("{section}.{key}")),
+                    "{text}{value} gives {error:?}"
+                );
+                assert!(!error.contains("4711"), "{error:?} tells a password");
+            }
+        }
+        let error = read("[mysql]\npassword = 4711").unwrap_err().to_string();
+        assert!(error.contains("write it in quotes"), "{error}");
     }
 
     #[test]

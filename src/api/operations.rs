@@ -66,13 +66,13 @@ pub(super) async fn fetch(
     Ok(response)
 }
 
-/// `GET /api/{id}/status`: the operation's whole story.
+/// `GET /api/{id}/status`: everything that is known of the operation.
 pub(super) async fn status(
     State(state): State<Arc<ApiState>>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Problem> {
     let operation = find(&state, path).await?;
-    Ok(Json(story(&operation)))
+    Ok(Json(operation_json(&operation)))
 }
 
 /// The operation that a path names, unless its pictures were removed.
@@ -123,7 +123,8 @@ fn result_json(id: OperationId, result: &PictureFacts, bytes: &Bytes) -> Value {
     })
 }
 
-pub(super) fn story(operation: &Operation) -> Value {
+/// Everything that is known of an operation, without the bytes of its result.
+pub(super) fn operation_json(operation: &Operation) -> Value {
     let mut steps = vec![json!({"step": "queued", "at": operation.queued_at})];
     if let Some(at) = operation.started_at {
         steps.push(json!({"step": "processing", "at": at}));

@@ -18,10 +18,13 @@ use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
-use super::{Consumer, Entry, Erased, EventLog, LogError, Position, Reader, Start, Topic};
+use super::{
+    Consumer, Entry, ErasureOutcome, EventLog, EventPosition, LogError, Reader, Start, Topic,
+};
 use crate::event::Record;
 
 mod consumer;
+mod progress;
 mod reader;
 mod topics;
 
@@ -180,7 +183,7 @@ impl KafkaLog {
 
 #[async_trait]
 impl EventLog for KafkaLog {
-    async fn append(&self, topic: Topic, record: Record) -> Result<Position, LogError> {
+    async fn append(&self, topic: Topic, record: Record) -> Result<EventPosition, LogError> {
         let bytes = record.value.len() as u64;
         let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
         for (key, value) in &record.headers {
@@ -192,7 +195,7 @@ impl EventLog for KafkaLog {
             .payload(&record.value[..])
             .headers(headers);
         match self.producer.send(message, QUEUEING).await {
-            Ok(delivery) => Ok(Position {
+            Ok(delivery) => Ok(EventPosition {
                 partition: delivery.partition,
                 offset: delivery.offset,
             }),
@@ -219,13 +222,23 @@ impl EventLog for KafkaLog {
         Ok(Box::new(reader))
     }
 
-    async fn erase(&self, _: Topic, _: Position) -> Result<Erased, LogError> {
-        Ok(Erased::WithRetention)
+    async fn erase(&self, _: Topic, _: EventPosition) -> Result<ErasureOutcome, LogError> {
+        Ok(ErasureOutcome::AwaitsRetention)
     }
 
-    async fn trim(&self, _: Timestamp, _: u32) -> Result<u64, LogError> {
+    async fn trim(&self, _: Timestamp, _: &str, _: u32) -> Result<u64, LogError> {
         // The brokers do, by the topic's retention.ms.
         Ok(0)
+    }
+
+    async fn has_finished(
+        &self,
+        topic: Topic,
+        group: &str,
+        time: Timestamp,
+    ) -> Result<bool, LogError> {
+        let (options, group) = (Arc::clone(&self.options), group.to_owned());
+        blocking(move || progress::has_finished(&options, topic, &group, time)).await
     }
 
     async fn ping(&self) -> Result<(), LogError> {
@@ -330,8 +343,8 @@ impl From<KafkaError> for LogError {
     }
 }
 
-fn position(message: &BorrowedMessage<'_>) -> Position {
-    Position {
+fn position(message: &BorrowedMessage<'_>) -> EventPosition {
+    EventPosition {
         partition: message.partition(),
         offset: message.offset(),
     }

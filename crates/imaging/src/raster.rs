@@ -41,15 +41,9 @@ pub(crate) enum Samples {
 macro_rules! map_samples {
     ($samples:expr, $values:ident => $result:expr) => {
         match $samples {
-            $crate::raster::Samples::U8($values) => {
-                $crate::raster::Samples::U8($result)
-            }
-            $crate::raster::Samples::U16($values) => {
-                $crate::raster::Samples::U16($result)
-            }
-            $crate::raster::Samples::F32($values) => {
-                $crate::raster::Samples::F32($result)
-            }
+            $crate::raster::Samples::U8($values) => $crate::raster::Samples::U8($result),
+            $crate::raster::Samples::U16($values) => $crate::raster::Samples::U16($result),
+            $crate::raster::Samples::F32($values) => $crate::raster::Samples::F32($result),
         }
     };
 }
@@ -193,6 +187,11 @@ fn spread<T: Copy>(values: &[T], layout: Layout, full: T) -> Vec<T> {
                 .collect()
         }
     }
+}
+
+/// Pixels of a picture.
+pub(crate) fn pixel_count(width: u32, height: u32) -> u64 {
+    u64::from(width) * u64::from(height)
 }
 
 /// Samples of a picture; the sizes were checked against limits before.

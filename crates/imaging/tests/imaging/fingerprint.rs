@@ -3,9 +3,9 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use picresize_imaging::{Fingerprint, Limits, fingerprint, resize};
-
 use super::support::{corpus, request};
+use picresize_imaging::Fingerprint;
+use picresize_imaging::{Limits, fingerprint, resize};
 
 /// Photographs of which no two show the same.
 const PHOTOGRAPHS: [&str; 17] = [

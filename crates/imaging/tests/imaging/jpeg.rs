@@ -3,11 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use picresize_imaging::{ImagingError, Limits, Resized, inspect, resize};
-
 use super::jpegs::{self, KINDS, Kind, data_start, segments, without};
 use super::pictures::{make, next_random, pixels, png};
 use super::support::request;
+use picresize_imaging::{ImagingError, Limits, Resized, inspect, resize};
 
 /// Soft waves in brightness and colour, one hard edge, and a ramp that is steepest at the right
 /// and bottom: what comes from beyond an edge shows.

@@ -1,11 +1,11 @@
 //! Every option does what it says: each test fails if its option did nothing.
 
-use picresize_imaging::{Format, Limits, ResizeRequest, resize};
-
 use super::pictures::{
     animation, decode, drawing, make, opaque, pixel, pixels, png, refusal, tagged,
 };
 use super::support::request;
+use picresize_imaging::{Format, ResizeRequest};
+use picresize_imaging::{Limits, resize};
 
 #[test]
 fn width_height_and_fit_decide_the_size() {
@@ -445,7 +445,7 @@ fn animations_stay_animations() {
         let resized = make(&source, &format!("width=32 format={format}"));
         assert_eq!((resized.width, resized.height, resized.frames), (32, 24, 6));
         let source = picresize_imaging::inspect(&resized.bytes).unwrap();
-        assert_eq!(source.frames, 6, "{format}");
+        assert_eq!(source.frames(), 6, "{format}");
     }
     let still = make(&source, "width=32 format=png filter=nearest");
     assert_eq!(still.frames, 1);

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable};
+
 use crate::event_log::embedded::EmbeddedLog;
 use crate::event_log::kafka::{KafkaLog, KafkaOptions, TopicOptions};
 use crate::event_log::{EventLog, LogError};
@@ -13,26 +15,27 @@ use crate::picture_store::mysql::{MysqlOptions, MysqlStore, TlsMode};
 use crate::picture_store::{PictureStore, StoreError};
 use crate::settings::{LogEngine, Settings, TableEngine, Tls};
 
-pub mod resizing;
-
 /// Where an embedded log is kept in its folder.
 const LOG_FILE: &str = "log.sqlite";
-/// The pause after the log or the table did not answer at the start, doubled up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The pauses after the log or the table did not answer at the start.
+const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_jitter()
+    .with_min_delay(Duration::from_millis(500))
+    .with_max_delay(Duration::from_secs(3))
+    .without_max_times();
 
 /// An open log and table, ready to be shared.
 #[derive(Clone, Debug)]
-pub struct Engine {
+pub struct Storage {
     pub log: Arc<dyn EventLog>,
     pub store: Arc<dyn PictureStore>,
     /// Held as long as anyone uses the folder.
     _folder: Option<Arc<DataFolder>>,
 }
 
-/// Why the engine can't be opened; each says what to do.
+/// Why the log and the table cannot be opened; each says what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum EngineError {
+pub enum StorageError {
     #[error(
         "{} is in use by another picresize process: stop that one, or give this one a folder of its own with --data",
         .0.display()
@@ -54,23 +57,24 @@ pub enum EngineError {
     Store(#[from] StoreError),
 }
 
-impl EngineError {
-    /// Whether it can heal by itself: a server does not answer.
-    pub fn is_passing(&self) -> bool {
-        matches!(
-            self,
-            Self::Log(LogError::Unavailable(_)) | Self::Store(StoreError::Unavailable(_))
-        )
+impl StorageError {
+    /// Whether trying again can help: a server does not answer.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Log(error) => error.is_transient(),
+            Self::Store(error) => error.is_transient(),
+            Self::InUse(_) | Self::Folder { .. } | Self::NoLog(_) => false,
+        }
     }
 }
 
-impl Engine {
+impl Storage {
     /// Opens what the settings name. Embedded files are made when they are missing.
     ///
     /// # Errors
     ///
-    /// See [`EngineError`].
-    pub async fn open(settings: &Settings) -> Result<Self, EngineError> {
+    /// See [`StorageError`].
+    pub async fn open(settings: &Settings) -> Result<Self, StorageError> {
         let embedded = settings.engine.log == LogEngine::Embedded
             || settings.engine.table == TableEngine::Embedded;
         let folder = if embedded {
@@ -91,11 +95,11 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// See [`EngineError`].
-    pub async fn open_beside(settings: &Settings) -> Result<Self, EngineError> {
+    /// See [`StorageError`].
+    pub async fn open_beside(settings: &Settings) -> Result<Self, StorageError> {
         let folder = &settings.data.folder;
         if settings.engine.log == LogEngine::Embedded && !folder.join(LOG_FILE).exists() {
-            return Err(EngineError::NoLog(folder.clone()));
+            return Err(StorageError::NoLog(folder.clone()));
         }
         Ok(Self {
             log: open_log(settings).await?,
@@ -109,7 +113,7 @@ impl Engine {
     /// # Errors
     ///
     /// What waiting does not heal.
-    pub async fn open_patiently(settings: &Settings) -> Result<Self, EngineError> {
+    pub async fn open_patiently(settings: &Settings) -> Result<Self, StorageError> {
         patiently(|| Self::open(settings)).await
     }
 
@@ -119,13 +123,15 @@ impl Engine {
     /// # Errors
     ///
     /// What waiting does not heal.
-    pub async fn migrate(settings: &Settings) -> Result<Vec<String>, EngineError> {
+    pub async fn migrate(settings: &Settings) -> Result<Vec<String>, StorageError> {
         let mut report = Vec::new();
         match settings.engine.table {
             TableEngine::Embedded => report.push("table: embedded, made by `serve`".to_owned()),
             TableEngine::Mysql => {
                 let options = mysql_options(settings, true);
-                report.extend(patiently(async || Ok(MysqlStore::migrate(&options).await?)).await?);
+                report.extend(
+                    patiently(|| async { Ok(MysqlStore::migrate(&options).await?) }).await?,
+                );
             }
         }
         match settings.engine.log {
@@ -141,7 +147,7 @@ impl Engine {
                     ),
                 };
                 report.extend(
-                    patiently(async || Ok(KafkaLog::migrate(&options, topics).await?)).await?,
+                    patiently(|| async { Ok(KafkaLog::migrate(&options, topics).await?) }).await?,
                 );
             }
         }
@@ -170,20 +176,15 @@ async fn open_store(settings: &Settings) -> Result<Arc<dyn PictureStore>, StoreE
 }
 
 /// Tries until it succeeds or fails for good.
-async fn patiently<T>(
-    mut attempt: impl AsyncFnMut() -> Result<T, EngineError>,
-) -> Result<T, EngineError> {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match attempt().await {
-            Err(error) if error.is_passing() => {
-                tracing::warn!(%error, "waiting; trying again");
-            }
-            ended => return ended,
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
+async fn patiently<T, F>(attempt: impl FnMut() -> F) -> Result<T, StorageError>
+where
+    F: Future<Output = Result<T, StorageError>>,
+{
+    attempt
+        .retry(PAUSES)
+        .when(StorageError::is_transient)
+        .notify(|error, _| tracing::warn!(%error, "waiting; trying again"))
+        .await
 }
 
 fn kafka_options(settings: &Settings) -> KafkaOptions {
@@ -231,8 +232,8 @@ struct DataFolder {
 }
 
 impl DataFolder {
-    fn own(path: &Path) -> Result<Self, EngineError> {
-        let unusable = |source| EngineError::Folder {
+    fn own(path: &Path) -> Result<Self, StorageError> {
+        let unusable = |source| StorageError::Folder {
             path: path.to_owned(),
             source,
         };
@@ -240,7 +241,7 @@ impl DataFolder {
         let lock = File::create(path.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(EngineError::InUse(path.to_owned())),
+            Err(TryLockError::WouldBlock) => Err(StorageError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => Err(unusable(source)),
         }
     }
