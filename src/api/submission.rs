@@ -152,11 +152,11 @@ impl Submission {
         let parsed = self.parse(ResizeRequest::from_pairs, max_picture_bytes)?;
         let (request, picture) = (parsed.options, parsed.picture);
         let source = imaging::inspect(&picture)?;
-        imaging::plan(&source, &request, limits)?;
+        source.plan(&request, limits)?;
         let facts = PictureFacts {
-            format: source.format,
-            width: source.width,
-            height: source.height,
+            format: source.format(),
+            width: source.width(),
+            height: source.height(),
             bytes: picture.len() as u64,
             digest: Digest::of(&picture),
         };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::Format;
+use crate::format::Format;
 
 /// A value that can't be accepted, and the option it was given for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,8 +1,7 @@
 //! Which format bytes are in, by how they begin, never by a name.
 
-use crate::Format;
-
-use super::ImagingError;
+use crate::error::ImagingError;
+use crate::format::Format;
 
 /// The format of a picture.
 ///
