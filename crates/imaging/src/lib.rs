@@ -35,8 +35,8 @@ pub use estimate::ReducedDecoder;
 pub use fingerprint::Fingerprint;
 pub use format::Format;
 pub use options::{
-    Background, ColorPolicy, FieldError, Filter, Fit, MetadataPolicy, Position, Profile,
-    ResizeRequest,
+    Background, ColorPolicy, FieldError, Filter, Fit, MetadataPolicy, OPTIONS, OptionSpec,
+    Position, Profile, ResizeRequest, Values,
 };
 
 /// Changes whenever the same input could give other bytes.
