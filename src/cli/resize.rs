@@ -82,7 +82,7 @@ impl Resize {
                 self.files.len()
             )));
         };
-        if self.options.format.is_none() {
+        if !self.options.has("format") {
             request.format = Some(format_of(to)?);
         }
         let task = Task {
