@@ -34,7 +34,7 @@ impl FieldError {
 }
 
 impl ResizeRequest {
-    /// Reads a request from its text form.
+    /// Reads options from their text form.
     ///
     /// # Errors
     ///
@@ -73,7 +73,7 @@ impl ResizeRequest {
         }
     }
 
-    /// The request in its text form: what was set, and nothing that is only a default.
+    /// The options in their text form: what was given, and nothing that is only a default.
     pub fn pairs(&self) -> Vec<(&'static str, String)> {
         OPTIONS
             .iter()
