@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::imaging::{self, ENGINE_VERSION, ImagingError, Limits};
-use crate::operation::ResizeRequest;
+use crate::operation::{PictureFacts, ResizeRequest};
 use crate::picture_store::FinishedPicture;
 
 const MIB: u64 = 1 << 20;

@@ -4,8 +4,8 @@
 //! a source of the result's size is nearly all encoding.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use picresize_imaging::{Limits, inspect, resize};
 use picresize_imaging::{Filter, Fit, Format, Profile, ResizeRequest};
+use picresize_imaging::{Limits, inspect, resize};
 use std::hint::black_box;
 
 const WIDTH: u32 = 2048;

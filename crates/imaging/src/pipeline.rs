@@ -10,9 +10,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use crate::{
-    ColorPolicy, FieldError, Filter, Fit, Format, Position, Profile, ResizeRequest,
-};
+use crate::{ColorPolicy, FieldError, Filter, Fit, Format, Position, Profile, ResizeRequest};
 
 use super::animation::Frame;
 use super::codec::{self, EncodeOptions, Header};

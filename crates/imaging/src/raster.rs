@@ -41,15 +41,9 @@ pub(crate) enum Samples {
 macro_rules! map_samples {
     ($samples:expr, $values:ident => $result:expr) => {
         match $samples {
-            $crate::raster::Samples::U8($values) => {
-                $crate::raster::Samples::U8($result)
-            }
-            $crate::raster::Samples::U16($values) => {
-                $crate::raster::Samples::U16($result)
-            }
-            $crate::raster::Samples::F32($values) => {
-                $crate::raster::Samples::F32($result)
-            }
+            $crate::raster::Samples::U8($values) => $crate::raster::Samples::U8($result),
+            $crate::raster::Samples::U16($values) => $crate::raster::Samples::U16($result),
+            $crate::raster::Samples::F32($values) => $crate::raster::Samples::F32($result),
         }
     };
 }

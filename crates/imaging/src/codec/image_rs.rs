@@ -8,11 +8,11 @@ use image::codecs::tiff::TiffDecoder;
 use image::metadata::Orientation as Turn;
 use image::{ColorType, ImageDecoder, Limits};
 
+use crate::Format;
 use crate::estimate;
 use crate::metadata::Metadata;
 use crate::orientation::Orientation;
 use crate::raster::{Layout, Raster, sample_count};
-use crate::Format;
 
 use super::Header;
 

@@ -3,10 +3,10 @@
 
 use std::array;
 
+use crate::Filter;
 use crate::geometry::Rect;
 use crate::raster::{Layout, Raster, Samples};
 use crate::resample::Taps;
-use crate::Filter;
 
 use super::{LIGHT_OF_U8, U8_OF_LIGHT};
 

@@ -12,10 +12,7 @@ use super::{FULL_COLOR_QUALITY, MAX_SCANS, baseline, is_harmless, markers, reduc
 /// Decodes to planes of 1, 2, 3, 4 or 8 eighths of the size; those of colour may be larger than
 /// asked for. `None` when the picture has no such planes: its colours are stored as RGB or ink, or
 /// sampled in a way that libjpeg-turbo has no name for.
-pub(in crate::codec) fn decode(
-    bytes: &[u8],
-    eighths: Eighths,
-) -> Result<Option<Planes>, String> {
+pub(in crate::codec) fn decode(bytes: &[u8], eighths: Eighths) -> Result<Option<Planes>, String> {
     if eighths.brightness <= reduced::MOST_EIGHTHS
         && let Some(color) = markers::read(bytes)?.reducible()
     {
