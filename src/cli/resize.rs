@@ -85,7 +85,7 @@ impl Resize {
                     self.files.len()
                 )));
             };
-            if self.options.format.is_none() {
+            if !self.options.has("format") {
                 request.format = Some(format_of(to)?);
             }
             vec![Task::new(from, Target::File(to.clone()))]

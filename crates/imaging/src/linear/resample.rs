@@ -3,7 +3,6 @@
 
 use std::array;
 
-use crate::Filter;
 use crate::geometry::Rect;
 use crate::options::Filter;
 use crate::raster::{Layout, Raster, Samples};
