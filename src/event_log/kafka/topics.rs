@@ -11,7 +11,7 @@ use rdkafka::client::Client;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 
-use super::{Complaints, KafkaLog, KafkaOptions, QUESTION, TopicOptions};
+use super::{KafkaLog, KafkaOptions, LastError, QUESTION, TopicOptions};
 use crate::event_log::{LogError, Topic};
 
 /// How long the cluster may take to make a topic known to all brokers.
@@ -29,9 +29,9 @@ impl KafkaLog {
         options: &KafkaOptions,
         topics: TopicOptions,
     ) -> Result<Vec<String>, LogError> {
-        let admin: AdminClient<Complaints> = options
+        let admin: AdminClient<LastError> = options
             .client()?
-            .create_with_context(Complaints::default())?;
+            .create_with_context(LastError::default())?;
         let cluster = Cluster {
             admin,
             max_message_bytes: options.max_record_bytes.to_string(),
@@ -46,7 +46,7 @@ impl KafkaLog {
 }
 
 struct Cluster {
-    admin: AdminClient<Complaints>,
+    admin: AdminClient<LastError>,
     max_message_bytes: String,
     topics: TopicOptions,
 }
@@ -103,7 +103,7 @@ impl Cluster {
 
     /// The number of partitions and the least number of replicas; none when there is no topic.
     fn layout(&self, topic: &str) -> Result<Option<(i32, i32)>, LogError> {
-        let client: &Client<Complaints> = self.admin.inner();
+        let client: &Client<LastError> = self.admin.inner();
         let metadata: Metadata = client
             .fetch_metadata(Some(topic), QUESTION)
             .map_err(|error| client.context().explain(error))?;
