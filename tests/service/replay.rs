@@ -15,7 +15,7 @@ use picresize::operation::{
 };
 use picresize::picture_store::embedded::EmbeddedStore;
 use picresize::replay::{self, Ended, Finding, Observer, Outcome, Range, Task};
-use picresize::settings::{EventModel, Settings, TableEngine};
+use picresize::settings::{EventModel, Settings, TableKind};
 use reqwest::StatusCode;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -147,14 +147,14 @@ async fn play_all(engine: &Engine, task: Task) -> (Ended, Witness) {
 /// The same log with an empty table of the same kind, which goes with the second value.
 async fn without_table(server: &TestServer) -> (Engine, Box<dyn Send>) {
     let mut engine = server.engine.clone();
-    match server.settings.engine.table {
-        TableEngine::Embedded => {
+    match server.settings.storage.table {
+        TableKind::Embedded => {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("new.sqlite");
             engine.store = Arc::new(EmbeddedStore::open(&file).unwrap());
             (engine, Box::new(folder))
         }
-        TableEngine::Mysql => {
+        TableKind::Mysql => {
             let place = Place::prepared(Server::Mysql).await.unwrap();
             engine.store = Arc::new(place.open().await.unwrap());
             (engine, Box::new(place))

@@ -2,10 +2,10 @@
 //! with.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::event_log::{LogError, Topic};
 
@@ -25,7 +25,7 @@ const RESERVED: &[&str] = &[
 ];
 
 /// Where the cluster is, and how to speak to it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct KafkaOptions {
     /// `host:port` of some brokers, with commas between.
     pub bootstrap_servers: String,
@@ -36,8 +36,8 @@ pub struct KafkaOptions {
     pub max_record_bytes: u64,
     /// Memory for records that were fetched and wait.
     pub prefetch_bytes: u64,
-    /// Any other property of librdkafka; may hold passwords.
-    pub properties: BTreeMap<String, String>,
+    /// Any other property of librdkafka; some are passwords, so no value is ever shown.
+    pub properties: BTreeMap<String, SecretString>,
 }
 
 /// How `migrate` makes topics.
@@ -47,16 +47,6 @@ pub struct TopicOptions {
     pub replication: i32,
     pub min_insync_replicas: i32,
     pub retention: Duration,
-}
-
-/// Without the properties, which may hold passwords.
-impl fmt::Debug for KafkaOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KafkaOptions")
-            .field("bootstrap_servers", &self.bootstrap_servers)
-            .field("requests_topic", &self.requests_topic)
-            .finish_non_exhaustive()
-    }
 }
 
 impl KafkaOptions {
@@ -84,8 +74,32 @@ impl KafkaOptions {
                     "kafka.properties.{name} cannot be set: picresize's promises depend on it"
                 )));
             }
-            config.set(name, value);
+            config.set(name, value.expose_secret());
         }
         Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_are_not_shown() {
+        let options = KafkaOptions {
+            bootstrap_servers: "localhost:9092".to_owned(),
+            requests_topic: "requests".to_owned(),
+            events_topic: "events".to_owned(),
+            dead_letters_topic: "dead-letters".to_owned(),
+            max_record_bytes: 1,
+            prefetch_bytes: 1,
+            properties: BTreeMap::from([("sasl_password".to_owned(), "hush".into())]),
+        };
+        let shown = format!("{options:?}");
+        assert!(shown.contains("sasl_password"), "{shown}");
+        assert!(!shown.contains("hush"), "{shown}");
+        let config = options.client().unwrap();
+        assert_eq!(config.get("sasl.password"), Some("hush"));
+        assert!(!format!("{config:?}").contains("hush"));
     }
 }
