@@ -174,7 +174,7 @@ fn partitions<C: ClientContext>(
         .collect();
     if partitions.is_empty() {
         return Err(LogError::Misconfigured(format!(
-            "the topic {topic} is not there: run `picresize migrate`"
+            "the topic {topic} does not exist: run `picresize migrate`"
         )));
     }
     Ok(partitions)

@@ -1,4 +1,4 @@
-//! A member of a consumer group.
+//! A consumer that shares a topic with the other members of its group.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -143,7 +143,7 @@ impl Consumer for GroupMember {
                 Ok(Received::Delivered(position, record))
             }
             Ok(Err(error)) if self.membership.consumer.client().fatal_error().is_some() => {
-                tracing::error!(%error, "the Kafka consumer has to be made anew");
+                tracing::error!(%error, "the Kafka consumer has to be created again");
                 self.join_again()
             }
             Ok(Err(error)) => Err(self.membership.consumer.context().last_error.explain(error)),

@@ -40,10 +40,10 @@ impl LastError {
             .take();
         match last {
             Some((RDKafkaErrorCode::Authentication, reason)) => LogError::Misconfigured(format!(
-                "Kafka refused the credentials of kafka.properties: {reason}"
+                "Kafka refused the credentials in kafka.properties: {reason}"
             )),
             Some((RDKafkaErrorCode::SSL, reason)) => LogError::Misconfigured(format!(
-                "no TLS connection to Kafka: {reason}; check kafka.properties"
+                "the TLS connection to Kafka failed: {reason}; check kafka.properties"
             )),
             Some((_, reason)) => LogError::Unavailable(format!("{error}: {reason}").into()),
             None => error.into(),
@@ -62,11 +62,11 @@ impl From<KafkaError> for LogError {
     fn from(error: KafkaError) -> Self {
         match error {
             KafkaError::ClientConfig(_, reason, key, _) => Self::Misconfigured(format!(
-                "kafka.properties.{} is refused by librdkafka: {reason}",
+                "librdkafka refuses kafka.properties.{}: {reason}",
                 key.replace('.', "_")
             )),
             KafkaError::ClientCreation(reason) => Self::Misconfigured(format!(
-                "no Kafka client can be made of these settings: {reason}"
+                "the settings do not make a working Kafka client: {reason}"
             )),
             _ => Self::Unavailable(Box::new(error)),
         }

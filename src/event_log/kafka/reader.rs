@@ -1,4 +1,4 @@
-//! Reads a topic once, as a member of no group.
+//! Reads a topic once from start to end, without joining a consumer group.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -128,7 +128,7 @@ impl Reader for RangeReader {
         while !self.ends.is_empty() {
             let received = tokio::time::timeout(PATIENCE, self.consumer.recv()).await;
             let Ok(received) = received else {
-                let reason = format!("no record came within {} seconds", PATIENCE.as_secs());
+                let reason = format!("no record arrived within {} seconds", PATIENCE.as_secs());
                 return Err(LogError::Unavailable(reason.into()));
             };
             let entry = match received {

@@ -1,4 +1,4 @@
-//! Makes the topics, and brings those that are there to what the settings say.
+//! Creates the topics that are missing, and changes existing ones to what the settings say.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -61,7 +61,7 @@ impl Cluster {
                     ..
                 } = self.topics;
                 report.push(format!(
-                    "topic {topic}: made, with {partitions} partitions on {replication} brokers each"
+                    "topic {topic}: created, with {partitions} partitions and {replication} replicas"
                 ));
             }
             self.wait_for(topic).await?;
@@ -70,7 +70,7 @@ impl Cluster {
         self.settle_layout(topic, report).await?;
         self.settle_config(topic, report).await?;
         if report.len() == before {
-            report.push(format!("topic {topic}: as it should be"));
+            report.push(format!("topic {topic}: already right"));
         }
         Ok(())
     }
@@ -97,7 +97,7 @@ impl Cluster {
                     self.topics.replication
                 )))
             }
-            Err((_, code)) => Err(refused(topic, "made", code)),
+            Err((_, code)) => Err(refused(topic, "created", code)),
         }
     }
 
@@ -124,7 +124,7 @@ impl Cluster {
         let deadline = Instant::now() + PATIENCE;
         while self.layout(topic)?.is_none() {
             if Instant::now() > deadline {
-                let reason = format!("the topic {topic} was made but no broker knows it yet");
+                let reason = format!("the topic {topic} was created, but no broker knows it yet");
                 return Err(LogError::Unavailable(reason.into()));
             }
             tokio::time::sleep(PAUSE).await;
@@ -149,7 +149,7 @@ impl Cluster {
         } else if partitions > wanted {
             report.push(format!(
                 "topic {topic}: has {partitions} partitions, more than kafka.partitions \
-                 ({wanted}); Kafka can't take any away, so set kafka.partitions to {partitions}"
+                 ({wanted}); Kafka can't remove partitions, so set kafka.partitions to {partitions}"
             ));
         }
         if replicas != self.topics.replication {
@@ -220,14 +220,14 @@ impl Cluster {
     /// The answer for the only thing that was asked about.
     fn first<T>(&self, answers: Result<Vec<T>, KafkaError>) -> Result<T, LogError> {
         let answers = answers.map_err(|error| self.admin.inner().context().explain(error))?;
-        let nothing = || LogError::Unavailable("the cluster answered nothing".into());
+        let nothing = || LogError::Unavailable("the cluster gave no answer".into());
         answers.into_iter().next().ok_or_else(nothing)
     }
 }
 
 fn refused(topic: &str, what: &str, code: RDKafkaErrorCode) -> LogError {
     LogError::Misconfigured(format!(
-        "topic {topic} could not be {what}: {code}; the Kafka user needs the rights to create, \
+        "topic {topic} could not be {what}: {code}; the Kafka user needs the right to create, \
          describe and alter topics"
     ))
 }
