@@ -18,12 +18,12 @@ use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use self::problem::{Kind, Problem};
-use crate::engine::Engine;
 use crate::event_log::EventLog;
 use crate::imaging;
 use crate::operation::OperationId;
 use crate::picture_store::PictureStore;
 use crate::settings::{EventModel, Settings};
+use crate::storage::Storage;
 
 mod accept;
 mod erasure;
@@ -71,13 +71,13 @@ struct ApiState {
 /// The listener failed.
 pub async fn serve(
     listener: TcpListener,
-    engine: Engine,
+    storage: Storage,
     settings: &Settings,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let app = app(
-        health::routes(engine.clone()),
-        ApiState::new(engine, settings),
+        health::routes(storage.clone()),
+        ApiState::new(storage, settings),
     );
     let service = axum::ServiceExt::<Request>::into_make_service(app);
     axum::serve(listener, service)
@@ -92,23 +92,23 @@ pub async fn serve(
 /// The listener failed.
 pub async fn serve_health(
     listener: TcpListener,
-    engine: Engine,
+    storage: Storage,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let app = health::routes(engine).fallback(no_such_path);
+    let app = health::routes(storage).fallback(no_such_path);
     axum::serve(listener, app)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
 }
 
 impl ApiState {
-    fn new(engine: Engine, settings: &Settings) -> Self {
+    fn new(storage: Storage, settings: &Settings) -> Self {
         let memory_kib = settings.server.upload_memory_mib.saturating_mul(1024);
         let permits = usize::try_from(memory_kib).unwrap_or(Semaphore::MAX_PERMITS);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            log: engine.log,
-            store: engine.store,
+            log: storage.log,
+            store: storage.store,
             limits: settings.imaging_limits(),
             max_picture_bytes: settings.limits.max_picture_bytes,
             max_body_bytes: settings.max_body_bytes(),

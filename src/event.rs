@@ -81,7 +81,7 @@ pub enum EventBody {
     Requested {
         request: ResizeRequest,
         source: PictureFacts,
-        picture: Picture,
+        picture: PicturePayload,
     },
     /// A worker began.
     Started(Started),
@@ -95,11 +95,11 @@ pub enum EventBody {
 
 /// How a request's picture travels.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Picture {
+pub enum PicturePayload {
     /// In the event itself (event-carried state transfer).
     Carried(Bytes),
     /// In the table, in the row of the operation; the event refers to it (claim check).
-    Deposited,
+    ClaimCheck,
 }
 
 /// The data of a `resize.started` event.
@@ -210,8 +210,8 @@ impl Event {
                     headers.push((name.to_owned(), value.into()));
                 }
                 let value = match picture {
-                    Picture::Carried(bytes) => bytes.clone(),
-                    Picture::Deposited => {
+                    PicturePayload::Carried(bytes) => bytes.clone(),
+                    PicturePayload::ClaimCheck => {
                         let reference = format!("urn:uuid:{}", self.operation);
                         headers.push((DATA_REF.to_owned(), reference.into()));
                         Bytes::new()
@@ -291,8 +291,8 @@ fn requested(record: &Record) -> Result<EventBody, EventError> {
         digest: parsed(record, SOURCE_DIGEST)?,
     };
     let picture = match header(record, DATA_REF) {
-        Some(_) => Picture::Deposited,
-        None => Picture::Carried(record.value.clone()),
+        Some(_) => PicturePayload::ClaimCheck,
+        None => PicturePayload::Carried(record.value.clone()),
     };
     Ok(EventBody::Requested {
         request,
@@ -365,7 +365,7 @@ mod tests {
         event(EventBody::Requested {
             request,
             source: facts(),
-            picture: Picture::Carried(Bytes::from_static(b"picture")),
+            picture: PicturePayload::Carried(Bytes::from_static(b"picture")),
         })
     }
 
@@ -373,7 +373,7 @@ mod tests {
     fn every_event_survives_its_wire_form() {
         let mut deposited = requested_event().body;
         if let EventBody::Requested { picture, .. } = &mut deposited {
-            *picture = Picture::Deposited;
+            *picture = PicturePayload::ClaimCheck;
         }
         let bodies = [
             requested_event().body,

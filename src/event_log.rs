@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::event::Record;
-pub use crate::operation::EventPosition as Position;
+pub use crate::operation::EventPosition;
 
 pub mod embedded;
 pub mod kafka;
@@ -47,11 +47,11 @@ impl fmt::Display for Topic {
     }
 }
 
-/// What a consumer is told next.
+/// What a consumer receives next.
 #[derive(Debug)]
-pub enum Received {
+pub enum Delivery {
     /// An event to handle.
-    Delivered(Position, Record),
+    Event(EventPosition, Record),
     /// These partitions belong to another consumer now: work on their events is not to be
     /// committed any more.
     Revoked(Vec<i32>),
@@ -65,24 +65,24 @@ pub enum Start {
     /// With the first event that was appended at this time or later.
     Time(Timestamp),
     /// With these events, one a partition. Partitions that are not named are left out.
-    Positions(Vec<Position>),
+    Positions(Vec<EventPosition>),
 }
 
 /// An event as a reader finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    pub position: Position,
+    pub position: EventPosition,
     pub appended_at: Timestamp,
     pub record: Record,
 }
 
-/// What became of an event that was to be erased.
+/// What a log did to erase an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Erased {
-    /// Its data is gone.
-    Now,
-    /// The log can't; its data goes when the log's retention removes it.
-    WithRetention,
+pub enum ErasureOutcome {
+    /// The data is gone.
+    DataRemoved,
+    /// The log cannot remove it; the data goes when the log's retention removes the event.
+    AwaitsRetention,
 }
 
 /// Why the log did not do as asked.
@@ -99,11 +99,18 @@ pub enum LogError {
     TooLarge { bytes: u64, limit: u64 },
 }
 
+impl LogError {
+    /// Whether the same call can succeed later, with nothing changed.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
 /// A durable, append-only log of events.
 #[async_trait]
 pub trait EventLog: Send + Sync + fmt::Debug {
     /// Appends a record; returns where it stands once it is stored durably.
-    async fn append(&self, topic: Topic, record: Record) -> Result<Position, LogError>;
+    async fn append(&self, topic: Topic, record: Record) -> Result<EventPosition, LogError>;
 
     /// Joins a consumer group, which begins where it last committed, at first at the beginning.
     async fn subscribe(&self, topic: Topic, group: &str) -> Result<Box<dyn Consumer>, LogError>;
@@ -114,11 +121,25 @@ pub trait EventLog: Send + Sync + fmt::Debug {
 
     /// Empties the data of an event, as far as the log can, and of what repeats it: the events of
     /// its topic and the dead letters that have its key. Their headers stay.
-    async fn erase(&self, topic: Topic, position: Position) -> Result<Erased, LogError>;
+    async fn erase(
+        &self,
+        topic: Topic,
+        position: EventPosition,
+    ) -> Result<ErasureOutcome, LogError>;
 
-    /// Removes events that were appended before `before`, `most` of them at once, where the log
-    /// does not do so by itself. Returns how many they were.
-    async fn trim(&self, before: Timestamp, most: u32) -> Result<u64, LogError>;
+    /// Removes events that were appended before `before`, at most `most` of them at once, where the
+    /// log does not do so by itself. Requests that the consumer group `group` has not finished stay.
+    /// Returns how many events were removed.
+    async fn trim(&self, before: Timestamp, group: &str, most: u32) -> Result<u64, LogError>;
+
+    /// Whether the consumer group has finished every event of the topic that was appended before
+    /// `time`.
+    async fn has_finished(
+        &self,
+        topic: Topic,
+        group: &str,
+        time: Timestamp,
+    ) -> Result<bool, LogError>;
 
     /// Whether the log answers.
     async fn ping(&self) -> Result<(), LogError>;
@@ -128,10 +149,10 @@ pub trait EventLog: Send + Sync + fmt::Debug {
 #[async_trait]
 pub trait Consumer: Send + fmt::Debug {
     /// Waits for what comes next. Safe to drop while waiting: nothing is lost.
-    async fn receive(&mut self) -> Result<Received, LogError>;
+    async fn receive(&mut self) -> Result<Delivery, LogError>;
 
     /// Commits that every event before `next` in its partition is finished.
-    async fn commit(&mut self, next: Position) -> Result<(), LogError>;
+    async fn commit(&mut self, next: EventPosition) -> Result<(), LogError>;
 }
 
 /// Reads a topic once.
@@ -142,7 +163,7 @@ pub trait Reader: Send + fmt::Debug {
 
     /// Where it began, in every partition that it reads: whoever is to go on where this one stopped
     /// begins there in partitions of which nothing came yet.
-    fn starts(&self) -> Vec<Position>;
+    fn starts(&self) -> Vec<EventPosition>;
 
     /// How many events there were to read at most, for showing progress.
     fn total(&self) -> u64;

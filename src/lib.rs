@@ -6,22 +6,24 @@
 //! |---|---|
 //! | commands; the only place that puts parts together | [`cli`] |
 //! | roles | [`api`], [`worker`], [`replay`] |
-//! | what roles share | [`engine`], [`settings`], [`lifecycle`], [`telemetry`] |
+//! | what roles share | [`storage`], [`processing`], [`settings`], [`lifecycle`], [`telemetry`] |
 //! | ports and their adapters | [`event_log`], [`picture_store`] |
 //! | the work itself: pure functions | [`imaging`] |
 //! | the words of the domain | [`operation`], [`event`] |
 
 pub mod api;
 pub mod cli;
-pub mod engine;
 pub mod event;
 pub mod event_log;
-pub mod imaging;
 pub mod lifecycle;
 pub mod operation;
 pub mod picture_store;
+pub mod processing;
 pub mod replay;
 pub mod settings;
 mod sqlite;
+pub mod storage;
 pub mod telemetry;
 pub mod worker;
+
+pub use picresize_imaging as imaging;

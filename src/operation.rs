@@ -8,14 +8,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use picresize_imaging::Resized;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-mod request;
-
-pub use request::{
-    Background, ColorPolicy, FieldError, Filter, Fit, MetadataPolicy, Position, Profile,
-    ResizeRequest,
+pub use picresize_imaging::{
+    Background, ColorPolicy, FieldError, Filter, Fingerprint, Fit, Format, MetadataPolicy,
+    Position, Profile, ResizeRequest,
 };
 
 /// Names one accepted request for ever: a UUID in its hyphenated lower-case text form.
@@ -161,147 +160,50 @@ impl Serialize for EventPosition {
     }
 }
 
-/// A perceptual hash: pictures that look alike have hashes that differ in few bits. Written as
-/// 16 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Fingerprint(pub u64);
-
-impl Fingerprint {
-    /// The number of bits in which two differ, 0 to 64.
-    pub fn distance(self, other: Self) -> u32 {
-        (self.0 ^ other.0).count_ones()
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
-impl Serialize for Fingerprint {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// A picture format that is read, and mostly also written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Format {
-    Jpeg,
-    Png,
-    Webp,
-    Gif,
-    Avif,
-    Bmp,
-    Tiff,
-    Ico,
-    Jxl,
-    Heic,
-}
-
-impl Format {
-    /// Every format, in the order in which messages list them.
-    pub const ALL: [Self; 10] = [
-        Self::Jpeg,
-        Self::Png,
-        Self::Webp,
-        Self::Gif,
-        Self::Avif,
-        Self::Bmp,
-        Self::Tiff,
-        Self::Ico,
-        Self::Jxl,
-        Self::Heic,
-    ];
-
-    /// The lower-case name used in options, answers and the table.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Jpeg => "jpeg",
-            Self::Png => "png",
-            Self::Webp => "webp",
-            Self::Gif => "gif",
-            Self::Avif => "avif",
-            Self::Bmp => "bmp",
-            Self::Tiff => "tiff",
-            Self::Ico => "ico",
-            Self::Jxl => "jxl",
-            Self::Heic => "heic",
-        }
-    }
-
-    /// The media type, as in a `Content-Type` header.
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Self::Jpeg => "image/jpeg",
-            Self::Png => "image/png",
-            Self::Webp => "image/webp",
-            Self::Gif => "image/gif",
-            Self::Avif => "image/avif",
-            Self::Bmp => "image/bmp",
-            Self::Tiff => "image/tiff",
-            Self::Ico => "image/x-icon",
-            Self::Jxl => "image/jxl",
-            Self::Heic => "image/heic",
-        }
-    }
-
-    /// The usual file name extension, without the dot.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Jpeg => "jpg",
-            _ => self.name(),
-        }
-    }
-
-    /// Whether results can be written in this format.
-    pub fn is_writable(self) -> bool {
-        matches!(
-            self,
-            Self::Jpeg | Self::Png | Self::Webp | Self::Gif | Self::Avif
-        )
-    }
-
-    /// The format with this name, or one of its usual other spellings (`jpg`, `tif`).
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "jpg" => Some(Self::Jpeg),
-            "tif" => Some(Self::Tiff),
-            _ => Self::ALL.into_iter().find(|format| format.name() == name),
-        }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl Serialize for Format {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
-
-impl<'de> Deserialize<'de> for Format {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        Self::from_name(&name)
-            .ok_or_else(|| serde::de::Error::custom(format!("{name:?} is not a picture format")))
-    }
-}
-
 /// What is known of a picture without its pixels. `width` and `height` are those a viewer sees:
 /// after the EXIF orientation was applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PictureFacts {
+    #[serde(with = "format_name")]
     pub format: Format,
     pub width: u32,
     pub height: u32,
     pub bytes: u64,
     pub digest: Digest,
+}
+
+impl PictureFacts {
+    /// What is known of a result.
+    pub fn of(result: &Resized) -> Self {
+        Self {
+            format: result.format,
+            width: result.width,
+            height: result.height,
+            bytes: result.bytes.len() as u64,
+            digest: Digest::of(&result.bytes),
+        }
+    }
+}
+
+/// A format as its name, for serde.
+mod format_name {
+    use picresize_imaging::Format;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        format: &Format,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(format.name())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Format, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Format::from_name(&name)
+            .ok_or_else(|| serde::de::Error::custom(format!("{name:?} is not a picture format")))
+    }
 }
 
 /// How far an operation has come.
@@ -454,14 +356,5 @@ mod tests {
         for text in ["", "3", "3:", ":7", "-1:7", "3:-7", "3:x"] {
             assert!(text.parse::<EventPosition>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn formats_are_found_by_their_names() {
-        for format in Format::ALL {
-            assert_eq!(Format::from_name(format.name()), Some(format));
-        }
-        assert_eq!(Format::from_name("jpg"), Some(Format::Jpeg));
-        assert_eq!(Format::from_name("svg"), None);
     }
 }

@@ -12,18 +12,19 @@ use jiff::Timestamp;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
+use self::context::ReplayContext;
 use self::history::History;
 use self::play::Player;
 pub use self::report::{
-    Compared, Comparison, Finding, Letter, Observer, Outcome, Shown, Summary, Sums,
+    Compared, Comparison, DeadLetter, Finding, Observer, Outcome, Shown, Summary, Sums,
 };
-use self::workshop::Workshop;
-use crate::engine::Engine;
-use crate::event_log::{LogError, Position, Start, Topic};
+use crate::event_log::{EventPosition, LogError, Start, Topic};
 use crate::operation::OperationId;
 use crate::picture_store::StoreError;
 use crate::settings::Settings;
+use crate::storage::Storage;
 
+mod context;
 mod dead_letters;
 mod history;
 mod play;
@@ -31,7 +32,6 @@ mod rebuild;
 mod report;
 mod shadow;
 mod verify;
-mod workshop;
 
 pub use self::dead_letters::dead_letters;
 pub use self::shadow::check_overrides;
@@ -95,7 +95,7 @@ pub enum Task {
 pub struct Ended {
     pub summary: Summary,
     /// Where to go on, when it ended before the end of the log.
-    pub go_on: Option<Vec<Position>>,
+    pub go_on: Option<Vec<EventPosition>>,
     /// Why it ended early, unless it was asked to.
     pub error: Option<ReplayError>,
 }
@@ -118,7 +118,7 @@ pub enum ReplayError {
 ///
 /// The log can't be read from the start; what happens later is in [`Ended`].
 pub async fn play(
-    engine: &Engine,
+    storage: &Storage,
     settings: &Settings,
     name: String,
     range: &Range,
@@ -127,18 +127,14 @@ pub async fn play(
     stop: &CancellationToken,
 ) -> Result<Ended, ReplayError> {
     // Opened before the history is read: what is finished of it by then is known.
-    let reader = engine.log.read(Topic::Requests, &range.from).await?;
+    let reader = storage.log.read(Topic::Requests, &range.from).await?;
     let history = match task {
         Task::Verify => History::default(),
-        Task::Rebuild | Task::Shadow { .. } => History::read(&*engine.log, range, stop).await?,
+        Task::Rebuild | Task::Shadow { .. } => History::read(&*storage.log, range, stop).await?,
     };
     observer.begins(reader.total());
-    let running = match settings.worker.concurrency {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        wanted => wanted,
-    };
-    let workshop = Workshop::new(Arc::clone(&engine.store), settings, name, history, running);
-    Ok(Player::new(reader, workshop, task, running)
+    let context = ReplayContext::new(Arc::clone(&storage.store), settings, name, history);
+    Ok(Player::new(reader, context, task)
         .run(range, observer, stop)
         .await)
 }

@@ -6,33 +6,32 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
-use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use self::job::{Abandoned, Job, Workshop};
+use self::job::{Job, JobContext, Unfinished};
+use self::retry::Retries;
 use self::sweep::Retention;
-use crate::engine::Engine;
 use crate::event_log::watermark::Watermark;
-use crate::event_log::{Consumer, LogError, Position, Received, Topic};
+use crate::event_log::{Consumer, Delivery, EventPosition, LogError, Topic};
+use crate::processing::Processor;
 use crate::settings::Settings;
+use crate::storage::{Storage, StorageError};
 
 mod job;
+mod retry;
 mod sweep;
-
-/// Operations that wait with their pictures loaded, for each one that is worked on.
-const WAITING_PER_RUNNING: usize = 1;
-/// The pause after the log or the table did not answer, doubled up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Why a worker ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The log or the table refuses what a job needs.
+    #[error(transparent)]
+    Storage(StorageError),
     #[error("a job ended unexpectedly")]
     Job(#[from] JoinError),
 }
@@ -42,44 +41,43 @@ pub enum WorkerError {
 ///
 /// # Errors
 ///
-/// The log can't be subscribed to, or a job panicked outside the codecs.
+/// The log can't be subscribed to, or it or the table refuses to work for longer than a restart of
+/// theirs takes, or a job panicked outside the codecs.
 pub async fn run(
-    engine: Engine,
+    storage: Storage,
     settings: &Settings,
     name: String,
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
-    let running = match settings.worker.concurrency {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        wanted => wanted,
-    };
     let retention = Retention {
         keep: settings.keep(),
         remember: settings.remember(),
         interval: settings.sweep_interval(),
+        group: settings.worker.group.clone(),
     };
-    let sweeping = tokio::spawn(sweep::run(engine.clone(), retention, stop.clone()));
-    let consumer = engine
+    let sweeping = tokio::spawn(sweep::run(storage.clone(), retention, stop.clone()));
+    let consumer = storage
         .log
         .subscribe(Topic::Requests, &settings.worker.group)
         .await?;
-    let memory_mib = usize::try_from(settings.worker.memory_mib).unwrap_or(usize::MAX);
-    let workshop = Workshop {
-        log: engine.log,
-        store: engine.store,
-        limits: settings.imaging_limits(),
+    let context = JobContext {
+        log: storage.log,
+        store: storage.store,
+        processor: Processor::new(
+            settings.imaging_limits(),
+            settings.worker.concurrency,
+            settings.worker.memory_mib,
+        ),
         max_attempts: settings.worker.max_attempts,
         keep: settings.keep(),
         name,
-        cores: Semaphore::new(running),
-        memory_mib: Semaphore::new(memory_mib.min(Semaphore::MAX_PERMITS)),
         stop: stop.clone(),
     };
     let mut worker = Worker {
         consumer,
-        workshop: Arc::new(workshop),
+        max_jobs: context.processor.max_jobs(),
+        context: Arc::new(context),
         jobs: JoinSet::new(),
-        most_jobs: running * (1 + WAITING_PER_RUNNING),
         watermark: Watermark::default(),
         assigned: HashMap::new(),
     };
@@ -88,11 +86,14 @@ pub async fn run(
     Ok(sweeping.await?)
 }
 
+/// The event that a job was about, and whether it is finished.
+type FinishedJob = (EventPosition, Result<(), Unfinished>);
+
 struct Worker {
     consumer: Box<dyn Consumer>,
-    workshop: Arc<Workshop>,
-    jobs: JoinSet<(Position, Result<(), Abandoned>)>,
-    most_jobs: usize,
+    context: Arc<JobContext>,
+    jobs: JoinSet<FinishedJob>,
+    max_jobs: usize,
     watermark: Watermark,
     /// Cancelled when the partition goes to another worker.
     assigned: HashMap<i32, CancellationToken>,
@@ -100,25 +101,27 @@ struct Worker {
 
 impl Worker {
     async fn consume(&mut self, stop: &CancellationToken) -> Result<(), WorkerError> {
-        let mut pause = FIRST_PAUSE;
+        let mut retries = Retries::default();
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 Some(finished) = self.jobs.join_next() => self.settle(finished?).await?,
-                received = self.consumer.receive(), if self.jobs.len() < self.most_jobs => {
+                received = self.consumer.receive(), if self.jobs.len() < self.max_jobs => {
                     match received {
-                        Ok(received) => {
-                            pause = FIRST_PAUSE;
-                            self.take(received);
+                        Ok(delivery) => {
+                            retries = Retries::default();
+                            self.take(delivery);
                         }
                         Err(error) => {
+                            let Some(pause) = retries.pause(error.is_transient(), Instant::now()) else {
+                                return Err(error.into());
+                            };
                             tracing::warn!(%error, "no event was received; trying again");
                             tokio::select! {
                                 () = stop.cancelled() => return Ok(()),
                                 () = tokio::time::sleep(pause) => {}
                             }
-                            pause = (pause * 2).min(LONGEST_PAUSE);
                         }
                     }
                 }
@@ -126,15 +129,15 @@ impl Worker {
         }
     }
 
-    fn take(&mut self, received: Received) {
-        match received {
-            Received::Delivered(position, record) => {
+    fn take(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::Event(position, record) => {
                 self.watermark.delivered(position);
                 let revoked = self.assigned.entry(position.partition).or_default().clone();
-                let job = Job::new(Arc::clone(&self.workshop), position, record, revoked);
+                let job = Job::new(Arc::clone(&self.context), position, record, revoked);
                 self.jobs.spawn(async move { (position, job.run().await) });
             }
-            Received::Revoked(partitions) => {
+            Delivery::Revoked(partitions) => {
                 for partition in partitions {
                     self.watermark.revoked(partition);
                     if let Some(assigned) = self.assigned.remove(&partition) {
@@ -146,17 +149,21 @@ impl Worker {
     }
 
     /// Commits what is finished without a gap: this one and whatever else is ready.
-    async fn settle(
-        &mut self,
-        mut finished: (Position, Result<(), Abandoned>),
-    ) -> Result<(), WorkerError> {
+    async fn settle(&mut self, mut finished: FinishedJob) -> Result<(), WorkerError> {
         let mut commits = Vec::new();
+        let mut refused = None;
         loop {
             let (position, outcome) = finished;
-            if outcome.is_ok() {
-                let next = self.watermark.finished(position);
-                commits.retain(|earlier: &Position| earlier.partition != position.partition);
-                commits.extend(next);
+            match outcome {
+                Ok(()) => {
+                    if let Some(next) = self.watermark.finished(position) {
+                        commits
+                            .retain(|earlier: &EventPosition| earlier.partition != next.partition);
+                        commits.push(next);
+                    }
+                }
+                Err(Unfinished::Abandoned) => {}
+                Err(Unfinished::Refused(error)) => refused = Some(error),
             }
             match self.jobs.try_join_next() {
                 Some(next) => finished = next?,
@@ -169,7 +176,10 @@ impl Worker {
                 tracing::warn!(%error, "a position was not committed");
             }
         }
-        Ok(())
+        match refused {
+            Some(error) => Err(WorkerError::Storage(error)),
+            None => Ok(()),
+        }
     }
 
     async fn drain(&mut self) -> Result<(), WorkerError> {

@@ -85,9 +85,9 @@ async fn a_picture_is_picked_resized_shown_downloaded_and_opened_again() {
         page.is("$('before-figure').hidden").await,
         "the original is not stored"
     );
-    page.click("story").await;
+    page.click("history").await;
     assert!(
-        page.text("story-list")
+        page.text("history-list")
             .await
             .contains("width 200, height 120")
     );
@@ -298,7 +298,7 @@ async fn nothing_overflows_on_a_phone() {
     page.fill("width", "320").await;
     page.click("send").await;
     page.until("!$('download').hidden").await;
-    page.is("$('story').open = true").await;
+    page.is("$('history').open = true").await;
     page.fits("done").await;
     page.is("document.querySelector('[value=compare]').click()")
         .await;

@@ -13,7 +13,7 @@ use super::ApiState;
 use super::problem::{Kind, Problem};
 use super::submission::{Checked, Submission};
 use super::trace_context::trace_parent;
-use crate::event::{Completed, Event, EventBody, Picture};
+use crate::event::{Completed, Event, EventBody, PicturePayload};
 use crate::event_log::Topic;
 use crate::imaging::ENGINE_VERSION;
 use crate::operation::{Operation, OperationId, Status};
@@ -104,9 +104,9 @@ impl Accepting {
         operation.expires_at = state.keep.and_then(|keep| now.checked_add(keep).ok());
         let picture = if state.claim_check {
             state.store.deposit(&operation, checked.picture).await?;
-            Picture::Deposited
+            PicturePayload::ClaimCheck
         } else {
-            Picture::Carried(checked.picture)
+            PicturePayload::Carried(checked.picture)
         };
         let body = EventBody::Requested {
             request: operation.request.clone(),
@@ -146,7 +146,7 @@ impl Accepting {
 /// Takes back the deposit of an operation that was not accepted.
 async fn withdraw(state: &ApiState, id: OperationId) {
     if let Err(error) = state.store.withdraw(id).await {
-        tracing::warn!(%id, %error, "a picture stays in the table until it expires");
+        tracing::warn!(%id, %error, "a picture stays in the table until the sweep removes it");
     }
 }
 
@@ -159,11 +159,12 @@ async fn reuse(
     trace_parent: Option<String>,
 ) -> Result<bool, StoreError> {
     let id = operation.id;
-    let Some(twin) = state.store.twin(operation, ENGINE_VERSION).await? else {
+    let found = state.store.find_same_request(operation, ENGINE_VERSION);
+    let Some(done) = found.await? else {
         return Ok(false);
     };
     let now = Timestamp::now();
-    let is_copied = state.store.copy_result(id, twin, now).await?;
+    let is_copied = state.store.copy_result(id, done, now).await?;
     let row = state.store.find(id).await?;
     let Some(result) = row.and_then(|row| row.result) else {
         return Ok(false);

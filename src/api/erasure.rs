@@ -13,7 +13,7 @@ use super::ApiState;
 use super::operations::identifier;
 use super::problem::{Kind, Problem};
 use crate::event::{Erased, Event, EventBody};
-use crate::event_log::{self, LogError, Topic};
+use crate::event_log::{ErasureOutcome, LogError, Topic};
 use crate::operation::{Operation, OperationId};
 
 /// `DELETE /api/{id}`: erases an operation, whatever its status is. Once more is no harm.
@@ -32,8 +32,8 @@ pub(super) async fn erase(
     };
     let is_deposited = state.store.is_deposited(id).await?;
     let log = match erase_from_log(&state, &operation, is_deposited, now).await {
-        Ok(event_log::Erased::Now) => "erased",
-        Ok(event_log::Erased::WithRetention) => "until retention",
+        Ok(ErasureOutcome::DataRemoved) => "erased",
+        Ok(ErasureOutcome::AwaitsRetention) => "until retention",
         Err(error) => return Err(half_erased(id, &error)),
     };
     tracing::info!(%id, log, "erased");
@@ -49,16 +49,16 @@ async fn erase_from_log(
     operation: &Operation,
     is_deposited: bool,
     now: Timestamp,
-) -> Result<event_log::Erased, LogError> {
+) -> Result<ErasureOutcome, LogError> {
     let event = Event::new(operation.id, now, EventBody::Erased(Erased {}));
     state.log.append(Topic::Events, event.to_record()).await?;
     if is_deposited {
         // The event only refers to the picture.
-        return Ok(event_log::Erased::Now);
+        return Ok(ErasureOutcome::DataRemoved);
     }
     match operation.position {
         Some(position) => state.log.erase(Topic::Requests, position).await,
-        None => Ok(event_log::Erased::WithRetention),
+        None => Ok(ErasureOutcome::AwaitsRetention),
     }
 }
 

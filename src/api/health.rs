@@ -8,17 +8,17 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::problem::{Kind, Problem};
-use crate::engine::Engine;
+use crate::storage::Storage;
 
 /// How long the log and the table have to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The two paths.
-pub(super) fn routes(engine: Engine) -> Router {
+pub(super) fn routes(storage: Storage) -> Router {
     Router::new()
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
-        .with_state(engine)
+        .with_state(storage)
 }
 
 /// `GET /healthz`
@@ -27,10 +27,10 @@ async fn alive() -> Json<Value> {
 }
 
 /// `GET /readyz`
-async fn ready(State(engine): State<Engine>) -> Result<Json<Value>, Problem> {
+async fn ready(State(storage): State<Storage>) -> Result<Json<Value>, Problem> {
     let (log, store) = tokio::join!(
-        tokio::time::timeout(PATIENCE, engine.log.ping()),
-        tokio::time::timeout(PATIENCE, engine.store.ping()),
+        tokio::time::timeout(PATIENCE, storage.log.ping()),
+        tokio::time::timeout(PATIENCE, storage.store.ping()),
     );
     let mut silent = Vec::new();
     if !matches!(log, Ok(Ok(()))) {

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::ApiState;
-use super::operations::story;
+use super::operations::operation_json;
 use super::problem::Problem;
-use super::submission::{Received, Submission};
+use super::submission::{ParsedSubmission, Submission};
 use crate::imaging::{self, SourceInfo};
 use crate::operation::{Digest, FieldError, Fingerprint, Operation};
 use crate::picture_store::{MOST_DISTANCE, Page};
@@ -29,34 +29,34 @@ pub(super) async fn lookup(
 ) -> Result<Json<Value>, Problem> {
     let submission = Submission::read(request, &state).await?;
     let most = state.max_picture_bytes;
-    let question = tokio::task::spawn_blocking(move || Question::read(submission, most))
+    let look_up = tokio::task::spawn_blocking(move || LookUp::read(submission, most))
         .await
         .map_err(|error| Problem::internal(&error))??;
-    let fingerprint = fingerprint(&state, &question).await?;
-    let options = &question.received.options;
-    let (matches, next) = find(&state, question.digest, fingerprint, options).await?;
+    let fingerprint = fingerprint(&state, &look_up).await?;
+    let options = &look_up.parsed.options;
+    let (matches, next) = find(&state, look_up.digest, fingerprint, options).await?;
     Ok(Json(json!({
-        "digest": question.digest,
-        "fingerprint": fingerprint,
+        "digest": look_up.digest,
+        "fingerprint": fingerprint.map(|hash| hash.to_string()),
         "matches": matches,
-        "next": next.map(Place::text),
+        "next": next.map(Cursor::text),
     })))
 }
 
 /// A picture to be looked up.
-struct Question {
-    received: Received<Options>,
+struct LookUp {
+    parsed: ParsedSubmission<Options>,
     source: SourceInfo,
     digest: Digest,
 }
 
-impl Question {
+impl LookUp {
     fn read(submission: Submission, max_picture_bytes: u64) -> Result<Self, Problem> {
-        let received = submission.receive(Options::from_pairs, max_picture_bytes)?;
+        let parsed = submission.parse(Options::from_pairs, max_picture_bytes)?;
         Ok(Self {
-            source: imaging::inspect(&received.picture)?,
-            digest: Digest::of(&received.picture),
-            received,
+            source: imaging::inspect(&parsed.picture)?,
+            digest: Digest::of(&parsed.picture),
+            parsed,
         })
     }
 }
@@ -65,22 +65,22 @@ impl Question {
 /// have been sent and failed, and is found by its bytes.
 async fn fingerprint(
     state: &Arc<ApiState>,
-    question: &Question,
+    look_up: &LookUp,
 ) -> Result<Option<Fingerprint>, Problem> {
-    let held = question.received.memory.num_permits() as u64 * 1024;
+    let held = look_up.parsed.memory.num_permits() as u64 * 1024;
     let mut limits = state.limits.clone();
     let room = state.upload_memory_bytes.saturating_sub(held);
     limits.max_memory_bytes = limits.max_memory_bytes.min(room);
-    let needed = imaging::fingerprint_bytes(&question.source);
+    let needed = imaging::fingerprint_bytes(&look_up.source);
     if needed > limits.max_memory_bytes {
         return Ok(None);
     }
     let _core = state.look_ups.acquire().await;
     let _memory = state.reserve(needed).await?;
-    let picture = Bytes::clone(&question.received.picture);
+    let picture = Bytes::clone(&look_up.parsed.picture);
     let task = tokio::task::spawn_blocking(move || imaging::fingerprint(&picture, &limits));
     Ok(task.await.unwrap_or_else(|error| {
-        let digest = question.digest;
+        let digest = look_up.digest;
         tracing::error!(%error, %digest, "a picture that was looked up ended its codec");
         None
     }))
@@ -92,19 +92,19 @@ async fn find(
     digest: Digest,
     fingerprint: Option<Fingerprint>,
     options: &Options,
-) -> Result<(Vec<Value>, Option<Place>), Problem> {
+) -> Result<(Vec<Value>, Option<Cursor>), Problem> {
     let limit = options.limit;
     let mut matches = Vec::new();
     let mut skip = 0;
     match options.from {
-        Place::Similar(from) => skip = from,
-        Place::Exact(from) => {
+        Cursor::Similar(from) => skip = from,
+        Cursor::Exact(from) => {
             let page = page(from, limit);
             let mut found = state.store.with_digest(digest, page).await?;
             let more = cut(&mut found, limit);
             matches.extend(found.iter().map(|operation| exact(operation, digest)));
             if more {
-                return Ok((matches, Some(Place::Exact(from + limit))));
+                return Ok((matches, Some(Cursor::Exact(from + limit))));
             }
         }
     }
@@ -116,7 +116,7 @@ async fn find(
         .store
         .similar(fingerprint, options.distance, digest, page(skip, room));
     let mut found = found.await?;
-    let next = cut(&mut found, room).then_some(Place::Similar(skip + room));
+    let next = cut(&mut found, room).then_some(Cursor::Similar(skip + room));
     let similar = found
         .iter()
         .map(|(distance, operation)| match_of(operation, "result", "similar", *distance));
@@ -146,7 +146,7 @@ fn exact(operation: &Operation, digest: Digest) -> Value {
 }
 
 fn match_of(operation: &Operation, of: &str, kind: &str, distance: u32) -> Value {
-    let mut found = story(operation);
+    let mut found = operation_json(operation);
     found["of"] = of.into();
     found["match"] = kind.into();
     found["distance"] = distance.into();
@@ -155,12 +155,12 @@ fn match_of(operation: &Operation, of: &str, kind: &str, distance: u32) -> Value
 
 /// Where a page begins: matches of the kind that are passed over. Exact ones come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Cursor {
     Exact(u32),
     Similar(u32),
 }
 
-impl Place {
+impl Cursor {
     fn text(self) -> String {
         match self {
             Self::Exact(skip) => format!("exact:{skip}"),
@@ -184,7 +184,7 @@ impl Place {
 struct Options {
     limit: u32,
     distance: u32,
-    from: Place,
+    from: Cursor,
 }
 
 impl Options {
@@ -192,7 +192,7 @@ impl Options {
         let mut options = Self {
             limit: USUAL_LIMIT,
             distance: MOST_DISTANCE,
-            from: Place::Exact(0),
+            from: Cursor::Exact(0),
         };
         let mut errors = Vec::new();
         let mut seen = Vec::new();
@@ -219,7 +219,7 @@ impl Options {
             "limit" => self.limit = number(value, 1, MOST_LIMIT)?,
             "distance" => self.distance = number(value, 0, MOST_DISTANCE)?,
             "from" => {
-                self.from = Place::parse(value).ok_or_else(|| {
+                self.from = Cursor::parse(value).ok_or_else(|| {
                     format!(
                         "{:?} is no place to go on from: give what \"next\" of an answer said, \
                          such as similar:20, {MOST_SKIPPED} at most",
@@ -271,9 +271,9 @@ mod tests {
     fn options_have_defaults_and_bounds() {
         let usual = options(&[]).unwrap();
         assert_eq!((usual.limit, usual.distance), (20, 7));
-        assert_eq!(usual.from, Place::Exact(0));
+        assert_eq!(usual.from, Cursor::Exact(0));
         let given = options(&[("limit", "100"), ("distance", " 0"), ("from", "similar:40")]);
-        assert_eq!(given.unwrap().from, Place::Similar(40));
+        assert_eq!(given.unwrap().from, Cursor::Similar(40));
         for (key, value) in [
             ("limit", "0"),
             ("limit", "101"),
@@ -292,9 +292,9 @@ mod tests {
     }
 
     #[test]
-    fn a_place_survives_its_text_form() {
-        for place in [Place::Exact(0), Place::Similar(1234)] {
-            assert_eq!(Place::parse(&place.text()), Some(place));
+    fn a_cursor_survives_its_text_form() {
+        for cursor in [Cursor::Exact(0), Cursor::Similar(1234)] {
+            assert_eq!(Cursor::parse(&cursor.text()), Some(cursor));
         }
     }
 }

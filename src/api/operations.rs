@@ -73,7 +73,7 @@ pub(super) async fn status(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Problem> {
     let operation = find(&state, path).await?;
-    Ok(Json(story(&operation)))
+    Ok(Json(operation_json(&operation)))
 }
 
 /// The operation that a path names, unless its pictures were removed.
@@ -117,14 +117,15 @@ fn result_json(id: OperationId, result: &PictureFacts, bytes: &Bytes) -> Value {
         "image": base64::engine::general_purpose::STANDARD.encode(bytes),
         "width": result.width,
         "height": result.height,
-        "format": result.format,
+        "format": result.format.name(),
         "content_type": result.format.content_type(),
         "bytes": result.bytes,
         "digest": result.digest,
     })
 }
 
-pub(super) fn story(operation: &Operation) -> Value {
+/// Everything that is known of an operation, without the bytes of its result.
+pub(super) fn operation_json(operation: &Operation) -> Value {
     let mut steps = vec![json!({"step": "queued", "at": operation.queued_at})];
     if let Some(at) = operation.started_at {
         steps.push(json!({"step": "processing", "at": at}));
@@ -143,7 +144,7 @@ pub(super) fn story(operation: &Operation) -> Value {
         "attempts": operation.attempts,
         "worker": operation.worker,
         "engine": operation.engine,
-        "fingerprint": operation.fingerprint,
+        "fingerprint": operation.fingerprint.map(|hash| hash.to_string()),
         "position": operation.position,
         "expires_at": operation.expires_at,
     })

@@ -27,20 +27,20 @@ const FORMS: &str = "application/json with a base64 image, image/* or applicatio
 
 /// What was sent, before it is checked.
 pub(super) struct Submission {
-    picture: Option<Picture>,
+    picture: Option<PictureBody>,
     pairs: Vec<(String, String)>,
     errors: Vec<FieldError>,
     /// Room for the body's bytes, given back when the request has been answered.
     memory: OwnedSemaphorePermit,
 }
 
-enum Picture {
+enum PictureBody {
     Base64(String),
     Raw(Bytes),
 }
 
 /// A picture, and what was asked of it.
-pub(super) struct Received<Options> {
+pub(super) struct ParsedSubmission<Options> {
     pub(super) options: Options,
     pub(super) picture: Bytes,
     /// Held as long as the picture is.
@@ -81,7 +81,7 @@ impl Submission {
         match form.unwrap_or_else(|| Form::guess(&bytes)) {
             Form::Json => submission.take_json(&bytes)?,
             Form::Multipart => submission.take_multipart(parts, bytes).await?,
-            Form::Raw => submission.picture = Some(Picture::Raw(bytes)),
+            Form::Raw => submission.picture = Some(PictureBody::Raw(bytes)),
         }
         Ok(submission)
     }
@@ -102,7 +102,7 @@ impl Submission {
         for (key, value) in object {
             match (key.as_str(), value) {
                 (_, Value::Null) => {}
-                (IMAGE, Value::String(text)) => self.picture = Some(Picture::Base64(text)),
+                (IMAGE, Value::String(text)) => self.picture = Some(PictureBody::Base64(text)),
                 (IMAGE, _) => self
                     .errors
                     .push(FieldError::new(key, "must be base64 text")),
@@ -137,7 +137,7 @@ impl Submission {
             };
             if name == IMAGE {
                 let bytes = field.bytes().await.map_err(|e| broken(e.body_text()))?;
-                self.picture = Some(Picture::Raw(bytes));
+                self.picture = Some(PictureBody::Raw(bytes));
             } else {
                 let text = field.text().await.map_err(|e| broken(e.body_text()))?;
                 self.pairs.push((name, text));
@@ -153,8 +153,8 @@ impl Submission {
         limits: &imaging::Limits,
         max_picture_bytes: u64,
     ) -> Result<Checked, Problem> {
-        let received = self.receive(ResizeRequest::from_pairs, max_picture_bytes)?;
-        let (request, picture) = (received.options, received.picture);
+        let parsed = self.parse(ResizeRequest::from_pairs, max_picture_bytes)?;
+        let (request, picture) = (parsed.options, parsed.picture);
         let source = imaging::inspect(&picture)?;
         imaging::plan(&source, &request, limits)?;
         let facts = PictureFacts {
@@ -171,15 +171,17 @@ impl Submission {
         })
     }
 
-    /// The picture's bytes, and the options as `parse` understands them; all that is wrong with
+    /// The picture's bytes, and the options as `parse_options` understands them; all that is wrong with
     /// both is told at once. Not for an async thread, as [`check`](Self::check).
-    pub(super) fn receive<Options>(
+    pub(super) fn parse<Options>(
         self,
-        parse: impl FnOnce(Vec<(String, String)>) -> Result<Options, Vec<FieldError>>,
+        parse_options: impl FnOnce(Vec<(String, String)>) -> Result<Options, Vec<FieldError>>,
         max_picture_bytes: u64,
-    ) -> Result<Received<Options>, Problem> {
+    ) -> Result<ParsedSubmission<Options>, Problem> {
         let mut errors = self.errors;
-        let options = parse(self.pairs).map_err(|found| errors.extend(found)).ok();
+        let options = parse_options(self.pairs)
+            .map_err(|found| errors.extend(found))
+            .ok();
         let picture = picture_bytes(self.picture)
             .map_err(|error| errors.push(error))
             .ok();
@@ -193,7 +195,7 @@ impl Submission {
                 format!("the picture has {bytes} bytes; the limit is {max_picture_bytes}"),
             ));
         }
-        Ok(Received {
+        Ok(ParsedSubmission {
             options,
             picture,
             memory: self.memory,
@@ -295,11 +297,11 @@ async fn collect(mut body: Body, limit: u64) -> Result<Bytes, Problem> {
     Ok(collected.into())
 }
 
-fn picture_bytes(picture: Option<Picture>) -> Result<Bytes, FieldError> {
+fn picture_bytes(picture: Option<PictureBody>) -> Result<Bytes, FieldError> {
     let bytes = match picture {
         None => return Err(FieldError::new(IMAGE, "is missing: give the picture")),
-        Some(Picture::Raw(bytes)) => bytes,
-        Some(Picture::Base64(text)) => decode_base64(text)
+        Some(PictureBody::Raw(bytes)) => bytes,
+        Some(PictureBody::Base64(text)) => decode_base64(text)
             .map_err(|message| FieldError::new(IMAGE, message))?
             .into(),
     };

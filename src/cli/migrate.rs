@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::ConfigFile;
-use crate::engine::Engine;
+use crate::storage::Storage;
 use crate::telemetry;
 
 /// Prepare the table and the topics
@@ -36,7 +36,7 @@ impl Migrate {
             .build()?;
         let patience = Duration::from_secs(self.wait);
         let migrated = runtime
-            .block_on(async { tokio::time::timeout(patience, Engine::migrate(&settings)).await });
+            .block_on(async { tokio::time::timeout(patience, Storage::migrate(&settings)).await });
         runtime.shutdown_background();
         let Ok(report) = migrated else {
             bail!(

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use self::console::Console;
 use super::options::{Options, wrong_flags};
 use super::{ConfigFile, Usage};
-use crate::engine::Engine;
-use crate::event_log::{Position, Start};
+use crate::event_log::{EventPosition, Start};
 use crate::operation::OperationId;
 use crate::replay::{self, Ended, Range, Speed, Task};
 use crate::settings::Settings;
+use crate::storage::Storage;
 use crate::{lifecycle, telemetry};
 
 mod console;
@@ -182,14 +182,14 @@ async fn run(
     console: &mut Console,
 ) -> Result<Ended> {
     let stop = lifecycle::stop_on_signal()?;
-    let engine = Engine::open_beside(settings).await?;
+    let storage = Storage::open_beside(settings).await?;
     Ok(match order {
         Order::Play(task) => {
             let name = format!("replay-{}", std::process::id());
-            replay::play(&engine, settings, name, range, task, console, &stop).await?
+            replay::play(&storage, settings, name, range, task, console, &stop).await?
         }
         Order::DeadLetters { list } => {
-            replay::dead_letters(&engine, settings, range, list, console, &stop).await?
+            replay::dead_letters(&storage, settings, range, list, console, &stop).await?
         }
     })
 }
@@ -198,7 +198,7 @@ fn start(text: &str) -> Result<Start, Usage> {
     if text.eq_ignore_ascii_case("beginning") {
         return Ok(Start::Beginning);
     }
-    let positions: Result<Vec<Position>, _> = text.split(',').map(str::parse).collect();
+    let positions: Result<Vec<EventPosition>, _> = text.split(',').map(str::parse).collect();
     if let Ok(positions) = positions {
         return Ok(Start::Positions(positions));
     }

@@ -8,8 +8,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::Engine;
 use crate::settings::Settings;
+use crate::storage::Storage;
 use crate::{api, lifecycle, telemetry, worker};
 
 /// What this process is to do.
@@ -51,8 +51,8 @@ async fn run_roles(settings: Settings, roles: Roles) -> Result<ExitCode> {
             .await?
         }
     };
-    let engine = tokio::select! {
-        engine = Engine::open_patiently(&settings) => engine?,
+    let storage = tokio::select! {
+        storage = Storage::open_patiently(&settings) => storage?,
         () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
     };
     let url = format!("http://{}", listener.local_addr()?);
@@ -60,18 +60,18 @@ async fn run_roles(settings: Settings, roles: Roles) -> Result<ExitCode> {
     match roles {
         Roles::All | Roles::Api => {
             println!("picresize is ready at {url}");
-            let (engine, settings, stop) = (engine.clone(), settings.clone(), stop.clone());
+            let (storage, settings, stop) = (storage.clone(), settings.clone(), stop.clone());
             running.spawn(async move {
-                api::serve(listener, engine, &settings, stop)
+                api::serve(listener, storage, &settings, stop)
                     .await
                     .context("the HTTP server stopped")
             });
         }
         Roles::Worker => {
             println!("picresize worker is ready; its health is at {url}/readyz");
-            let (engine, stop) = (engine.clone(), stop.clone());
+            let (storage, stop) = (storage.clone(), stop.clone());
             running.spawn(async move {
-                api::serve_health(listener, engine, stop)
+                api::serve_health(listener, storage, stop)
                     .await
                     .context("the admin server stopped")
             });
@@ -80,7 +80,7 @@ async fn run_roles(settings: Settings, roles: Roles) -> Result<ExitCode> {
     if roles != Roles::Api {
         let (settings, stop) = (settings.clone(), stop.clone());
         running.spawn(async move {
-            worker::run(engine, &settings, worker_name(), stop)
+            worker::run(storage, &settings, worker_name(), stop)
                 .await
                 .context("the worker stopped")
         });

@@ -3,25 +3,28 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, params};
-use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::sync::watch;
 
+use self::consumer::EmbeddedConsumer;
+use self::reader::EmbeddedReader;
+use self::trim::Trim;
 use super::{
-    Consumer, Entry, Erased, EventLog, LogError, Position, Reader, Received, Start, Topic,
+    Consumer, Entry, ErasureOutcome, EventLog, EventPosition, LogError, Reader, Start, Topic,
 };
 use crate::event::Record;
 use crate::sqlite::{self, Database, DatabaseError};
 
+mod consumer;
+mod reader;
+mod trim;
+
 /// The only partition there is.
 const PARTITION: i32 = 0;
-/// How long a consumer waits for an append of this process before it looks for one of another.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
 const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE events (
@@ -77,13 +80,16 @@ impl EmbeddedLog {
 
 impl From<DatabaseError> for LogError {
     fn from(error: DatabaseError) -> Self {
-        Self::Unavailable(Box::new(error))
+        match error {
+            DatabaseError::Newer { .. } => Self::Misconfigured(error.to_string()),
+            error => Self::Unavailable(Box::new(error)),
+        }
     }
 }
 
 #[async_trait]
 impl EventLog for EmbeddedLog {
-    async fn append(&self, topic: Topic, record: Record) -> Result<Position, LogError> {
+    async fn append(&self, topic: Topic, record: Record) -> Result<EventPosition, LogError> {
         let headers =
             serde_json::to_string(&record.headers).expect("headers always have a JSON form");
         let now = Timestamp::now().as_millisecond();
@@ -104,7 +110,7 @@ impl EventLog for EmbeddedLog {
             })
             .await?;
         self.appended.send_replace(());
-        Ok(Position {
+        Ok(EventPosition {
             partition: PARTITION,
             offset,
         })
@@ -118,39 +124,25 @@ impl EventLog for EmbeddedLog {
             .entry((topic, group.to_owned()))
             .or_default()
             .clone();
-        Ok(Box::new(EmbeddedConsumer {
-            database: Arc::clone(&self.database),
-            appended: self.appended.subscribe(),
+        Ok(Box::new(EmbeddedConsumer::new(
+            Arc::clone(&self.database),
+            self.appended.subscribe(),
             topic,
-            group: group.to_owned(),
+            group,
             turn,
-            owned: None,
-        }))
+        )))
     }
 
     async fn read(&self, topic: Topic, start: &Start) -> Result<Box<dyn Reader>, LogError> {
-        let start = start.clone();
-        let (next, end) = self
-            .database
-            .read(move |connection| {
-                let end = connection
-                    .prepare_cached("SELECT max(position) + 1 FROM events WHERE topic = ?1")?
-                    .query_row([topic.name()], |row| row.get::<_, Option<i64>>(0))?
-                    .unwrap_or(0);
-                Ok((first_offset(connection, topic, &start)?.unwrap_or(end), end))
-            })
-            .await?;
-        Ok(Box::new(EmbeddedReader {
-            database: Arc::clone(&self.database),
-            topic,
-            start: next,
-            next,
-            end,
-            total: u64::try_from(end - next).unwrap_or(0),
-        }))
+        let reader = EmbeddedReader::open(Arc::clone(&self.database), topic, start.clone());
+        Ok(Box::new(reader.await?))
     }
 
-    async fn erase(&self, topic: Topic, position: Position) -> Result<Erased, LogError> {
+    async fn erase(
+        &self,
+        topic: Topic,
+        position: EventPosition,
+    ) -> Result<ErasureOutcome, LogError> {
         self.database
             .write(move |connection| {
                 sqlite::overwriting(connection, |connection| {
@@ -164,29 +156,60 @@ impl EventLog for EmbeddedLog {
                 })
             })
             .await?;
-        Ok(Erased::Now)
+        Ok(ErasureOutcome::DataRemoved)
     }
 
-    async fn trim(&self, before: Timestamp, most: u32) -> Result<u64, LogError> {
+    async fn trim(&self, before: Timestamp, group: &str, most: u32) -> Result<u64, LogError> {
+        let (before, group) = (before.as_millisecond(), group.to_owned());
+        // What may go is looked for beside the writer: mostly there is nothing. It stays true until
+        // the writer removes it, since both ends of the log and a group's position only grow.
+        let trims = self
+            .database
+            .read(move |connection| {
+                let mut trims = Vec::new();
+                for topic in Topic::ALL {
+                    trims.extend(Trim::of(connection, topic, before, &group)?);
+                }
+                Ok(trims)
+            })
+            .await?;
+        if trims.is_empty() {
+            return Ok(0);
+        }
         let removed = self
             .database
             .write(move |connection| {
-                // The last event of each topic stays: it holds the place of the next. A request
-                // that no worker has finished stays as well.
-                connection
-                    .prepare_cached(
-                        "DELETE FROM events WHERE id IN (
-                             SELECT id FROM events AS old WHERE appended_at < ?1
-                             AND position < (SELECT max(position) FROM events WHERE topic = old.topic)
-                             AND (topic <> 'picresize.requests' OR position <
-                                  (SELECT min(next) FROM positions WHERE topic = old.topic))
-                             LIMIT ?2
-                         )",
-                    )?
-                    .execute(params![before.as_millisecond(), most])
+                let mut removed = 0;
+                for trim in &trims {
+                    removed += trim.run(connection, most - removed)?;
+                }
+                Ok(removed)
             })
             .await?;
-        Ok(removed as u64)
+        Ok(removed.into())
+    }
+
+    async fn has_finished(
+        &self,
+        topic: Topic,
+        group: &str,
+        time: Timestamp,
+    ) -> Result<bool, LogError> {
+        let group = group.to_owned();
+        let first_unfinished: Option<i64> = self
+            .database
+            .read(move |connection| {
+                let next = committed(connection, topic, &group)?.unwrap_or(0);
+                connection
+                    .prepare_cached(
+                        "SELECT appended_at FROM events WHERE topic = ?1 AND position >= ?2
+                         ORDER BY position LIMIT 1",
+                    )?
+                    .query_row(params![topic.name(), next], |row| row.get(0))
+                    .optional()
+            })
+            .await?;
+        Ok(first_unfinished.is_none_or(|appended_at| appended_at >= time.as_millisecond()))
     }
 
     async fn ping(&self) -> Result<(), LogError> {
@@ -197,153 +220,16 @@ impl EventLog for EmbeddedLog {
     }
 }
 
-/// A member of a group. The first of them gets every event; the others stand by until it is gone.
-#[derive(Debug)]
-struct EmbeddedConsumer {
-    database: Arc<Database>,
-    appended: watch::Receiver<()>,
-    topic: Topic,
-    group: String,
-    turn: Arc<tokio::sync::Mutex<()>>,
-    owned: Option<Ownership>,
-}
-
-/// The partition is this consumer's, and this is the offset it reads next.
-#[derive(Debug)]
-struct Ownership {
-    next: i64,
-    _turn: OwnedMutexGuard<()>,
-}
-
-impl EmbeddedConsumer {
-    /// Waits for the partition; returns the offset to read next.
-    async fn own(&mut self) -> Result<&mut Ownership, LogError> {
-        if self.owned.is_none() {
-            let turn = Arc::clone(&self.turn).lock_owned().await;
-            let (topic, group) = (self.topic.name(), self.group.clone());
-            let committed = self
-                .database
-                .read(move |connection| {
-                    connection
-                        .prepare_cached(
-                            "SELECT next FROM positions WHERE consumer_group = ?1 AND topic = ?2",
-                        )?
-                        .query_row(params![group, topic], |row| row.get(0))
-                        .optional()
-                })
-                .await?;
-            self.owned = Some(Ownership {
-                next: committed.unwrap_or(0),
-                _turn: turn,
-            });
-        }
-        Ok(self.owned.as_mut().expect("was owned or has just been"))
-    }
-}
-
-#[async_trait]
-impl Consumer for EmbeddedConsumer {
-    async fn receive(&mut self) -> Result<Received, LogError> {
-        loop {
-            let next = self.own().await?.next;
-            // Before the look, so that an append during it is not missed.
-            self.appended.mark_unchanged();
-            let topic = self.topic.name();
-            let found = self
-                .database
-                .read(move |connection| read_event(connection, topic, next))
-                .await?;
-            if let Some(entry) = found {
-                self.own().await?.next = entry.position.offset + 1;
-                return Ok(Received::Delivered(entry.position, entry.record));
-            }
-            // Another process may append as well: `replay` gives dead letters back.
-            let changed = tokio::time::timeout(LOOK_AGAIN, self.appended.changed()).await;
-            if let Ok(Err(_)) = changed {
-                return Err(DatabaseError::Closed.into());
-            }
-        }
-    }
-
-    async fn commit(&mut self, next: Position) -> Result<(), LogError> {
-        let (topic, group) = (self.topic.name(), self.group.clone());
-        self.database
-            .write(move |connection| {
-                connection
-                    .prepare_cached(
-                        "INSERT INTO positions (consumer_group, topic, next) VALUES (?1, ?2, ?3)
-                         ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
-                    )?
-                    .execute(params![group, topic, next.offset])
-            })
-            .await?;
-        Ok(())
-    }
-}
-
-/// Reads up to where the log ended when the reading began.
-#[derive(Debug)]
-struct EmbeddedReader {
-    database: Arc<Database>,
-    topic: Topic,
-    start: i64,
-    next: i64,
-    end: i64,
-    total: u64,
-}
-
-#[async_trait]
-impl Reader for EmbeddedReader {
-    async fn next(&mut self) -> Result<Option<Entry>, LogError> {
-        if self.next >= self.end {
-            return Ok(None);
-        }
-        let (topic, next) = (self.topic.name(), self.next);
-        let found = self
-            .database
-            .read(move |connection| read_event(connection, topic, next))
-            .await?;
-        let entry = found.filter(|entry| entry.position.offset < self.end);
-        self.next = entry
-            .as_ref()
-            .map_or(self.end, |entry| entry.position.offset + 1);
-        Ok(entry)
-    }
-
-    fn starts(&self) -> Vec<Position> {
-        vec![Position {
-            partition: PARTITION,
-            offset: self.start,
-        }]
-    }
-
-    fn total(&self) -> u64 {
-        self.total
-    }
-}
-
-/// The offset that a reader begins with; none when there is nothing to read.
-fn first_offset(
+/// The position before which a group has finished everything; none before its first commit.
+fn committed(
     connection: &rusqlite::Connection,
     topic: Topic,
-    start: &Start,
+    group: &str,
 ) -> rusqlite::Result<Option<i64>> {
-    match start {
-        Start::Beginning => connection
-            .prepare_cached("SELECT min(position) FROM events WHERE topic = ?1")?
-            .query_row([topic.name()], |row| row.get(0)),
-        Start::Time(time) => connection
-            .prepare_cached(
-                "SELECT min(position) FROM events WHERE topic = ?1 AND appended_at >= ?2",
-            )?
-            .query_row(params![topic.name(), time.as_millisecond()], |row| {
-                row.get(0)
-            }),
-        Start::Positions(positions) => Ok(positions
-            .iter()
-            .find(|position| position.partition == PARTITION)
-            .map(|position| position.offset)),
-    }
+    connection
+        .prepare_cached("SELECT next FROM positions WHERE consumer_group = ?1 AND topic = ?2")?
+        .query_row(params![group, topic.name()], |row| row.get(0))
+        .optional()
 }
 
 fn read_event(
@@ -367,7 +253,7 @@ fn read_event(
                 .map_err(|error| unreadable(3, Type::Text, Box::new(error)))?;
             let value: Vec<u8> = row.get(4)?;
             Ok(Entry {
-                position: Position {
+                position: EventPosition {
                     partition: PARTITION,
                     offset: row.get(0)?,
                 },

@@ -19,7 +19,9 @@ use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
-use super::{Consumer, Entry, Erased, EventLog, LogError, Position, Reader, Start, Topic};
+use super::{
+    Consumer, Entry, ErasureOutcome, EventLog, EventPosition, LogError, Reader, Start, Topic,
+};
 use crate::event::Record;
 use errors::LastError;
 pub use options::{KafkaOptions, TopicOptions};
@@ -27,6 +29,7 @@ pub use options::{KafkaOptions, TopicOptions};
 mod consumer;
 mod errors;
 mod options;
+mod progress;
 mod reader;
 mod topics;
 
@@ -104,7 +107,7 @@ impl KafkaLog {
 
 #[async_trait]
 impl EventLog for KafkaLog {
-    async fn append(&self, topic: Topic, record: Record) -> Result<Position, LogError> {
+    async fn append(&self, topic: Topic, record: Record) -> Result<EventPosition, LogError> {
         let bytes = record.value.len() as u64;
         let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
         for (key, value) in &record.headers {
@@ -116,7 +119,7 @@ impl EventLog for KafkaLog {
             .payload(&record.value[..])
             .headers(headers);
         match self.producer.send(message, QUEUEING).await {
-            Ok(delivery) => Ok(Position {
+            Ok(delivery) => Ok(EventPosition {
                 partition: delivery.partition,
                 offset: delivery.offset,
             }),
@@ -143,13 +146,23 @@ impl EventLog for KafkaLog {
         Ok(Box::new(reader))
     }
 
-    async fn erase(&self, _: Topic, _: Position) -> Result<Erased, LogError> {
-        Ok(Erased::WithRetention)
+    async fn erase(&self, _: Topic, _: EventPosition) -> Result<ErasureOutcome, LogError> {
+        Ok(ErasureOutcome::AwaitsRetention)
     }
 
-    async fn trim(&self, _: Timestamp, _: u32) -> Result<u64, LogError> {
+    async fn trim(&self, _: Timestamp, _: &str, _: u32) -> Result<u64, LogError> {
         // The brokers do, by the topic's retention.ms.
         Ok(0)
+    }
+
+    async fn has_finished(
+        &self,
+        topic: Topic,
+        group: &str,
+        time: Timestamp,
+    ) -> Result<bool, LogError> {
+        let (options, group) = (Arc::clone(&self.options), group.to_owned());
+        blocking(move || progress::has_finished(&options, topic, &group, time)).await
     }
 
     async fn ping(&self) -> Result<(), LogError> {
@@ -189,8 +202,8 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| LogError::Unavailable(Box::new(error)))?
 }
 
-fn position(message: &BorrowedMessage<'_>) -> Position {
-    Position {
+fn position(message: &BorrowedMessage<'_>) -> EventPosition {
+    EventPosition {
         partition: message.partition(),
         offset: message.offset(),
     }

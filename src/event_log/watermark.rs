@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::Position;
+use super::EventPosition;
 
 /// Events finish in any order; a position may be committed only when everything before it is
 /// finished.
@@ -27,14 +27,14 @@ impl Partition {
 
 impl Watermark {
     /// An event was delivered and is now being worked on.
-    pub fn delivered(&mut self, position: Position) {
+    pub fn delivered(&mut self, position: EventPosition) {
         let partition = self.partitions.entry(position.partition).or_default();
         partition.unfinished.insert(position.offset);
         partition.end = partition.end.max(position.offset + 1);
     }
 
     /// An event is finished. Returns the position to commit, if that moves anything.
-    pub fn finished(&mut self, position: Position) -> Option<Position> {
+    pub fn finished(&mut self, position: EventPosition) -> Option<EventPosition> {
         let partition = self.partitions.get_mut(&position.partition)?;
         if !partition.unfinished.remove(&position.offset) {
             return None;
@@ -48,7 +48,7 @@ impl Watermark {
             return None;
         }
         partition.committed = Some(next);
-        Some(Position {
+        Some(EventPosition {
             partition: position.partition,
             offset: next,
         })
@@ -56,9 +56,9 @@ impl Watermark {
 
     /// The first position of a partition that is not finished; none when nothing of it was
     /// delivered.
-    pub fn next(&self, partition: i32) -> Option<Position> {
+    pub fn next(&self, partition: i32) -> Option<EventPosition> {
         let offset = self.partitions.get(&partition)?.next();
-        Some(Position { partition, offset })
+        Some(EventPosition { partition, offset })
     }
 
     /// The partition belongs to somebody else; what is still worked on is theirs to commit.
@@ -71,11 +71,11 @@ impl Watermark {
 mod tests {
     use super::*;
 
-    fn at(partition: i32, offset: i64) -> Position {
-        Position { partition, offset }
+    fn at(partition: i32, offset: i64) -> EventPosition {
+        EventPosition { partition, offset }
     }
 
-    fn delivered(positions: impl IntoIterator<Item = Position>) -> Watermark {
+    fn delivered(positions: impl IntoIterator<Item = EventPosition>) -> Watermark {
         let mut watermark = Watermark::default();
         for position in positions {
             watermark.delivered(position);

@@ -1,4 +1,4 @@
-//! What a row says and how look-alikes are looked for, whichever database the table is in.
+//! What a row says, whichever database the table is in.
 
 use std::str::FromStr;
 
@@ -7,12 +7,6 @@ use jiff::Timestamp;
 use super::StoreError;
 use crate::operation::{Fingerprint, Format, Operation, PictureFacts, ResizeRequest, Status};
 
-/// The columns of a row's story: what [`operation`] reads.
-pub(super) const STORY: &str = "id, status, request,
-    source_format, source_width, source_height, source_bytes, source_digest,
-    result_format, result_width, result_height, result_bytes, result_digest, fingerprint,
-    failure, attempts, worker, engine, position, queued_at, started_at, finished_at, expires_at";
-
 /// One row, by the names of its columns. An error says why a column can't be read.
 pub(super) trait Columns {
     fn text(&self, name: &str) -> Result<Option<String>, String>;
@@ -20,15 +14,15 @@ pub(super) trait Columns {
     fn time(&self, name: &str) -> Result<Option<Timestamp>, String>;
 }
 
-/// Reads a row selected with [`STORY`].
+/// Reads a row that was selected with [`OPERATION_COLUMNS`](super::sql::OPERATION_COLUMNS).
 pub(super) fn operation(row: &impl Columns) -> Result<Operation, StoreError> {
-    story(row).map_err(|reason| StoreError::Corrupt {
+    read(row).map_err(|reason| StoreError::Corrupt {
         id: row.text("id").ok().flatten().unwrap_or_default(),
         reason,
     })
 }
 
-fn story(row: &impl Columns) -> Result<Operation, String> {
+fn read(row: &impl Columns) -> Result<Operation, String> {
     Ok(Operation {
         id: present(parsed(row, "id"))?,
         status: present(named(row, "status", Status::from_name))?,
@@ -111,63 +105,4 @@ fn named<T>(
 
 fn present<T>(value: Result<Option<T>, String>) -> Result<T, String> {
     value?.ok_or_else(|| "a column that every row has is NULL".to_owned())
-}
-
-/// Bits of a band; a fingerprint has four. The columns `band0` to `band3` hold them, the lowest
-/// bits first.
-const BAND_BITS: u32 = 16;
-const BANDS: u32 = u64::BITS / BAND_BITS;
-
-/// Selects the columns `id` (or what stands for it), `fingerprint` and `queued_at` of every row
-/// of which a band differs from that of the fingerprint sought in one bit at most. The
-/// parameters, `?`, are the [`probes`]. Each band has an index that holds all of these columns.
-pub(super) fn candidates(id: &str) -> String {
-    let places = vec!["?"; BAND_BITS as usize + 1].join(", ");
-    let selects: Vec<String> = (0..BANDS)
-        .map(|band| {
-            format!(
-                "SELECT {id}, fingerprint, queued_at FROM pictures WHERE band{band} IN ({places})"
-            )
-        })
-        .collect();
-    selects.join(" UNION ")
-}
-
-/// For each band, its value and each value that differs from it in one bit.
-pub(super) fn probes(fingerprint: Fingerprint) -> impl Iterator<Item = u16> {
-    (0..BANDS).flat_map(move |band| {
-        let value = (fingerprint.0 >> (band * BAND_BITS)) as u16;
-        (0..BAND_BITS)
-            .map(move |bit| value ^ (1 << bit))
-            .chain([value])
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::MOST_DISTANCE;
-    use super::*;
-
-    fn band(fingerprint: u64, band: u32) -> u16 {
-        (fingerprint >> (band * BAND_BITS)) as u16
-    }
-
-    #[test]
-    fn what_is_near_enough_is_among_the_candidates() {
-        let sought = Fingerprint(0x0123_4567_89ab_cdef);
-        let probes: Vec<u16> = probes(sought).collect();
-        let per_band = probes.len() / BANDS as usize;
-        assert_eq!(candidates("id").matches('?').count(), probes.len());
-        // As even as seven differing bits can be spread: two, two, two and one.
-        let spread = 0x0003_0003_0003_0001_u64;
-        assert_eq!(spread.count_ones(), MOST_DISTANCE);
-        for turn in 0..BANDS {
-            let other = sought.0 ^ spread.rotate_left(turn * BAND_BITS);
-            let found = (0..BANDS).any(|b| {
-                let start = b as usize * per_band;
-                probes[start..start + per_band].contains(&band(other, b))
-            });
-            assert!(found, "{other:016x}");
-        }
-    }
 }

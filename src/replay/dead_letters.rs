@@ -9,18 +9,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::report::{Finding, Letter, Observer, Outcome, Summary};
-use super::workshop::Request;
+use super::context::Request;
+use super::report::{DeadLetter, Finding, Observer, Outcome, Summary};
 use super::{Ended, Range, ReplayError};
-use crate::engine::Engine;
 use crate::event::Record;
-use crate::event_log::{Entry, EventLog, Position, Start, Topic};
+use crate::event_log::{Entry, EventLog, EventPosition, Start, Topic};
 use crate::operation::{OperationId, Status};
 use crate::picture_store::StoreError;
 use crate::settings::Settings;
+use crate::storage::Storage;
 
-/// Which dead letter an event was.
-const LETTER: &str = "picresize-dead-letter";
+/// The header of a request that says which dead letter it was before.
+const DEAD_LETTER_HEADER: &str = "picresize-dead-letter";
 /// By how much the clocks of those who write the log may differ.
 const CLOCKS: Duration = Duration::from_secs(3600);
 
@@ -30,22 +30,22 @@ const CLOCKS: Duration = Duration::from_secs(3600);
 ///
 /// The log can't be read from the start; what happens later is in [`Ended`].
 pub async fn dead_letters(
-    engine: &Engine,
+    storage: &Storage,
     settings: &Settings,
     range: &Range,
     list: bool,
     observer: &mut (dyn Observer + Send),
     stop: &CancellationToken,
 ) -> Result<Ended, ReplayError> {
-    let mut reader = engine.log.read(Topic::DeadLetters, &range.from).await?;
+    let mut reader = storage.log.read(Topic::DeadLetters, &range.from).await?;
     observer.begins(reader.total());
-    let office = Office::open(engine, settings.keep(), &range.from, list).await?;
+    let requeuer = Requeuer::new(storage, settings.keep(), &range.from, list).await?;
     let mut ended = Ended {
         summary: Summary::default(),
         go_on: None,
         error: None,
     };
-    let mut go_on: HashMap<i32, Position> = reader
+    let mut go_on: HashMap<i32, EventPosition> = reader
         .starts()
         .into_iter()
         .map(|start| (start.partition, start))
@@ -61,7 +61,7 @@ pub async fn dead_letters(
             let position = entry.position;
             let is_meant = range.includes(&entry.record.key, entry.appended_at);
             let finding = if is_meant {
-                Some(office.handle(entry).await?)
+                Some(requeuer.handle(entry).await?)
             } else {
                 None
             };
@@ -70,7 +70,7 @@ pub async fn dead_letters(
         match handled.await {
             Ok(None) => break true,
             Ok(Some((position, finding))) => {
-                let next = Position {
+                let next = EventPosition {
                     offset: position.offset + 1,
                     ..position
                 };
@@ -94,25 +94,26 @@ pub async fn dead_letters(
     Ok(ended)
 }
 
-/// Knows which letters there are and which went back.
-struct Office<'a> {
-    engine: &'a Engine,
+/// Puts dead letters back. Knows the last letter of each operation and the letters that went back
+/// before.
+struct Requeuer<'a> {
+    storage: &'a Storage,
     keep: Option<Duration>,
     list: bool,
-    last: HashMap<OperationId, Position>,
-    put_back: HashSet<Position>,
+    last: HashMap<OperationId, EventPosition>,
+    put_back: HashSet<EventPosition>,
 }
 
-impl<'a> Office<'a> {
-    async fn open(
-        engine: &'a Engine,
+impl<'a> Requeuer<'a> {
+    async fn new(
+        storage: &'a Storage,
         keep: Option<Duration>,
         from: &Start,
         list: bool,
     ) -> Result<Self, ReplayError> {
         let mut last = HashMap::new();
         let mut first_at: Option<Timestamp> = None;
-        let mut letters = engine.log.read(Topic::DeadLetters, from).await?;
+        let mut letters = storage.log.read(Topic::DeadLetters, from).await?;
         while let Some(entry) = letters.next().await? {
             let at = entry.appended_at;
             first_at = Some(first_at.map_or(at, |first| first.min(at)));
@@ -122,11 +123,11 @@ impl<'a> Office<'a> {
             }
         }
         let put_back = match first_at {
-            Some(at) => put_back(&*engine.log, at).await?,
+            Some(at) => put_back(&*storage.log, at).await?,
             None => HashSet::new(),
         };
         Ok(Self {
-            engine,
+            storage,
             keep,
             list,
             last,
@@ -135,7 +136,7 @@ impl<'a> Office<'a> {
     }
 
     async fn handle(&self, entry: Entry) -> Result<Finding, ReplayError> {
-        let letter = Letter {
+        let letter = DeadLetter {
             reason: entry.record.set_aside_reason().unwrap_or_default(),
             set_aside_at: entry.appended_at,
         };
@@ -165,7 +166,7 @@ impl<'a> Office<'a> {
         if self.put_back.contains(&position) {
             return Ok(request.finding(Outcome::PutBackBefore));
         }
-        let status = match self.engine.store.find(id).await {
+        let status = match self.storage.store.find(id).await {
             Ok(row) => row.map(|row| row.status),
             Err(error @ StoreError::Corrupt { .. }) => {
                 let reason = error.to_string();
@@ -194,15 +195,17 @@ impl<'a> Office<'a> {
         record: Record,
         status: Option<Status>,
     ) -> Result<(), ReplayError> {
-        let Engine { log, store, .. } = self.engine;
+        let Storage { log, store, .. } = self.storage;
         // Before the workers see it: what has failed would not be tried again.
         if status == Some(Status::Failed) {
             store.reopen(request.operation.id).await?;
         }
         let mut record = record.put_back();
-        record.headers.retain(|(name, _)| name != LETTER);
+        record
+            .headers
+            .retain(|(name, _)| name != DEAD_LETTER_HEADER);
         let letter = request.position.to_string().into_bytes();
-        record.headers.push((LETTER.to_owned(), letter));
+        record.headers.push((DEAD_LETTER_HEADER.to_owned(), letter));
         let position = log.append(Topic::Requests, record).await?;
         if status.is_none() {
             let mut operation = request.operation.clone();
@@ -217,15 +220,15 @@ impl<'a> Office<'a> {
 async fn put_back(
     log: &dyn EventLog,
     first_at: Timestamp,
-) -> Result<HashSet<Position>, ReplayError> {
+) -> Result<HashSet<EventPosition>, ReplayError> {
     let from = first_at
         .checked_sub(CLOCKS)
         .map_or(Start::Beginning, Start::Time);
     let mut requests = log.read(Topic::Requests, &from).await?;
     let mut found = HashSet::new();
     while let Some(entry) = requests.next().await? {
-        let letter = header(&entry.record, LETTER);
-        found.extend(letter.and_then(|text| text.parse::<Position>().ok()));
+        let letter = header(&entry.record, DEAD_LETTER_HEADER);
+        found.extend(letter.and_then(|text| text.parse::<EventPosition>().ok()));
     }
     Ok(found)
 }

@@ -14,20 +14,20 @@ use crate::operation::{Digest, OperationId};
 /// All that was announced.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    operations: HashMap<OperationId, Story>,
+    operations: HashMap<OperationId, OperationHistory>,
     /// Workers' names, each kept once.
     names: HashSet<Arc<str>>,
 }
 
 /// What was announced about one operation.
 #[derive(Debug, Default)]
-pub(super) struct Story {
-    pub(super) begun: Vec<Begin>,
+pub(super) struct OperationHistory {
+    pub(super) attempts: Vec<Attempt>,
     pub(super) end: Option<End>,
 }
 
 #[derive(Debug)]
-pub(super) struct Begin {
+pub(super) struct Attempt {
     pub(super) at: Timestamp,
     pub(super) worker: Arc<str>,
 }
@@ -87,12 +87,12 @@ impl History {
             EventBody::Requested { .. } => {}
             EventBody::Started(started) => {
                 let worker = self.name(&started.worker);
-                let story = self.operations.entry(event.operation).or_default();
+                let history = self.operations.entry(event.operation).or_default();
                 // A chance that follows a failure begins the count anew.
-                if matches!(story.end, Some(End::Failed { .. })) && started.attempt == 1 {
-                    story.begun.clear();
+                if matches!(history.end, Some(End::Failed { .. })) && started.attempt == 1 {
+                    history.attempts.clear();
                 }
-                story.begun.push(Begin { at, worker });
+                history.attempts.push(Attempt { at, worker });
             }
             EventBody::Completed(completed) => {
                 self.end(
@@ -118,9 +118,9 @@ impl History {
     }
 
     fn end(&mut self, id: OperationId, end: End) {
-        let story = self.operations.entry(id).or_default();
-        if !matches!(story.end, Some(End::Erased)) {
-            story.end = Some(end);
+        let history = self.operations.entry(id).or_default();
+        if !matches!(history.end, Some(End::Erased)) {
+            history.end = Some(end);
         }
     }
 
@@ -133,7 +133,7 @@ impl History {
         name
     }
 
-    pub(super) fn of(&self, id: OperationId) -> Option<&Story> {
+    pub(super) fn of(&self, id: OperationId) -> Option<&OperationHistory> {
         self.operations.get(&id)
     }
 }

@@ -9,25 +9,22 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::context::{ReplayContext, Request};
 use super::report::{Finding, Observer, Outcome, Summary};
-use super::workshop::{Request, Workshop};
 use super::{Ended, Range, ReplayError, Task, delay};
 use crate::event_log::watermark::Watermark;
-use crate::event_log::{Entry, Position, Reader};
+use crate::event_log::{Entry, EventPosition, Reader};
 use crate::operation::OperationId;
 
-/// Requests that wait with their pictures loaded, for each one that is worked on.
-const WAITING_PER_RUNNING: usize = 1;
-
-type Played = (Position, Result<Finding, ReplayError>);
+type Played = (EventPosition, Result<Finding, ReplayError>);
 
 pub(super) struct Player {
     reader: Box<dyn Reader>,
-    starts: Vec<Position>,
-    workshop: Arc<Workshop>,
+    starts: Vec<EventPosition>,
+    context: Arc<ReplayContext>,
     task: Arc<Task>,
     jobs: JoinSet<Played>,
-    most_jobs: usize,
+    max_jobs: usize,
     watermark: Watermark,
     /// The first event of an ID is its request; later ones are the same again, or refused.
     seen: HashSet<OperationId>,
@@ -42,19 +39,14 @@ enum Read {
 }
 
 impl Player {
-    pub(super) fn new(
-        reader: Box<dyn Reader>,
-        workshop: Workshop,
-        task: Task,
-        running: usize,
-    ) -> Self {
+    pub(super) fn new(reader: Box<dyn Reader>, context: ReplayContext, task: Task) -> Self {
         Self {
             starts: reader.starts(),
             reader,
-            workshop: Arc::new(workshop),
+            max_jobs: context.processor.max_jobs(),
+            context: Arc::new(context),
             task: Arc::new(task),
             jobs: JoinSet::new(),
-            most_jobs: running * (1 + WAITING_PER_RUNNING),
             watermark: Watermark::default(),
             seen: HashSet::new(),
             summary: Summary::default(),
@@ -137,7 +129,7 @@ impl Player {
     ) -> bool {
         loop {
             let is_due = Instant::now() >= due;
-            if is_due && self.jobs.len() < self.most_jobs {
+            if is_due && self.jobs.len() < self.max_jobs {
                 return true;
             }
             tokio::select! {
@@ -152,7 +144,7 @@ impl Player {
 
     fn take(&mut self, entry: &Entry, observer: &mut (dyn Observer + Send)) {
         let position = entry.position;
-        let request = match Request::of(entry, self.workshop.keep) {
+        let request = match Request::of(entry, self.context.keep) {
             Ok(request) => request,
             Err(reason) => {
                 let finding = Finding {
@@ -170,13 +162,13 @@ impl Player {
             let finding = request.finding(Outcome::Repeated);
             return self.settle(Ok((position, Ok(finding))), observer);
         }
-        let (workshop, task) = (Arc::clone(&self.workshop), Arc::clone(&self.task));
+        let (context, task) = (Arc::clone(&self.context), Arc::clone(&self.task));
         self.jobs.spawn(async move {
             let finding = match &*task {
-                Task::Rebuild => workshop.rebuild(&request).await,
-                Task::Verify => workshop.verify(&request).await,
+                Task::Rebuild => context.rebuild(&request).await,
+                Task::Verify => context.verify(&request).await,
                 Task::Shadow { overrides, promote } => {
-                    workshop.shadow(&request, overrides, *promote).await
+                    context.shadow(&request, overrides, *promote).await
                 }
             };
             (position, finding)

@@ -4,32 +4,33 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::ReplayError;
-use super::history::{End, Story};
+use super::context::{ReplayContext, Request, SourcePicture, TableRow};
+use super::history::{End, OperationHistory};
 use super::report::{Finding, Outcome};
-use super::workshop::{Request, Row, Source, Workshop};
 use crate::imaging::ENGINE_VERSION;
 use crate::operation::{Digest, Operation, Status};
 use crate::picture_store::Begun;
+use crate::processing::too_many_attempts;
 
 /// What the names of replays begin with, beside rows that no worker made.
 pub(super) const NAME: &str = "replay-";
 
-impl Workshop {
+impl ReplayContext {
     /// Sees to it that the table tells what the log tells. A row that a worker has, or will have,
     /// is left to it.
     pub(super) async fn rebuild(&self, request: &Request) -> Result<Finding, ReplayError> {
-        let story = self.history.of(request.operation.id);
-        let end = story.and_then(|story| story.end.as_ref());
+        let history = self.history.of(request.operation.id);
+        let end = history.and_then(|history| history.end.as_ref());
         let mut begun = 0;
         match self.row(request).await? {
-            Row::None => {}
-            Row::Corrupt(reason) => {
+            TableRow::Missing => {}
+            TableRow::Corrupt(reason) => {
                 return Ok(request.finding(Outcome::Unplayable).with([reason]));
             }
-            Row::There(row) if request.came_second_to(&row) => {
+            TableRow::Found(row) if request.came_second_to(&row) => {
                 return Ok(request.finding(Outcome::Repeated));
             }
-            Row::There(row) => match row.status {
+            TableRow::Found(row) => match row.status {
                 Status::Expired | Status::Erased => return Ok(request.finding(Outcome::Gone)),
                 Status::Failed => return Ok(request.finding(Outcome::Untouched)),
                 Status::Done => return self.repair(request, &row).await,
@@ -45,8 +46,8 @@ impl Workshop {
         if request.is_over() || matches!(end, Some(End::Erased)) {
             return Ok(request.finding(Outcome::Gone));
         }
-        if let (Some(story), Some(End::Failed { at, reason })) = (story, end) {
-            if !self.begin_as_told(request, story, begun).await? {
+        if let (Some(history), Some(End::Failed { at, reason })) = (history, end) {
+            if !self.begin_as_told(request, history, begun).await? {
                 return Ok(request.finding(Outcome::Untouched));
             }
             let id = request.operation.id;
@@ -54,15 +55,15 @@ impl Workshop {
             return Ok(request.finding(Outcome::FailureRestored));
         }
         let picture = match self.source(request).await? {
-            Source::There(picture) => picture,
-            Source::Erased => return Ok(request.finding(Outcome::Gone)),
-            Source::Lost(reason) => {
+            SourcePicture::Available(picture) => picture,
+            SourcePicture::DataRemoved => return Ok(request.finding(Outcome::Gone)),
+            SourcePicture::Unavailable(reason) => {
                 return Ok(request.finding(Outcome::Unplayable).with([reason]));
             }
         };
-        match (story, end) {
-            (Some(story), Some(End::Completed { at, result, .. })) => {
-                self.remake(request, story, begun, picture, *at, *result)
+        match (history, end) {
+            (Some(history), Some(End::Completed { at, result, .. })) => {
+                self.remake(request, history, begun, picture, *at, *result)
                     .await
             }
             _ => self.make(request, picture).await,
@@ -73,7 +74,7 @@ impl Workshop {
     async fn remake(
         &self,
         request: &Request,
-        story: &Story,
+        history: &OperationHistory,
         begun: u32,
         picture: Bytes,
         at: Timestamp,
@@ -87,16 +88,18 @@ impl Workshop {
                 return Ok(request.finding(Outcome::Unplayable).with([reason]));
             }
         };
-        if !self.begin_as_told(request, story, begun).await? {
+        if !self.begin_as_told(request, history, begun).await? {
             return Ok(request.finding(Outcome::Untouched));
         }
-        let is = made.facts.digest;
+        let is = made.picture.facts.digest;
         let (outcome, at) = if is == told {
             (Outcome::Rebuilt, at)
         } else {
             (Outcome::Changed, Timestamp::now())
         };
-        self.store.complete(request.operation.id, made, at).await?;
+        self.store
+            .complete(request.operation.id, made.picture, at)
+            .await?;
         let differs = (is != told).then(|| format!("result digest: now {is}, the log says {told}"));
         Ok(request.finding(outcome).with(differs))
     }
@@ -109,10 +112,7 @@ impl Workshop {
             Begun::Taken => return Ok(request.finding(Outcome::Repeated)),
             Begun::Finished => return Ok(request.finding(Outcome::Untouched)),
             Begun::Attempt(attempt) if attempt > self.max_attempts => {
-                let reason = format!(
-                    "the picture ended the program that worked on it {} times",
-                    self.max_attempts
-                );
+                let reason = too_many_attempts(self.max_attempts);
                 store.fail(id, &reason, ENGINE_VERSION, now).await?;
                 return Ok(request.finding(Outcome::Failed).with([reason]));
             }
@@ -120,7 +120,7 @@ impl Workshop {
         }
         match self.resize(picture, operation.request.clone()).await {
             Ok(made) => {
-                store.complete(id, made, Timestamp::now()).await?;
+                store.complete(id, made.picture, Timestamp::now()).await?;
                 Ok(request.finding(Outcome::Rebuilt))
             }
             Err(reason) => {
@@ -137,13 +137,17 @@ impl Workshop {
     async fn begin_as_told(
         &self,
         request: &Request,
-        story: &Story,
+        history: &OperationHistory,
         begun: u32,
     ) -> Result<bool, ReplayError> {
         let operation = &request.operation;
         self.store.enqueue(operation).await?;
-        for begin in story.begun.iter().skip(begun as usize) {
-            match self.store.begin(operation, &begin.worker, begin.at).await? {
+        for attempt in history.attempts.iter().skip(begun as usize) {
+            match self
+                .store
+                .begin(operation, &attempt.worker, attempt.at)
+                .await?
+            {
                 Begun::Attempt(_) => {}
                 Begun::Finished | Begun::Taken => return Ok(false),
             }
@@ -159,9 +163,9 @@ impl Workshop {
             return Ok(request.finding(Outcome::Untouched));
         }
         let picture = match self.source(request).await? {
-            Source::There(picture) => picture,
-            Source::Erased => return Ok(request.finding(Outcome::Gone)),
-            Source::Lost(reason) => {
+            SourcePicture::Available(picture) => picture,
+            SourcePicture::DataRemoved => return Ok(request.finding(Outcome::Gone)),
+            SourcePicture::Unavailable(reason) => {
                 return Ok(request.finding(Outcome::Unplayable).with([reason]));
             }
         };
@@ -171,10 +175,12 @@ impl Workshop {
                 return Ok(request.finding(Outcome::Unplayable).with([reason]));
             }
         };
-        let is_as_before = Some(made.facts.digest) == told;
+        let is_as_before = Some(made.picture.facts.digest) == told;
         let before = row.finished_at.filter(|_| is_as_before);
         let at = before.unwrap_or_else(Timestamp::now);
-        self.store.replace(row.id, &row.request, made, at).await?;
+        self.store
+            .replace(row.id, &row.request, made.picture, at)
+            .await?;
         Ok(request.finding(Outcome::Repaired))
     }
 }

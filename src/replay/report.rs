@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::event_log::Position;
+use crate::event_log::EventPosition;
 use crate::operation::OperationId;
 
 /// Watches a replay.
@@ -20,7 +20,7 @@ pub trait Observer {
 /// What a replay made of one event.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
-    pub position: Position,
+    pub position: EventPosition,
     /// None when the event could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identifier: Option<OperationId>,
@@ -31,19 +31,19 @@ pub struct Finding {
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub letter: Option<Letter>,
+    pub letter: Option<DeadLetter>,
 }
 
 /// Why and when an event was set aside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Letter {
+pub struct DeadLetter {
     pub reason: String,
     pub set_aside_at: Timestamp,
 }
 
 impl Finding {
     /// A finding that needs no words.
-    pub(super) fn of(position: Position, id: OperationId, outcome: Outcome) -> Self {
+    pub(super) fn of(position: EventPosition, id: OperationId, outcome: Outcome) -> Self {
         Self {
             position,
             identifier: Some(id),
@@ -296,7 +296,7 @@ mod tests {
             ),
         ] {
             summary.add(&Finding {
-                position: Position {
+                position: EventPosition {
                     partition: 0,
                     offset: 0,
                 },

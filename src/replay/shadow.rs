@@ -1,23 +1,19 @@
 //! Shadow: the same pictures with other options, beside the results there are.
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::ReplayError;
+use super::context::{ReplayContext, Request, SourcePicture, TableRow};
 use super::history::End;
 use super::report::{Comparison, Finding, Outcome, Shown};
-use super::workshop::{Request, Row, Source, Workshop};
-use crate::engine::resizing;
 use crate::imaging::{self, Limits};
 use crate::operation::{
     FieldError, Filter, Format, Operation, OperationId, PictureFacts, Profile, ResizeRequest,
     Status,
 };
 use crate::picture_store::FinishedPicture;
-
-const MIB: u64 = 1 << 20;
+use crate::processing::ProcessedPicture;
 
 /// Checks options that are to take the place of requests' own.
 ///
@@ -59,7 +55,7 @@ fn reference(request: &ResizeRequest) -> ResizeRequest {
     }
 }
 
-impl Workshop {
+impl ReplayContext {
     /// Resizes with other options and compares with the result there is. Only `promote` writes.
     pub(super) async fn shadow(
         &self,
@@ -68,15 +64,15 @@ impl Workshop {
         promote: bool,
     ) -> Result<Finding, ReplayError> {
         let row = match self.row(request).await? {
-            Row::None if request.is_over() => return Ok(request.finding(Outcome::Gone)),
-            Row::None => return Ok(request.finding(Outcome::Missing)),
-            Row::Corrupt(reason) => {
+            TableRow::Missing if request.is_over() => return Ok(request.finding(Outcome::Gone)),
+            TableRow::Missing => return Ok(request.finding(Outcome::Missing)),
+            TableRow::Corrupt(reason) => {
                 return Ok(request.finding(Outcome::Unplayable).with([reason]));
             }
-            Row::There(row) if request.came_second_to(&row) => {
+            TableRow::Found(row) if request.came_second_to(&row) => {
                 return Ok(request.finding(Outcome::Repeated));
             }
-            Row::There(row) => row,
+            TableRow::Found(row) => row,
         };
         let outcome = match row.status {
             Status::Queued | Status::Processing => Some(Outcome::Pending),
@@ -88,9 +84,9 @@ impl Workshop {
             return Ok(request.finding(outcome));
         }
         let picture = match self.source(request).await? {
-            Source::There(picture) => picture,
-            Source::Erased => return Ok(request.finding(Outcome::Gone)),
-            Source::Lost(reason) => {
+            SourcePicture::Available(picture) => picture,
+            SourcePicture::DataRemoved => return Ok(request.finding(Outcome::Gone)),
+            SourcePicture::Unavailable(reason) => {
                 return Ok(request.finding(Outcome::Unplayable).with([reason]));
             }
         };
@@ -106,10 +102,15 @@ impl Workshop {
                 return Ok(request.finding(Outcome::Refused).with(reasons));
             }
         };
-        let (made, milliseconds) = match self.timed(picture.clone(), other.clone()).await {
-            Ok(timed) => timed,
+        let ProcessedPicture {
+            picture: made,
+            elapsed,
+            ..
+        } = match self.resize(picture.clone(), other.clone()).await {
+            Ok(processed) => processed,
             Err(reason) => return Ok(request.finding(Outcome::Refused).with([reason])),
         };
+        let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         let scores = self
             .scores(
                 picture,
@@ -134,19 +135,6 @@ impl Workshop {
         })
     }
 
-    async fn timed(
-        &self,
-        picture: Bytes,
-        request: ResizeRequest,
-    ) -> Result<(FinishedPicture, u64), String> {
-        let memory_mib = resizing::memory_mib(&picture, &request, &self.limits);
-        let _room = self.room(memory_mib).await;
-        let begun = Instant::now();
-        let made = resizing::resize(picture, request, self.limits.clone()).await?;
-        let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Ok((made, milliseconds))
-    }
-
     /// How long the result took that there is.
     fn told_milliseconds(&self, id: OperationId) -> Option<u64> {
         match self.history.of(id)?.end {
@@ -167,16 +155,15 @@ impl Workshop {
         let requests = [reference(&results[0].0), reference(&results[1].0)];
         let most = requests
             .iter()
-            .filter_map(|request| judging_bytes(&picture, request, &self.limits))
+            .filter_map(|request| judging_bytes(&picture, request, self.processor.limits()))
             .max();
         let Some(bytes) = most else {
             return Ok([None, None]);
         };
-        let memory_mib = u32::try_from(bytes.div_ceil(MIB)).unwrap_or(u32::MAX);
-        let _room = self.room(memory_mib).await;
-        let limits = self.limits.clone();
+        let admission = self.processor.admit_bytes(bytes).await;
+        let limits = self.processor.limits().clone();
         let [before, after] = results.map(|(_, bytes)| bytes);
-        let judged = tokio::task::spawn_blocking(move || {
+        let judged = admission.run(move || {
             let made = |request| imaging::resize(&picture, request, &limits).ok();
             let score = |result: &[u8], reference: &Option<imaging::Resized>| {
                 imaging::similarity(result, &reference.as_ref()?.bytes, &limits)
@@ -189,7 +176,7 @@ impl Workshop {
             ]
         });
         // A codec that gives up here only means that there is no score.
-        Ok(judged.await.unwrap_or([None, None]))
+        Ok(judged.await.map_or([None, None], |(scores, _)| scores))
     }
 
     async fn promote(

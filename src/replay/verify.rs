@@ -1,29 +1,31 @@
 //! Verify: every row against its event, every result against one made again.
 
 use super::ReplayError;
+use super::context::{ReplayContext, Request, SourcePicture, TableRow};
 use super::report::{Finding, Outcome};
-use super::workshop::{Request, Row, Source, Workshop};
 use crate::imaging::ENGINE_VERSION;
 use crate::operation::{Digest, Operation, PictureFacts, ResizeRequest, Status};
 
-impl Workshop {
+impl ReplayContext {
     /// Resizes again and compares with the row. Nothing is written.
     pub(super) async fn verify(&self, request: &Request) -> Result<Finding, ReplayError> {
         let row = match self.row(request).await? {
-            Row::None if request.is_over() => return Ok(request.finding(Outcome::Gone)),
-            Row::None => {
+            TableRow::Missing if request.is_over() => return Ok(request.finding(Outcome::Gone)),
+            TableRow::Missing => {
                 return Ok(match self.source(request).await? {
-                    Source::Erased => request.finding(Outcome::Gone),
-                    Source::There(_) | Source::Lost(_) => request.finding(Outcome::Missing),
+                    SourcePicture::DataRemoved => request.finding(Outcome::Gone),
+                    SourcePicture::Available(_) | SourcePicture::Unavailable(_) => {
+                        request.finding(Outcome::Missing)
+                    }
                 });
             }
-            Row::Corrupt(reason) => {
+            TableRow::Corrupt(reason) => {
                 return Ok(request.finding(Outcome::Different).with([reason]));
             }
-            Row::There(row) if request.came_second_to(&row) => {
+            TableRow::Found(row) if request.came_second_to(&row) => {
                 return Ok(request.finding(Outcome::Repeated));
             }
-            Row::There(row) => row,
+            TableRow::Found(row) => row,
         };
         let outcome = match row.status {
             Status::Queued | Status::Processing => Some(Outcome::Pending),
@@ -45,9 +47,9 @@ impl Workshop {
         }
         self.compare_stored(&row, &mut differences).await?;
         let picture = match self.source(request).await? {
-            Source::There(picture) => picture,
-            Source::Erased => return Ok(request.finding(Outcome::Gone)),
-            Source::Lost(reason) => {
+            SourcePicture::Available(picture) => picture,
+            SourcePicture::DataRemoved => return Ok(request.finding(Outcome::Gone)),
+            SourcePicture::Unavailable(reason) => {
                 let outcome = if differences.is_empty() {
                     Outcome::Unplayable
                 } else {
@@ -60,7 +62,12 @@ impl Workshop {
         let asked = request.operation.request.clone();
         match (self.resize(picture, asked).await, &row.result) {
             (Ok(made), Some(told)) => {
-                differences.extend(facts_differ("result", "made again", &made.facts, told));
+                differences.extend(facts_differ(
+                    "result",
+                    "made again",
+                    &made.picture.facts,
+                    told,
+                ));
             }
             (Ok(_), None) => {}
             (Err(reason), _) => differences.push(format!("it cannot be resized again: {reason}")),

@@ -5,48 +5,66 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
-use super::{FIRST_PAUSE, LONGEST_PAUSE};
-use crate::engine::resizing;
-use crate::event::{Completed, Event, EventBody, Failed, Picture, Record, Started};
-use crate::event_log::{EventLog, Position, Topic};
-use crate::imaging::{self, ENGINE_VERSION};
+use super::retry::Retries;
+use crate::event::{Completed, Event, EventBody, Failed, PicturePayload, Record, Started};
+use crate::event_log::{EventLog, EventPosition, LogError, Topic};
+use crate::imaging::ENGINE_VERSION;
 use crate::operation::{Operation, OperationId};
-use crate::picture_store::{Begun, FinishedPicture, PictureStore};
+use crate::picture_store::{Begun, PictureStore, StoreError};
+use crate::processing::{
+    Admission, PICTURE_IS_GONE, ProcessedPicture, Processor, RequestedOperation, too_many_attempts,
+};
+use crate::storage::StorageError;
 
 /// What all jobs of a worker share.
-pub(super) struct Workshop {
+pub(super) struct JobContext {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) store: Arc<dyn PictureStore>,
-    pub(super) limits: imaging::Limits,
+    pub(super) processor: Processor,
     pub(super) max_attempts: u32,
     /// How long an operation's pictures are kept, unless for ever.
     pub(super) keep: Option<Duration>,
     /// The worker's name.
     pub(super) name: String,
-    pub(super) cores: Semaphore,
-    pub(super) memory_mib: Semaphore,
     pub(super) stop: CancellationToken,
 }
 
-/// The event was not finished and is delivered again: the worker was asked to stop while the log
-/// or the table did not answer, or the event went to another worker before it was begun.
+/// Why an event is not finished. It is delivered again.
 #[derive(Debug)]
-pub(super) struct Abandoned;
+pub(super) enum Unfinished {
+    /// The worker was asked to stop while the log or the table did not answer, or the event went
+    /// to another worker before it was begun.
+    Abandoned,
+    /// The log or the table refuses what any event needs. The worker cannot go on.
+    Refused(StorageError),
+}
+
+/// Why a step of a job did not succeed.
+enum StepError {
+    Unfinished(Unfinished),
+    /// No try at this event can succeed: why, in words for a person.
+    Hopeless(String),
+}
+
+impl From<Unfinished> for StepError {
+    fn from(unfinished: Unfinished) -> Self {
+        Self::Unfinished(unfinished)
+    }
+}
 
 /// An event to be handled.
 pub(super) struct Job {
-    workshop: Arc<Workshop>,
-    position: Position,
+    context: Arc<JobContext>,
+    position: EventPosition,
     record: Record,
     /// Cancelled when the event's partition went to another worker.
     revoked: CancellationToken,
 }
 
-/// A request, as it came out of its event.
-struct Requested {
+/// A request with its picture, ready to be resized.
+struct Loaded {
     operation: Operation,
     picture: Bytes,
     trace_parent: Option<String>,
@@ -54,13 +72,13 @@ struct Requested {
 
 impl Job {
     pub(super) fn new(
-        workshop: Arc<Workshop>,
-        position: Position,
+        context: Arc<JobContext>,
+        position: EventPosition,
         record: Record,
         revoked: CancellationToken,
     ) -> Self {
         Self {
-            workshop,
+            context,
             position,
             record,
             revoked,
@@ -68,21 +86,29 @@ impl Job {
     }
 
     /// Handles the event. When this is `Ok` the event is finished, whatever came of it.
-    pub(super) async fn run(self) -> Result<(), Abandoned> {
+    pub(super) async fn run(self) -> Result<(), Unfinished> {
+        match self.handle().await {
+            Ok(()) => Ok(()),
+            Err(StepError::Unfinished(unfinished)) => Err(unfinished),
+            Err(StepError::Hopeless(reason)) => self.reject(&reason).await,
+        }
+    }
+
+    async fn handle(&self) -> Result<(), StepError> {
         // What was begun is finished even when the event went elsewhere: the table takes one
         // result. What only waits for its turn is left to the other worker.
         let waited = tokio::select! {
-            () = self.revoked.cancelled() => return Err(Abandoned),
+            () = self.revoked.cancelled() => return Err(Unfinished::Abandoned.into()),
             waited = self.wait() => waited?,
         };
-        let Some((requested, _memory, _core)) = waited else {
+        let Some((loaded, admission)) = waited else {
             return Ok(());
         };
-        let Requested {
+        let Loaded {
             operation,
             picture,
             trace_parent,
-        } = requested;
+        } = loaded;
         let (id, request) = (operation.id, operation.request.clone());
 
         let begun_at = Timestamp::now();
@@ -94,83 +120,66 @@ impl Job {
             }
             Begun::Attempt(attempt) => attempt,
         };
-        if attempt > self.workshop.max_attempts {
-            return self.give_up(id, trace_parent).await;
+        if attempt > self.context.max_attempts {
+            let reason = too_many_attempts(self.context.max_attempts);
+            return Ok(self.reject(&reason).await?);
         }
         let body = EventBody::Started(Started {
-            worker: self.workshop.name.clone(),
+            worker: self.context.name.clone(),
             attempt,
         });
         self.announce(id, begun_at, &trace_parent, body).await;
 
-        let started = Instant::now();
-        let outcome = resizing::resize(picture, request, self.workshop.limits.clone()).await;
-        let elapsed = started.elapsed();
-        match outcome {
-            Ok(picture) => {
-                let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-                self.complete(&operation, picture, milliseconds, &trace_parent)
-                    .await
-            }
+        let processor = &self.context.processor;
+        match processor.resize(picture, request, admission).await {
+            Ok(processed) => self.complete(&operation, &processed, &trace_parent).await,
             Err(reason) => self.fail(id, &reason, &trace_parent).await,
         }
     }
 
     /// Loads the request and waits for memory and a core.
-    async fn wait(&self) -> Result<Option<(Requested, Permit<'_>, Permit<'_>)>, Abandoned> {
-        let Some(requested) = self.load().await? else {
+    async fn wait(&self) -> Result<Option<(Loaded, Admission)>, StepError> {
+        let Some(loaded) = self.load().await? else {
             return Ok(None);
         };
-        let request = &requested.operation.request;
-        let memory_mib = resizing::memory_mib(&requested.picture, request, &self.workshop.limits);
-        let memory = permits(&self.workshop.memory_mib, memory_mib).await;
-        let core = permits(&self.workshop.cores, 1).await;
-        Ok(Some((requested, memory, core)))
+        let request = &loaded.operation.request;
+        let admission = self.context.processor.admit(&loaded.picture, request).await;
+        Ok(Some((loaded, admission)))
     }
 
     /// The request of the event, and its picture. What cannot be understood is set aside.
-    async fn load(&self) -> Result<Option<Requested>, Abandoned> {
-        let event = match Event::from_record(&self.record) {
-            Ok(event) => event,
-            Err(error) => {
-                self.set_aside(&error.to_string()).await?;
+    async fn load(&self) -> Result<Option<Loaded>, StepError> {
+        let requested =
+            RequestedOperation::from_record(&self.record, self.position, self.context.keep);
+        let RequestedOperation {
+            operation,
+            picture,
+            trace_parent,
+        } = match requested {
+            Ok(requested) => requested,
+            Err(reason) => {
+                self.set_aside(&reason).await?;
                 return Ok(None);
             }
         };
-        let EventBody::Requested {
-            request,
-            source,
-            picture,
-        } = event.body
-        else {
-            self.set_aside("the event is not a request").await?;
-            return Ok(None);
-        };
-        let mut operation = Operation::queued(event.operation, request, source, event.time);
-        operation.position = Some(self.position);
-        operation.expires_at = self
-            .workshop
-            .keep
-            .and_then(|keep| event.time.checked_add(keep).ok());
         let picture = match picture {
-            Picture::Carried(picture) => picture,
-            Picture::Deposited => {
-                let store = &self.workshop.store;
+            PicturePayload::Carried(picture) => picture,
+            PicturePayload::ClaimCheck => {
+                let store = &self.context.store;
                 let deposited = self
                     .persist("loaded", || store.deposited(operation.id))
                     .await?;
                 let Some(picture) = deposited else {
-                    self.without_picture(&operation, &event.trace_parent)
-                        .await?;
+                    self.without_picture(&operation, &trace_parent).await?;
                     return Ok(None);
                 };
                 picture
             }
         };
-        Ok(Some(Requested {
+        Ok(Some(Loaded {
             operation,
             picture,
-            trace_parent: event.trace_parent,
+            trace_parent,
         }))
     }
 
@@ -180,18 +189,15 @@ impl Job {
         &self,
         operation: &Operation,
         trace_parent: &Option<String>,
-    ) -> Result<(), Abandoned> {
+    ) -> Result<(), StepError> {
         match self.begin(operation, Timestamp::now()).await? {
             Begun::Finished | Begun::Taken => Ok(()),
-            Begun::Attempt(_) => {
-                let reason = "its picture was kept in the table and is not there any more";
-                self.fail(operation.id, reason, trace_parent).await
-            }
+            Begun::Attempt(_) => self.fail(operation.id, PICTURE_IS_GONE, trace_parent).await,
         }
     }
 
-    async fn begin(&self, operation: &Operation, now: Timestamp) -> Result<Begun, Abandoned> {
-        let Workshop { store, name, .. } = &*self.workshop;
+    async fn begin(&self, operation: &Operation, now: Timestamp) -> Result<Begun, StepError> {
+        let JobContext { store, name, .. } = &*self.context;
         self.persist("begun", || store.begin(operation, name, now))
             .await
     }
@@ -199,13 +205,14 @@ impl Job {
     async fn complete(
         &self,
         operation: &Operation,
-        picture: FinishedPicture,
-        elapsed_milliseconds: u64,
+        processed: &ProcessedPicture,
         trace_parent: &Option<String>,
-    ) -> Result<(), Abandoned> {
+    ) -> Result<(), StepError> {
         let (id, source) = (operation.id, operation.source.clone());
+        let picture = &processed.picture;
         let facts = picture.facts.clone();
-        let (store, now) = (&self.workshop.store, Timestamp::now());
+        let milliseconds = u64::try_from(processed.elapsed.as_millis()).unwrap_or(u64::MAX);
+        let (store, now) = (&self.context.store, Timestamp::now());
         let is_ours = self
             .persist("completed", || store.complete(id, picture.clone(), now))
             .await?;
@@ -214,7 +221,7 @@ impl Job {
             return Ok(());
         }
         tracing::info!(
-            %id, milliseconds = elapsed_milliseconds,
+            %id, milliseconds,
             from = %format_args!("{} {}x{}", source.format, source.width, source.height),
             to = %format_args!("{} {}x{}", facts.format, facts.width, facts.height),
             "done"
@@ -222,9 +229,9 @@ impl Job {
         let body = EventBody::Completed(Completed {
             source,
             result: facts,
-            worker: self.workshop.name.clone(),
+            worker: self.context.name.clone(),
             engine: ENGINE_VERSION.to_owned(),
-            elapsed_milliseconds: Some(elapsed_milliseconds),
+            elapsed_milliseconds: Some(milliseconds),
         });
         self.announce(id, now, trace_parent, body).await;
         Ok(())
@@ -235,8 +242,8 @@ impl Job {
         id: OperationId,
         reason: &str,
         trace_parent: &Option<String>,
-    ) -> Result<(), Abandoned> {
-        let (store, now) = (&self.workshop.store, Timestamp::now());
+    ) -> Result<(), StepError> {
+        let (store, now) = (&self.context.store, Timestamp::now());
         let is_ours = self
             .persist("failed", || store.fail(id, reason, ENGINE_VERSION, now))
             .await?;
@@ -248,30 +255,44 @@ impl Job {
         let body = EventBody::Failed(Failed {
             reason: reason.to_owned(),
             retryable: false,
-            worker: self.workshop.name.clone(),
+            worker: self.context.name.clone(),
             engine: ENGINE_VERSION.to_owned(),
         });
         self.announce(id, now, trace_parent, body).await;
         Ok(())
     }
 
-    /// Fails an operation that ended its worker again and again.
-    async fn give_up(
-        &self,
-        id: OperationId,
-        trace_parent: Option<String>,
-    ) -> Result<(), Abandoned> {
-        let attempts = self.workshop.max_attempts;
-        let reason = format!("the picture ended the program that worked on it {attempts} times");
-        self.set_aside(&reason).await?;
-        self.fail(id, &reason, &trace_parent).await
+    /// Ends an event at which no try can succeed: it becomes a dead letter, and its operation is
+    /// failed. What cannot be done even of that is logged: the event stays in the log, and nothing
+    /// waits behind it.
+    async fn reject(&self, reason: &str) -> Result<(), Unfinished> {
+        self.unless_hopeless(self.set_aside(reason).await)?;
+        if let Ok(event) = Event::from_record(&self.record)
+            && matches!(event.body, EventBody::Requested { .. })
+        {
+            let failed = self.fail(event.operation, reason, &event.trace_parent);
+            self.unless_hopeless(failed.await)?;
+        }
+        Ok(())
+    }
+
+    fn unless_hopeless(&self, outcome: Result<(), StepError>) -> Result<(), Unfinished> {
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(StepError::Unfinished(unfinished)) => Err(unfinished),
+            Err(StepError::Hopeless(error)) => {
+                let (key, position) = (&self.record.key, self.position);
+                tracing::error!(key, %position, error, "an event was not ended as it should be");
+                Ok(())
+            }
+        }
     }
 
     /// Puts the event among the dead letters, as it came, with the reason.
-    async fn set_aside(&self, reason: &str) -> Result<(), Abandoned> {
+    async fn set_aside(&self, reason: &str) -> Result<(), StepError> {
         tracing::error!(key = self.record.key, reason, "an event was set aside");
         let record = self.record.clone().set_aside(reason);
-        let log = &self.workshop.log;
+        let log = &self.context.log;
         self.persist("set aside", || {
             log.append(Topic::DeadLetters, record.clone())
         })
@@ -289,42 +310,48 @@ impl Job {
         body: EventBody,
     ) {
         let event = Event::new(id, at, body).traced(trace_parent.clone());
-        let announced = self.workshop.log.append(Topic::Events, event.to_record());
+        let announced = self.context.log.append(Topic::Events, event.to_record());
         if let Err(error) = announced.await {
             tracing::warn!(%id, %error, "an event was not announced");
         }
     }
 
-    /// Tries until it succeeds or the worker is to stop.
+    /// Tries until it succeeds, until trying again cannot help, or until the worker is to stop.
     async fn persist<T, E, F>(
         &self,
         what: &str,
         mut attempt: impl FnMut() -> F,
-    ) -> Result<T, Abandoned>
+    ) -> Result<T, StepError>
     where
-        E: std::fmt::Display,
+        E: Into<StorageError>,
         F: Future<Output = Result<T, E>>,
     {
-        let mut pause = FIRST_PAUSE;
+        let mut retries = Retries::default();
         loop {
-            match attempt().await {
+            let error: StorageError = match attempt().await {
                 Ok(value) => return Ok(value),
-                Err(error) => {
-                    tracing::warn!(%error, key = self.record.key, "could not be marked as {what}; trying again");
-                }
+                Err(error) => error.into(),
+            };
+            if concerns_this_event_alone(&error) {
+                return Err(StepError::Hopeless(error.to_string()));
             }
+            let Some(pause) = retries.pause(error.is_transient(), Instant::now()) else {
+                return Err(Unfinished::Refused(error).into());
+            };
+            tracing::warn!(%error, key = self.record.key, "could not be marked as {what}; trying again");
             tokio::select! {
-                () = self.workshop.stop.cancelled() => return Err(Abandoned),
+                () = self.context.stop.cancelled() => return Err(Unfinished::Abandoned.into()),
                 () = tokio::time::sleep(pause) => {}
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 }
 
-type Permit<'a> = Option<SemaphorePermit<'a>>;
-
-async fn permits(semaphore: &Semaphore, count: u32) -> Permit<'_> {
-    // Never closed, so there always is one.
-    semaphore.acquire_many(count).await.ok()
+/// Whether other events can be handled although this one can't.
+fn concerns_this_event_alone(error: &StorageError) -> bool {
+    matches!(
+        error,
+        StorageError::Store(StoreError::Corrupt { .. })
+            | StorageError::Log(LogError::TooLarge { .. })
+    )
 }

@@ -2,26 +2,36 @@
 //!
 //! Every worker sweeps. Several at once do no harm: each removes what the others have not.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::Engine;
-use crate::event_log::LogError;
+use crate::event_log::{LogError, Topic};
 use crate::picture_store::StoreError;
+use crate::storage::Storage;
 
 /// Rows or events that are removed at once.
 const BATCH: u32 = 100;
+/// A deposit whose event is not in the log after this time is discarded. A request takes seconds
+/// from its deposit to its event.
+const DEPOSIT_LIMIT: Duration = Duration::from_secs(24 * 3600);
+/// The workers must have finished every event that is older than this before a deposit is
+/// discarded. It is half of [`DEPOSIT_LIMIT`], so that the event of such a deposit is among them.
+const LAG_LIMIT: Duration = Duration::from_secs(12 * 3600);
+/// The time between two looks for such deposits: to find them, every queued row is read.
+const DEPOSIT_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// How long things are kept, and how often is looked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Retention {
     /// How long pictures and events are kept, unless for ever.
     pub(super) keep: Option<Duration>,
     /// How long an operation that is gone is remembered.
     pub(super) remember: Duration,
     pub(super) interval: Duration,
+    /// The consumer group whose unfinished requests stay in the log.
+    pub(super) group: String,
 }
 
 /// What was removed in one sweep.
@@ -30,6 +40,7 @@ struct Swept {
     expired: u64,
     forgotten: u64,
     trimmed: u64,
+    discarded: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +52,17 @@ enum SweepError {
 }
 
 /// Sweeps at an interval until `stop`. What fails is tried again the next time.
-pub(super) async fn run(engine: Engine, retention: Retention, stop: CancellationToken) {
+pub(super) async fn run(storage: Storage, retention: Retention, stop: CancellationToken) {
+    let mut deposits_due = Instant::now();
     while !stop.is_cancelled() {
-        let sweeping = sweep(&engine, retention);
+        let sweeping = async {
+            let mut swept = sweep(&storage, &retention).await?;
+            if deposits_due <= Instant::now() {
+                swept.discarded = sweep_deposits(&storage, &retention.group).await?;
+                deposits_due = Instant::now() + DEPOSIT_INTERVAL;
+            }
+            Ok::<_, SweepError>(swept)
+        };
         let Some(swept) = stop.run_until_cancelled(sweeping).await else {
             return;
         };
@@ -53,6 +72,7 @@ pub(super) async fn run(engine: Engine, retention: Retention, stop: Cancellation
                 expired = swept.expired,
                 forgotten = swept.forgotten,
                 trimmed = swept.trimmed,
+                discarded = swept.discarded,
                 "swept"
             ),
             Err(error) => tracing::warn!(%error, "not everything was swept; trying again later"),
@@ -64,8 +84,8 @@ pub(super) async fn run(engine: Engine, retention: Retention, stop: Cancellation
     }
 }
 
-async fn sweep(engine: &Engine, retention: Retention) -> Result<Swept, SweepError> {
-    let Engine { log, store, .. } = engine;
+async fn sweep(storage: &Storage, retention: &Retention) -> Result<Swept, SweepError> {
+    let Storage { log, store, .. } = storage;
     let now = Timestamp::now();
     let mut swept = Swept {
         expired: batches(|| store.expire(now, BATCH)).await?,
@@ -76,9 +96,28 @@ async fn sweep(engine: &Engine, retention: Retention) -> Result<Swept, SweepErro
     }
     let before = retention.keep.and_then(|keep| now.checked_sub(keep).ok());
     if let Some(before) = before {
-        swept.trimmed = batches(|| log.trim(before, BATCH)).await?;
+        swept.trimmed = batches(|| log.trim(before, &retention.group, BATCH)).await?;
     }
     Ok(swept)
+}
+
+/// Removes deposits whose event never reached the log: the log refused it, or the API was killed.
+///
+/// No operation whose event is in the log loses its picture, however far behind the workers are. Its
+/// row has a position from `enqueue` on, or at the latest from `begin` on. So a row without a
+/// position has no event once the workers have finished all events that were appended until long
+/// after the deposit. When a request with the same idempotency key comes, it renews the deposit's
+/// time before it appends its event, and the deposit is not old any more.
+async fn sweep_deposits(storage: &Storage, group: &str) -> Result<u64, SweepError> {
+    let Storage { log, store, .. } = storage;
+    let now = Timestamp::now();
+    let (before, finished) = (now - DEPOSIT_LIMIT, now - LAG_LIMIT);
+    if !store.has_lost_deposits(before).await?
+        || !log.has_finished(Topic::Requests, group, finished).await?
+    {
+        return Ok(0);
+    }
+    Ok(batches(|| store.discard_deposits(before, BATCH)).await?)
 }
 
 /// Removes batches until there is nothing left to remove. Returns how many things were removed.
@@ -93,5 +132,116 @@ where
         if removed < u64::from(BATCH) {
             return Ok(sum);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::event::Record;
+    use crate::operation::{
+        Digest, Format, Operation, OperationId, PictureFacts, ResizeRequest, Status,
+    };
+    use crate::settings::Settings;
+
+    const GROUP: &str = "workers";
+    const A_DAY: Duration = Duration::from_secs(25 * 3600);
+
+    async fn storage(folder: &std::path::Path) -> Storage {
+        let mut settings = Settings::default();
+        settings.data.folder = folder.join("data");
+        Storage::open(&settings).await.unwrap()
+    }
+
+    /// A deposit without a time at which it expires.
+    async fn deposit(storage: &Storage, age: Duration) -> Operation {
+        let request = ResizeRequest::from_pairs([("width", "20")]).unwrap();
+        let source = PictureFacts {
+            format: Format::Png,
+            width: 40,
+            height: 30,
+            bytes: 7,
+            digest: Digest::of(b"picture"),
+        };
+        let time = Timestamp::now() - age;
+        let operation = Operation::queued(OperationId::generate(), request, source, time);
+        let picture = Bytes::from("picture");
+        storage.store.deposit(&operation, picture).await.unwrap();
+        operation
+    }
+
+    async fn is_there(storage: &Storage, operation: &Operation) -> bool {
+        let found = storage.store.deposited(operation.id).await.unwrap();
+        found.is_some()
+    }
+
+    #[tokio::test]
+    async fn a_deposit_without_an_event_is_removed_after_a_day() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = storage(folder.path()).await;
+        let (lost, young) = (
+            deposit(&storage, A_DAY).await,
+            deposit(&storage, Duration::ZERO).await,
+        );
+        assert_eq!(sweep_deposits(&storage, GROUP).await.unwrap(), 1);
+        assert!(!is_there(&storage, &lost).await);
+        assert_eq!(storage.store.find(lost.id).await.unwrap(), None);
+        assert!(is_there(&storage, &young).await);
+        assert_eq!(sweep_deposits(&storage, GROUP).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_request_with_the_same_key_renews_its_deposit() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = storage(folder.path()).await;
+        let old = deposit(&storage, A_DAY).await;
+        let again = Operation {
+            queued_at: Timestamp::now(),
+            ..old
+        };
+        let picture = Bytes::from("picture");
+        storage.store.deposit(&again, picture).await.unwrap();
+        assert_eq!(sweep_deposits(&storage, GROUP).await.unwrap(), 0);
+        assert!(is_there(&storage, &again).await);
+    }
+
+    /// The log's events are a day old, and nobody told the row its position.
+    #[tokio::test]
+    async fn a_deposit_stays_while_its_event_may_wait_in_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = storage(folder.path()).await;
+        let accepted = deposit(&storage, A_DAY).await;
+        let record = Record {
+            key: accepted.id.to_string(),
+            headers: Vec::new(),
+            value: Bytes::new(),
+        };
+        let position = storage.log.append(Topic::Requests, record).await.unwrap();
+        let file = folder.path().join("data/log.sqlite");
+        let events = rusqlite::Connection::open(file).unwrap();
+        let time = accepted.queued_at.as_millisecond();
+        events
+            .execute("UPDATE events SET appended_at = ?1", [time])
+            .unwrap();
+        assert_eq!(sweep_deposits(&storage, GROUP).await.unwrap(), 0);
+        assert!(is_there(&storage, &accepted).await);
+
+        // The worker comes to it at last, and commits.
+        let begun = Operation {
+            position: Some(position),
+            ..accepted.clone()
+        };
+        let begin = storage.store.begin(&begun, "worker", Timestamp::now());
+        begin.await.unwrap();
+        let mut consumer = storage.log.subscribe(Topic::Requests, GROUP).await.unwrap();
+        let mut next = position;
+        next.offset += 1;
+        consumer.commit(next).await.unwrap();
+        assert_eq!(sweep_deposits(&storage, GROUP).await.unwrap(), 0);
+        assert!(is_there(&storage, &accepted).await);
+        let row = storage.store.find(accepted.id).await.unwrap().unwrap();
+        assert_eq!(row.status, Status::Processing);
     }
 }

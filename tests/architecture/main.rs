@@ -25,7 +25,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("lifecycle", &[]),
     ("telemetry", &[]),
     (
-        "engine",
+        "processing",
+        &[
+            "event_log",
+            "picture_store",
+            "imaging",
+            "event",
+            "operation",
+        ],
+    ),
+    (
+        "storage",
         &[
             "event_log",
             "picture_store",
@@ -45,7 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "api",
             "worker",
             "replay",
-            "engine",
+            "storage",
             "event_log",
             "picture_store",
             "imaging",
@@ -62,7 +72,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Roles don't see each other. A stop signal is handed to them, so they don't see `lifecycle`.
 const ROLE: &[&str] = &[
-    "engine",
+    "processing",
+    "storage",
     "event_log",
     "picture_store",
     "imaging",
@@ -77,7 +88,12 @@ const ROLE: &[&str] = &[
 const MODULE_ONLY_IN: &[(&str, &[&str])] = &[
     (
         "sqlite",
-        &["src/event_log/embedded.rs", "src/picture_store/embedded.rs"],
+        &[
+            "src/event_log/embedded.rs",
+            "src/event_log/embedded/",
+            "src/picture_store/embedded.rs",
+            "src/picture_store/embedded/",
+        ],
     ),
     (
         // Read where a part is put together, and handed on from there as plain values.
@@ -85,7 +101,7 @@ const MODULE_ONLY_IN: &[(&str, &[&str])] = &[
         &[
             "src/cli.rs",
             "src/cli/",
-            "src/engine.rs",
+            "src/storage.rs",
             "src/api.rs",
             "src/worker.rs",
             "src/replay.rs",
@@ -109,7 +125,9 @@ const CRATE_ONLY_IN: &[(&str, &[&str])] = &[
         &[
             "src/sqlite.rs",
             "src/event_log/embedded.rs",
+            "src/event_log/embedded/",
             "src/picture_store/embedded.rs",
+            "src/picture_store/embedded/",
         ],
     ),
     ("axum", &["src/api.rs", "src/api/"]),
@@ -323,7 +341,7 @@ mod checker {
         )];
         assert_eq!(
             check(&sources)[0].to_string(),
-            "src/api/page.rs:3: `api` uses `worker`; it may use only engine, event_log, \
+            "src/api/page.rs:3: `api` uses `worker`; it may use only processing, storage, event_log, \
              picture_store, imaging, event, operation, settings, telemetry"
         );
     }
@@ -347,13 +365,13 @@ mod checker {
         );
         refused(
             "src/event_log.rs",
-            "use crate::engine::Engine;",
-            "1: `event_log` uses `engine`",
+            "use crate::storage::Storage;",
+            "1: `event_log` uses `storage`",
         );
         refused(
-            "src/engine.rs",
+            "src/storage.rs",
             "use crate::api::Api;",
-            "1: `engine` uses `api`",
+            "1: `storage` uses `api`",
         );
         refused(
             "src/lifecycle.rs",
@@ -402,7 +420,7 @@ mod checker {
             "use crate::api;",
             "use crate::api as other;",
             "use {crate::api, std::fmt};",
-            "use crate::{engine::Engine, api::{self, Api}};",
+            "use crate::{storage::Storage, api::{self, Api}};",
             "use super::api::Api;",
             "pub(crate) use self::super::api::*;",
             "fn f() { crate::api::run(); }",
@@ -428,7 +446,7 @@ mod checker {
     fn a_path_over_several_lines_is_reported_where_the_module_is_named() {
         refused(
             "src/worker.rs",
-            "use crate::{\n    engine,\n    api,\n};",
+            "use crate::{\n    storage,\n    api,\n};",
             "3: ",
         );
     }
@@ -544,7 +562,7 @@ mod checker {
                 "src/picture_store/mysql.rs",
                 "src/picture_store.rs",
             ),
-            ("rusqlite", "src/sqlite.rs", "src/engine.rs"),
+            ("rusqlite", "src/sqlite.rs", "src/storage.rs"),
             ("axum", "src/api/page.rs", "src/worker.rs"),
             ("clap", "src/cli/serve.rs", "src/settings.rs"),
             ("anyhow", "src/main.rs", "src/worker.rs"),

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use picresize::engine::Engine;
-use picresize::event::{Event, EventBody, Picture, Record};
+use picresize::event::{Event, EventBody, PicturePayload, Record};
 use picresize::event_log::{
-    Consumer, Entry, Erased, EventLog, LogError, Position, Reader, Start, Topic,
+    Consumer, Entry, ErasureOutcome, EventLog, EventPosition, LogError, Reader, Start, Topic,
 };
 use picresize::operation::OperationId;
 use picresize::settings::{EventModel, Settings};
+use picresize::storage::Storage;
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -26,7 +26,7 @@ struct Breakable {
 
 #[async_trait]
 impl EventLog for Breakable {
-    async fn append(&self, topic: Topic, record: Record) -> Result<Position, LogError> {
+    async fn append(&self, topic: Topic, record: Record) -> Result<EventPosition, LogError> {
         if topic == Topic::Requests && self.is_broken.load(Ordering::SeqCst) {
             return Err(LogError::Unavailable("broken".into()));
         }
@@ -41,12 +41,25 @@ impl EventLog for Breakable {
         self.log.read(topic, start).await
     }
 
-    async fn erase(&self, topic: Topic, position: Position) -> Result<Erased, LogError> {
+    async fn erase(
+        &self,
+        topic: Topic,
+        position: EventPosition,
+    ) -> Result<ErasureOutcome, LogError> {
         self.log.erase(topic, position).await
     }
 
-    async fn trim(&self, before: Timestamp, most: u32) -> Result<u64, LogError> {
-        self.log.trim(before, most).await
+    async fn trim(&self, before: Timestamp, group: &str, most: u32) -> Result<u64, LogError> {
+        self.log.trim(before, group, most).await
+    }
+
+    async fn has_finished(
+        &self,
+        topic: Topic,
+        group: &str,
+        time: Timestamp,
+    ) -> Result<bool, LogError> {
+        self.log.has_finished(topic, group, time).await
     }
 
     async fn ping(&self) -> Result<(), LogError> {
@@ -59,20 +72,20 @@ async fn breakable() -> (TestServer, Arc<AtomicBool>) {
     let mut settings = Settings::default();
     settings.data.folder = folder.path().join("data");
     settings.events.model = EventModel::ClaimCheck;
-    let mut engine = Engine::open(&settings).await.unwrap();
+    let mut storage = Storage::open(&settings).await.unwrap();
     let is_broken = Arc::new(AtomicBool::new(false));
-    engine.log = Arc::new(Breakable {
-        log: engine.log,
+    storage.log = Arc::new(Breakable {
+        log: storage.log,
         is_broken: Arc::clone(&is_broken),
     });
     (
-        TestServer::start_on(engine, settings, folder).await,
+        TestServer::start_on(storage, settings, folder).await,
         is_broken,
     )
 }
 
 async fn requests(server: &TestServer) -> Vec<Entry> {
-    let log = &server.engine.log;
+    let log = &server.storage.log;
     let mut reader = log.read(Topic::Requests, &Start::Beginning).await.unwrap();
     let mut entries = Vec::new();
     while let Some(entry) = reader.next().await.unwrap() {
@@ -94,12 +107,12 @@ async fn an_event_refers_to_a_picture_in_the_table() {
     assert!(matches!(
         event.body,
         EventBody::Requested {
-            picture: Picture::Deposited,
+            picture: PicturePayload::ClaimCheck,
             ..
         }
     ));
     let id: OperationId = id.parse().unwrap();
-    let deposited = server.engine.store.deposited(id).await.unwrap();
+    let deposited = server.storage.store.deposited(id).await.unwrap();
     assert_eq!(deposited.as_deref(), Some(&picture[..]));
     server.stop().await;
 }
@@ -114,7 +127,12 @@ async fn what_the_log_does_not_take_leaves_nothing_in_the_way() {
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     let digest = picresize::operation::Digest::of(&picture);
     let page = picresize::picture_store::Page { skip: 0, take: 9 };
-    let left = server.engine.store.with_digest(digest, page).await.unwrap();
+    let left = server
+        .storage
+        .store
+        .with_digest(digest, page)
+        .await
+        .unwrap();
     assert_eq!(left, [], "nothing is shown as queued");
 
     let post = || {
@@ -151,10 +169,10 @@ async fn an_operation_whose_picture_is_lost_fails_with_a_reason() {
             *value = other.to_string().into();
         }
     }
-    let log = &server.engine.log;
+    let log = &server.storage.log;
     log.append(Topic::Requests, record).await.unwrap();
     let deadline = std::time::Instant::now() + crate::support::PATIENCE;
-    while server.engine.store.find(other).await.unwrap().is_none() {
+    while server.storage.store.find(other).await.unwrap().is_none() {
         assert!(std::time::Instant::now() < deadline);
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }

@@ -52,8 +52,8 @@ async fn what_is_erased_is_gone_from_table_and_log() {
     }
     assert_gone(&server, &id, "erased").await;
     let key: OperationId = id.parse().unwrap();
-    assert_eq!(server.engine.store.result(key).await.unwrap(), None);
-    let log = &server.engine.log;
+    assert_eq!(server.storage.store.result(key).await.unwrap(), None);
+    let log = &server.storage.log;
     let mut requests = log.read(Topic::Requests, &Start::Beginning).await.unwrap();
     let request = requests.next().await.unwrap().unwrap();
     assert!(request.record.value.is_empty());
@@ -96,7 +96,7 @@ async fn what_is_erased_before_it_is_done_is_never_done() {
     for id in ids {
         assert_gone(&server, &id, "erased").await;
         let key = id.parse().unwrap();
-        assert_eq!(server.engine.store.result(key).await.unwrap(), None);
+        assert_eq!(server.storage.store.result(key).await.unwrap(), None);
     }
     server.stop().await;
 }
@@ -121,7 +121,7 @@ fn operation(expires_at: Timestamp) -> Operation {
 #[tokio::test]
 async fn what_is_past_its_retention_is_swept_away() {
     let server = TestServer::start_with(|settings| settings.retention.sweep_seconds = 1).await;
-    let store = &server.engine.store;
+    let store = &server.storage.store;
     let now = Timestamp::now();
     let over = operation(now - Duration::from_secs(1));
     let long_over = operation(now - Duration::from_secs(31 * 24 * 3600));
@@ -142,7 +142,7 @@ async fn what_is_accepted_has_its_time() {
     for (hours, expected) in [(5, true), (0, false)] {
         let server = TestServer::start_with(|settings| settings.retention.keep_hours = hours).await;
         let id = server.submit(&png(40, 30, 3), json!({"width": 20})).await;
-        let row = server.engine.store.find(id.parse().unwrap()).await;
+        let row = server.storage.store.find(id.parse().unwrap()).await;
         let row = row.unwrap().unwrap();
         assert_eq!(row.expires_at.is_some(), expected);
         if let Some(at) = row.expires_at {

@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use picresize::event::{Completed, Erased, Event, EventBody, Failed, Picture, Record, Started};
+use picresize::event::{
+    Completed, Erased, Event, EventBody, Failed, PicturePayload, Record, Started,
+};
 use picresize::operation::{Digest, Format, PictureFacts, ResizeRequest};
 
 fn folder() -> PathBuf {
@@ -55,7 +57,7 @@ fn event(body: EventBody) -> Event {
     }
 }
 
-fn requested(picture: Picture) -> Event {
+fn requested(picture: PicturePayload) -> Event {
     let options = [("width", "320"), ("fit", "cover"), ("max_bytes", "9000")];
     event(EventBody::Requested {
         request: ResizeRequest::from_pairs(options).unwrap(),
@@ -69,9 +71,9 @@ fn events() -> Vec<(&'static str, Event)> {
     vec![
         (
             "requested-carried",
-            requested(Picture::Carried(Bytes::from_static(b"picture"))),
+            requested(PicturePayload::Carried(Bytes::from_static(b"picture"))),
         ),
-        ("requested-deposited", requested(Picture::Deposited)),
+        ("requested-deposited", requested(PicturePayload::ClaimCheck)),
         (
             "started",
             event(EventBody::Started(Started {
@@ -114,7 +116,7 @@ fn events_are_written_and_read_as_ever() {
 #[test]
 fn a_dead_letter_is_the_record_with_its_reason() {
     let golden = std::fs::read_to_string(folder().join("dead-letter")).unwrap();
-    let event = requested(Picture::Carried(Bytes::from_static(b"picture")));
+    let event = requested(PicturePayload::Carried(Bytes::from_static(b"picture")));
     let came = event.to_record();
     let letter = came.clone().set_aside("no such type is known");
     assert_eq!(text(&letter), golden);

@@ -125,7 +125,7 @@ fn typed(server: &TestServer, picture: &[u8], kind: &str) -> RequestBuilder {
 #[tokio::test]
 async fn pages_follow_each_other_and_leave_nothing_out() {
     let server = TestServer::start().await;
-    let store = &*server.engine.store;
+    let store = &*server.storage.store;
     let now = Timestamp::now();
     let picture = waves(300, 200);
     let own = picresize::imaging::fingerprint(&picture, &Limits::default()).unwrap();
@@ -259,7 +259,7 @@ async fn a_changed_result_is_found_first_among_two_thousand() {
     let server = TestServer::start().await;
     let mut filling = JoinSet::new();
     for number in 0..2000_u64 {
-        let store = server.engine.store.clone();
+        let store = server.storage.store.clone();
         filling.spawn(async move {
             let operation = synthetic(&number.to_le_bytes(), Timestamp::now());
             let fingerprint =

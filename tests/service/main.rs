@@ -1,4 +1,4 @@
-//! The service as its users meet it: over HTTP, on the embedded engine, and killed now and then.
+//! The service as its users meet it: over HTTP, on the embedded storage, and killed now and then.
 
 #![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
 
@@ -19,5 +19,5 @@ mod replay;
 mod reuse;
 mod same_bytes;
 mod shared;
-mod shared_engines;
+mod shared_storage;
 mod support;

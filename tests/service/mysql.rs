@@ -32,13 +32,13 @@ impl Server {
 }
 
 /// A database and a user of a random name; both go with this value.
-pub(crate) struct Place {
+pub(crate) struct TestDatabase {
     administrator: Opts,
     pub options: MysqlOptions,
 }
 
-impl Place {
-    /// A place with nothing in it, if the server is at hand.
+impl TestDatabase {
+    /// A database with nothing in it, if the server is at hand.
     pub(crate) fn empty(server: Server) -> Option<Self> {
         let address = server.address()?;
         let name = OperationId::generate().to_string().replace('-', "");
@@ -60,14 +60,14 @@ impl Place {
         })
     }
 
-    /// A place with the table in it, and a user who has the four rights on it.
+    /// A database with the table in it, and a user who has the four rights on it.
     pub(crate) async fn prepared(server: Server) -> Option<Self> {
-        let mut place = Self::empty(server)?;
-        MysqlStore::migrate(&place.options).await.unwrap();
-        place
+        let mut database = Self::empty(server)?;
+        MysqlStore::migrate(&database.options).await.unwrap();
+        database
             .use_a_user_with("SELECT, INSERT, UPDATE, DELETE")
             .await;
-        Some(place)
+        Some(database)
     }
 
     async fn use_a_user_with(&mut self, rights: &str) {
@@ -114,7 +114,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for TestDatabase {
     fn drop(&mut self) {
         let administrator = self.administrator.clone();
         let database = self.options.database.clone();
@@ -145,8 +145,8 @@ macro_rules! on_each_server {
             #[tokio::test(flavor = "multi_thread")]
             async fn $test() {
                 for server in Server::ALL {
-                    if let Some(place) = Place::empty(server) {
-                        promises::$test(place).await;
+                    if let Some(database) = TestDatabase::empty(server) {
+                        promises::$test(database).await;
                     }
                 }
             }
@@ -176,159 +176,165 @@ on_each_server! {
 mod promises {
     use super::*;
 
-    pub(super) async fn an_empty_server_is_prepared_once(place: Place) {
-        let first = place.migrate().await.unwrap();
+    pub(super) async fn an_empty_server_is_prepared_once(database: TestDatabase) {
+        let first = database.migrate().await.unwrap();
         assert!(first[0].ends_with("made"), "{first:?}");
         assert!(first[1].ends_with("by sql/0001_pictures.sql"), "{first:?}");
-        place.open().await.unwrap();
-        let second = place.migrate().await.unwrap();
+        database.open().await.unwrap();
+        let second = database.migrate().await.unwrap();
         assert!(second[0].ends_with("there already"), "{second:?}");
         assert!(second[1].ends_with("there already"), "{second:?}");
     }
 
-    pub(super) async fn two_migrations_at_once_both_end_well(place: Place) {
-        let reports = tokio::join!(place.migrate(), place.migrate(), place.migrate());
+    pub(super) async fn two_migrations_at_once_both_end_well(database: TestDatabase) {
+        let reports = tokio::join!(database.migrate(), database.migrate(), database.migrate());
         let reports = [reports.0, reports.1, reports.2].map(Result::unwrap);
         let makers = reports
             .iter()
             .filter(|report| report[1].contains("by sql/0001"));
         assert_eq!(makers.count(), 1, "{reports:?}");
-        place.open().await.unwrap();
+        database.open().await.unwrap();
     }
 
-    pub(super) async fn pasted_scripts_agree_with_migrate(place: Place) {
-        place.paste(SCRIPT).await;
-        place.open().await.unwrap();
-        let report = place.migrate().await.unwrap();
+    pub(super) async fn pasted_scripts_agree_with_migrate(database: TestDatabase) {
+        database.paste(SCRIPT).await;
+        database.open().await.unwrap();
+        let report = database.migrate().await.unwrap();
         assert!(report[1].ends_with("there already"), "{report:?}");
     }
 
-    pub(super) async fn a_newer_table_is_left_alone(place: Place) {
-        place
+    pub(super) async fn a_newer_table_is_left_alone(database: TestDatabase) {
+        database
             .paste("CREATE TABLE pictures (id INT) COMMENT = 'picresize schema 99'")
             .await;
         for refusal in [
-            place.refusal().await,
-            place.migrate().await.unwrap_err().to_string(),
+            database.refusal().await,
+            database.migrate().await.unwrap_err().to_string(),
         ] {
             assert!(refusal.contains("newer picresize"), "{refusal}");
             assert!(refusal.contains("schema 99"), "{refusal}");
         }
     }
 
-    pub(super) async fn the_table_of_someone_else_is_left_alone(place: Place) {
-        place
+    pub(super) async fn the_table_of_someone_else_is_left_alone(database: TestDatabase) {
+        database
             .paste("CREATE TABLE pictures (id INT) COMMENT = 'holidays'")
             .await;
         for refusal in [
-            place.refusal().await,
-            place.migrate().await.unwrap_err().to_string(),
+            database.refusal().await,
+            database.migrate().await.unwrap_err().to_string(),
         ] {
             assert!(refusal.contains("\"holidays\""), "{refusal}");
             assert!(refusal.contains("mysql.database"), "{refusal}");
         }
     }
 
-    pub(super) async fn a_user_with_four_rights_is_enough(mut place: Place) {
-        place.migrate().await.unwrap();
-        place
+    pub(super) async fn a_user_with_four_rights_is_enough(mut database: TestDatabase) {
+        database.migrate().await.unwrap();
+        database
             .use_a_user_with("SELECT, INSERT, UPDATE, DELETE")
             .await;
-        place.open().await.unwrap().ping().await.unwrap();
+        database.open().await.unwrap().ping().await.unwrap();
         // Nothing is left to do for it.
-        place.migrate().await.unwrap();
+        database.migrate().await.unwrap();
     }
 
-    pub(super) async fn a_user_with_fewer_rights_is_told(mut place: Place) {
-        place.migrate().await.unwrap();
-        place.use_a_user_with("SELECT, INSERT, UPDATE").await;
-        let refusal = place.refusal().await;
+    pub(super) async fn a_user_with_fewer_rights_is_told(mut database: TestDatabase) {
+        database.migrate().await.unwrap();
+        database.use_a_user_with("SELECT, INSERT, UPDATE").await;
+        let refusal = database.refusal().await;
         assert!(
             refusal.contains("grant it SELECT, INSERT, UPDATE and DELETE"),
             "{refusal}"
         );
     }
 
-    pub(super) async fn a_wrong_password_is_told(mut place: Place) {
-        place.migrate().await.unwrap();
-        place.options.password = "wrong".into();
-        let refusal = place.refusal().await;
+    pub(super) async fn a_wrong_password_is_told(mut database: TestDatabase) {
+        database.migrate().await.unwrap();
+        database.options.password = "wrong".into();
+        let refusal = database.refusal().await;
         assert!(refusal.contains("check mysql.user and"), "{refusal}");
-        assert!(place.migrate().await.is_err());
+        assert!(database.migrate().await.is_err());
     }
 
-    pub(super) async fn a_missing_database_is_told(mut place: Place) {
-        let refusal = place.refusal().await;
+    pub(super) async fn a_missing_database_is_told(mut database: TestDatabase) {
+        let refusal = database.refusal().await;
         assert!(refusal.contains("run `picresize migrate`"), "{refusal}");
         // One who may not make it.
-        place.migrate().await.unwrap();
-        place.use_a_user_with("SELECT").await;
-        let database = place.options.database.clone();
-        place.options.database = format!("{database}_other");
-        let refusal = place.migrate().await.unwrap_err().to_string();
-        assert!(refusal.contains(&place.options.database), "{refusal}");
+        database.migrate().await.unwrap();
+        database.use_a_user_with("SELECT").await;
+        let name = database.options.database.clone();
+        database.options.database = format!("{name}_other");
+        let refusal = database.migrate().await.unwrap_err().to_string();
+        assert!(refusal.contains(&database.options.database), "{refusal}");
         assert!(
             refusal.contains("mysql.migration_user") || refusal.contains("grant"),
             "{refusal}"
         );
-        place.options.database = database;
+        database.options.database = name;
     }
 
-    pub(super) async fn a_missing_table_is_told(place: Place) {
-        place.paste("").await;
-        let refusal = place.refusal().await;
+    pub(super) async fn a_missing_table_is_told(database: TestDatabase) {
+        database.paste("").await;
+        let refusal = database.refusal().await;
         assert!(refusal.contains("no table pictures"), "{refusal}");
         assert!(refusal.contains("run `picresize migrate`"), "{refusal}");
         // One that goes away later.
-        place.migrate().await.unwrap();
-        let store = place.open().await.unwrap();
-        let database = &place.options.database;
-        place.run(&format!("DROP TABLE {database}.pictures")).await;
+        database.migrate().await.unwrap();
+        let store = database.open().await.unwrap();
+        let name = &database.options.database;
+        database.run(&format!("DROP TABLE {name}.pictures")).await;
         let error = store.ping().await.unwrap_err();
         assert!(matches!(error, StoreError::Misconfigured(_)), "{error:?}");
     }
 
-    pub(super) async fn a_packet_that_is_too_small_is_told(mut place: Place) {
-        place.migrate().await.unwrap();
-        place.options.max_picture_bytes = 900 << 20;
+    pub(super) async fn a_packet_that_is_too_small_is_told(mut database: TestDatabase) {
+        database.migrate().await.unwrap();
+        database.options.max_picture_bytes = 900 << 20;
         for refusal in [
-            place.refusal().await,
-            place.migrate().await.unwrap_err().to_string(),
+            database.refusal().await,
+            database.migrate().await.unwrap_err().to_string(),
         ] {
             assert!(
                 refusal.contains("max_allowed_packet = 944766976"),
                 "{refusal}"
             );
         }
-        place.options.max_picture_bytes = 2_000_000_000;
-        let refusal = place.refusal().await;
+        database.options.max_picture_bytes = 2_000_000_000;
+        let refusal = database.refusal().await;
         assert!(refusal.contains("limits.max_result_bytes"), "{refusal}");
     }
 
-    pub(super) async fn a_server_that_is_not_there_may_come(mut place: Place) {
+    pub(super) async fn a_server_that_is_not_there_may_come(mut database: TestDatabase) {
         let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = std::mem::replace(&mut place.options.port, unused.local_addr().unwrap().port());
+        let port = std::mem::replace(
+            &mut database.options.port,
+            unused.local_addr().unwrap().port(),
+        );
         drop(unused);
-        let error = place.open().await.unwrap_err();
+        let error = database.open().await.unwrap_err();
         assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
         assert!(error.to_string().contains("refused"), "{error}");
-        place.options.port = port;
+        database.options.port = port;
     }
 
-    pub(super) async fn a_server_that_stops_answering_is_given_up(mut place: Place) {
+    pub(super) async fn a_server_that_stops_answering_is_given_up(mut database: TestDatabase) {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = std::mem::replace(&mut place.options.port, silent.local_addr().unwrap().port());
+        let port = std::mem::replace(
+            &mut database.options.port,
+            silent.local_addr().unwrap().port(),
+        );
         let began = Instant::now();
-        let error = place.open().await.unwrap_err();
+        let error = database.open().await.unwrap_err();
         assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
         assert!(began.elapsed() < PATIENCE / 2);
-        place.options.port = port;
+        database.options.port = port;
     }
 
-    pub(super) async fn connections_can_be_encrypted(mut place: Place) {
-        place.migrate().await.unwrap();
-        place.options.tls = TlsMode::Required;
-        match place.open().await {
+    pub(super) async fn connections_can_be_encrypted(mut database: TestDatabase) {
+        database.migrate().await.unwrap();
+        database.options.tls = TlsMode::Required;
+        match database.open().await {
             Ok(store) => store.ping().await.unwrap(),
             // This server has no certificate.
             Err(StoreError::Misconfigured(sentence)) => {
@@ -338,26 +344,26 @@ mod promises {
             Err(other) => panic!("{other:?}"),
         }
         // Nobody known vouches for the certificate that a server makes for itself.
-        place.options.tls = TlsMode::Verified;
-        let refusal = place.refusal().await;
+        database.options.tls = TlsMode::Verified;
+        let refusal = database.refusal().await;
         assert!(refusal.contains("mysql.ca_file"), "{refusal}");
         let not_pem = tempfile::NamedTempFile::new().unwrap();
-        place.options.ca_file = Some(not_pem.path().to_owned());
-        let refusal = place.refusal().await;
+        database.options.ca_file = Some(not_pem.path().to_owned());
+        let refusal = database.refusal().await;
         assert!(refusal.contains("no certificate in PEM form"), "{refusal}");
     }
 
     /// A lock of someone else on the row ends before the statement is given up.
-    pub(super) async fn locks_are_waited_for(place: Place) {
-        place.migrate().await.unwrap();
-        let store = place.open().await.unwrap();
+    pub(super) async fn locks_are_waited_for(database: TestDatabase) {
+        database.migrate().await.unwrap();
+        let store = database.open().await.unwrap();
         let operation = crate::contract::store::queued("100");
         store.enqueue(&operation).await.unwrap();
-        let mut other = Conn::new(place.administrator.clone()).await.unwrap();
+        let mut other = Conn::new(database.administrator.clone()).await.unwrap();
         other
             .query_drop(format!(
                 "USE {}; BEGIN; SELECT id FROM pictures FOR UPDATE",
-                place.options.database
+                database.options.database
             ))
             .await
             .unwrap();
@@ -373,10 +379,10 @@ mod promises {
     }
 
     /// What a table without rows answers says nothing, so the plans are looked at.
-    pub(super) async fn tables_answer_by_their_indexes(place: Place) {
-        place.migrate().await.unwrap();
-        let mut connection = Conn::new(place.administrator.clone()).await.unwrap();
-        let database = &place.options.database;
+    pub(super) async fn tables_answer_by_their_indexes(database: TestDatabase) {
+        database.migrate().await.unwrap();
+        let mut connection = Conn::new(database.administrator.clone()).await.unwrap();
+        let database = &database.options.database;
         connection
             .query_drop(format!("USE {database}"))
             .await

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use picresize::event::{Event, EventBody, Picture, Record};
-use picresize::event_log::{Received, Topic};
+use picresize::event::{Event, EventBody, PicturePayload, Record};
+use picresize::event_log::{Delivery, Topic};
 use picresize::operation::{Digest, Format, Operation, OperationId, PictureFacts, ResizeRequest};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -12,10 +12,10 @@ use crate::support::{PATIENCE, TestServer, png};
 
 /// The next dead letter: the record and the reason it was set aside for.
 async fn dead_letter(server: &TestServer) -> (Record, String) {
-    let log = &server.engine.log;
+    let log = &server.storage.log;
     let mut consumer = log.subscribe(Topic::DeadLetters, "test").await.unwrap();
     let received = tokio::time::timeout(PATIENCE, consumer.receive()).await;
-    let Received::Delivered(_, mut record) = received.unwrap().unwrap() else {
+    let Delivery::Event(_, mut record) = received.unwrap().unwrap() else {
         panic!("a dead letter was expected");
     };
     let (name, reason) = record.headers.pop().unwrap();
@@ -31,7 +31,7 @@ async fn an_event_that_cannot_be_read_is_a_dead_letter() {
         headers: vec![("ce_specversion".to_owned(), b"9.9".to_vec())],
         value: Bytes::from_static(b"\x00\xff"),
     };
-    let log = &server.engine.log;
+    let log = &server.storage.log;
     log.append(Topic::Requests, record.clone()).await.unwrap();
     let (letter, reason) = dead_letter(&server).await;
     assert_eq!(letter, record, "as it came");
@@ -41,10 +41,8 @@ async fn an_event_that_cannot_be_read_is_a_dead_letter() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn an_operation_that_ended_its_worker_three_times_is_failed() {
-    let server = TestServer::start().await;
-    let picture = png(40, 30, 2);
+/// An operation that nobody knows yet, and its event.
+fn requested(picture: Vec<u8>) -> (Operation, Event) {
     let operation = Operation::queued(
         OperationId::generate(),
         ResizeRequest::from_pairs([("width", "20")]).unwrap(),
@@ -57,21 +55,28 @@ async fn an_operation_that_ended_its_worker_three_times_is_failed() {
         },
         Timestamp::now(),
     );
+    let body = EventBody::Requested {
+        request: operation.request.clone(),
+        source: operation.source.clone(),
+        picture: PicturePayload::Carried(picture.into()),
+    };
+    let event = Event::new(operation.id, operation.queued_at, body);
+    (operation, event)
+}
+
+#[tokio::test]
+async fn an_operation_that_ended_its_worker_three_times_is_failed() {
+    let server = TestServer::start().await;
+    let (operation, event) = requested(png(40, 30, 2));
     // As three workers leave it that died while they had it.
     for _ in 0..3 {
         let begun = server
-            .engine
+            .storage
             .store
             .begin(&operation, "gone", Timestamp::now());
         begun.await.unwrap();
     }
-    let body = EventBody::Requested {
-        request: operation.request.clone(),
-        source: operation.source.clone(),
-        picture: Picture::Carried(picture.into()),
-    };
-    let event = Event::new(operation.id, operation.queued_at, body);
-    let log = &server.engine.log;
+    let log = &server.storage.log;
     log.append(Topic::Requests, event.to_record())
         .await
         .unwrap();
@@ -88,13 +93,36 @@ async fn an_operation_that_ended_its_worker_three_times_is_failed() {
 }
 
 #[tokio::test]
+async fn an_event_whose_row_cannot_be_read_is_a_dead_letter() {
+    let server = TestServer::start().await;
+    let (operation, event) = requested(png(40, 30, 5));
+    server.storage.store.enqueue(&operation).await.unwrap();
+    let table = server.settings.data.folder.join("pictures.sqlite");
+    let changed = rusqlite::Connection::open(table).unwrap().execute(
+        "UPDATE pictures SET request = 'nonsense' WHERE id = ?1",
+        [operation.id.to_string()],
+    );
+    assert_eq!(changed.unwrap(), 1);
+    let log = &server.storage.log;
+    let appended = log.append(Topic::Requests, event.to_record());
+    appended.await.unwrap();
+
+    let (letter, reason) = dead_letter(&server).await;
+    assert_eq!(Event::from_record(&letter).unwrap(), event);
+    assert!(reason.contains("cannot be read"), "{reason}");
+    let next = server.resize(&png(40, 30, 6), json!({"width": 20})).await;
+    assert_eq!(next.width, 20, "nothing waits behind it");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn an_event_that_comes_twice_is_done_once() {
     let server = TestServer::start().await;
     let id = server.submit(&png(40, 30, 3), json!({"width": 20})).await;
     let (_, first) = server.wait(&id).await;
-    let log = &server.engine.log;
+    let log = &server.storage.log;
     let mut consumer = log.subscribe(Topic::Requests, "copier").await.unwrap();
-    let Received::Delivered(_, record) = consumer.receive().await.unwrap() else {
+    let Delivery::Event(_, record) = consumer.receive().await.unwrap() else {
         panic!("the request was expected");
     };
     log.append(Topic::Requests, record).await.unwrap();

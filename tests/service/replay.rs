@@ -1,39 +1,39 @@
 //! The log played back: the table filled again, checked, compared, and dead letters given back.
 //!
-//! What is tested takes a server, so that any engine can stand behind it.
+//! What is tested takes a server, so that any storage can stand behind it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use picresize::engine::Engine;
-use picresize::event::{Event, EventBody, Picture};
-use picresize::event_log::{Entry, Erased, Start, Topic};
+use picresize::event::{Event, EventBody, PicturePayload};
+use picresize::event_log::{Entry, ErasureOutcome, Start, Topic};
 use picresize::operation::{
     Digest, Format, Operation, OperationId, PictureFacts, ResizeRequest, Status,
 };
 use picresize::picture_store::embedded::EmbeddedStore;
 use picresize::replay::{self, Ended, Finding, Observer, Outcome, Range, Task};
 use picresize::settings::{EventModel, Settings, TableKind};
+use picresize::storage::Storage;
 use reqwest::StatusCode;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::mysql::{Place, Server};
-use crate::shared_engines::Shared;
+use crate::mysql::{Server, TestDatabase};
+use crate::shared_storage::Shared;
 use crate::support::{PATIENCE, TestServer, png};
 
 /// Where a test runs.
 #[derive(Clone, Copy)]
-enum Engines {
+enum StorageKind {
     Embedded,
     /// Kafka and MySQL.
     Shared,
 }
 
-impl Engines {
-    /// A server of its own, if the engines are at hand.
+impl StorageKind {
+    /// A server of its own, if its services are at hand.
     async fn serve(self, model: EventModel) -> Option<TestServer> {
         match self {
             Self::Embedded => {
@@ -47,15 +47,15 @@ impl Engines {
                 let mut settings = shared.settings();
                 settings.events.model = model;
                 settings.check().unwrap();
-                let engine = Engine::open(&settings).await.unwrap();
+                let storage = Storage::open(&settings).await.unwrap();
                 let folder = tempfile::tempdir().unwrap();
-                Some(TestServer::start_on(engine, settings, folder).await)
+                Some(TestServer::start_on(storage, settings, folder).await)
             }
         }
     }
 }
 
-/// Runs tests on a server of their own, on each engine and in each event model.
+/// Runs tests on a server of their own, on each storage and in each event model.
 macro_rules! everywhere {
     ($($name:ident),+ $(,)?) => {
         everywhere!(@embedded, Embedded, Carried: $($name),+);
@@ -63,13 +63,13 @@ macro_rules! everywhere {
         everywhere!(@shared, Shared, Carried: $($name),+);
         everywhere!(@shared_claim_check, Shared, ClaimCheck: $($name),+);
     };
-    (@$place:ident, $engines:ident, $model:ident: $($name:ident),+) => {
+    (@$place:ident, $storage:ident, $model:ident: $($name:ident),+) => {
         mod $place {
-            use super::{Engines, EventModel};
+            use super::{StorageKind, EventModel};
             $(
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $name() {
-                    if let Some(server) = Engines::$engines.serve(EventModel::$model).await {
+                    if let Some(server) = StorageKind::$storage.serve(EventModel::$model).await {
                         super::$name(&server).await;
                         server.stop().await;
                     }
@@ -124,75 +124,75 @@ impl Witness {
     }
 }
 
-async fn play_as(witness: &mut Witness, engine: &Engine, task: Task, range: &Range) -> Ended {
+async fn play_as(witness: &mut Witness, storage: &Storage, task: Task, range: &Range) -> Ended {
     let settings = Settings::default();
     let (name, stop) = ("replay-test".to_owned(), witness.stop.clone());
-    let played = replay::play(engine, &settings, name, range, task, witness, &stop);
+    let played = replay::play(storage, &settings, name, range, task, witness, &stop);
     played.await.unwrap()
 }
 
 /// Plays a range to its end.
-async fn play(engine: &Engine, task: Task, range: &Range) -> (Ended, Witness) {
+async fn play(storage: &Storage, task: Task, range: &Range) -> (Ended, Witness) {
     let mut witness = Witness::default();
-    let ended = play_as(&mut witness, engine, task, range).await;
+    let ended = play_as(&mut witness, storage, task, range).await;
     assert!(ended.error.is_none() && ended.go_on.is_none(), "{ended:?}");
     (ended, witness)
 }
 
 /// Plays everything to its end.
-async fn play_all(engine: &Engine, task: Task) -> (Ended, Witness) {
-    play(engine, task, &Range::default()).await
+async fn play_all(storage: &Storage, task: Task) -> (Ended, Witness) {
+    play(storage, task, &Range::default()).await
 }
 
 /// The same log with an empty table of the same kind, which goes with the second value.
-async fn without_table(server: &TestServer) -> (Engine, Box<dyn Send>) {
-    let mut engine = server.engine.clone();
+async fn without_table(server: &TestServer) -> (Storage, Box<dyn Send>) {
+    let mut storage = server.storage.clone();
     match server.settings.storage.table {
         TableKind::Embedded => {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("new.sqlite");
-            engine.store = Arc::new(EmbeddedStore::open(&file).unwrap());
-            (engine, Box::new(folder))
+            storage.store = Arc::new(EmbeddedStore::open(&file).unwrap());
+            (storage, Box::new(folder))
         }
         TableKind::Mysql => {
-            let place = Place::prepared(Server::Mysql).await.unwrap();
-            engine.store = Arc::new(place.open().await.unwrap());
-            (engine, Box::new(place))
+            let database = TestDatabase::prepared(Server::Mysql).await.unwrap();
+            storage.store = Arc::new(database.open().await.unwrap());
+            (storage, Box::new(database))
         }
     }
 }
 
 /// The same log with a table of which nothing is left but deposited pictures.
-async fn without_results(server: &TestServer) -> (Engine, Box<dyn Send>) {
-    let engine = &server.engine;
-    let (other, place) = without_table(server).await;
-    for entry in entries(engine, Topic::Requests).await {
+async fn without_results(server: &TestServer) -> (Storage, Box<dyn Send>) {
+    let storage = &server.storage;
+    let (other, database) = without_table(server).await;
+    for entry in entries(storage, Topic::Requests).await {
         let event = Event::from_record(&entry.record).unwrap();
         let id = event.operation;
-        if let Some(picture) = engine.store.deposited(id).await.unwrap() {
-            let row = engine.store.find(id).await.unwrap().unwrap();
+        if let Some(picture) = storage.store.deposited(id).await.unwrap() {
+            let row = storage.store.find(id).await.unwrap().unwrap();
             let mut queued = Operation::queued(id, row.request, row.source, row.queued_at);
             queued.expires_at = row.expires_at;
             other.store.deposit(&queued, picture).await.unwrap();
         }
     }
-    (other, place)
+    (other, database)
 }
 
 /// Everything that the table has of these operations.
-async fn dump(engine: &Engine, ids: &[OperationId]) -> Vec<(Operation, Option<Bytes>)> {
+async fn dump(storage: &Storage, ids: &[OperationId]) -> Vec<(Operation, Option<Bytes>)> {
     let mut rows = Vec::new();
     for id in ids {
-        let row = engine.store.find(*id).await.unwrap();
+        let row = storage.store.find(*id).await.unwrap();
         let row = row.unwrap_or_else(|| panic!("{id} has no row"));
-        rows.push((row, engine.store.result(*id).await.unwrap()));
+        rows.push((row, storage.store.result(*id).await.unwrap()));
     }
     rows
 }
 
 /// Every event of a topic.
-async fn entries(engine: &Engine, topic: Topic) -> Vec<Entry> {
-    let mut reader = engine.log.read(topic, &Start::Beginning).await.unwrap();
+async fn entries(storage: &Storage, topic: Topic) -> Vec<Entry> {
+    let mut reader = storage.log.read(topic, &Start::Beginning).await.unwrap();
     let mut entries = Vec::new();
     while let Some(entry) = reader.next().await.unwrap() {
         entries.push(entry);
@@ -201,10 +201,10 @@ async fn entries(engine: &Engine, topic: Topic) -> Vec<Entry> {
 }
 
 /// Waits until the ends of so many operations were announced: that comes after the answer.
-async fn announced(engine: &Engine, operations: usize) {
+async fn announced(storage: &Storage, operations: usize) {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let entries = entries(engine, Topic::Events).await;
+        let entries = entries(storage, Topic::Events).await;
         let ends = entries.iter().filter(|entry| {
             let event = Event::from_record(&entry.record).unwrap();
             matches!(event.body, EventBody::Completed(_) | EventBody::Failed(_))
@@ -229,7 +229,7 @@ async fn resized(server: &TestServer, count: u32) -> Vec<OperationId> {
         let (status, answer) = server.wait(id).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
     }
-    announced(&server.engine, ids.len()).await;
+    announced(&server.storage, ids.len()).await;
     ids.iter().map(|id| id.parse().unwrap()).collect()
 }
 
@@ -256,7 +256,7 @@ fn operation(picture: &[u8]) -> Operation {
     )
 }
 
-fn event(operation: &Operation, picture: Picture) -> Event {
+fn event(operation: &Operation, picture: PicturePayload) -> Event {
     let body = EventBody::Requested {
         request: operation.request.clone(),
         source: operation.source.clone(),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{PATIENCE, Picture, TestServer, png, request};
 
 async fn events(server: &TestServer, topic: Topic) -> Vec<Event> {
-    let log = &server.engine.log;
+    let log = &server.storage.log;
     let mut reader = log.read(topic, &Start::Beginning).await.unwrap();
     let mut events = Vec::new();
     while let Some(entry) = reader.next().await.unwrap() {
@@ -76,7 +76,7 @@ async fn another_request_is_work_and_so_is_the_same_when_reuse_is_off() {
         assert_eq!(answer["status"], "queued");
         let id = answer["identifier"].as_str().unwrap();
         server.wait(id).await;
-        let row = server.engine.store.find(id.parse().unwrap()).await;
+        let row = server.storage.store.find(id.parse().unwrap()).await;
         assert_eq!(row.unwrap().unwrap().attempts, 1);
     }
     server.stop().await;

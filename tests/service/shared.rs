@@ -7,7 +7,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
 use crate::process::{Process, program, run, text, wait_for_log};
-use crate::shared_engines::Shared;
+use crate::shared_storage::Shared;
 use crate::support::{
     KAFKA_SASL, KAFKA_ZOOKEEPER, PATIENCE, Picture, TestServer, address, files, pictures, png,
     post, request, wait,
@@ -317,7 +317,7 @@ fn servers_that_are_away_are_waited_for() {
 }
 
 #[test]
-fn a_role_of_its_own_needs_shared_engines() {
+fn a_role_of_its_own_needs_shared_storage() {
     for role in ["api", "worker"] {
         let mut command = program();
         command.arg(role);
@@ -346,7 +346,7 @@ async fn health_is_asked_by_a_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_process_can_serve_on_shared_engines() {
+async fn one_process_can_serve_on_shared_storage() {
     let Some(shared) = Shared::prepared() else {
         return;
     };

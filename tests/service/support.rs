@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use picresize::engine::Engine;
 use picresize::settings::Settings;
+use picresize::storage::Storage;
 use picresize::{api, worker};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct TestServer {
     pub url: String,
     pub client: Client,
-    pub engine: Engine,
+    pub storage: Storage,
     pub settings: Settings,
     stop: CancellationToken,
     roles: JoinSet<()>,
@@ -41,26 +41,28 @@ impl TestServer {
         settings.data.folder = folder.path().join("data");
         change(&mut settings);
         settings.check().unwrap();
-        let engine = Engine::open(&settings).await.unwrap();
-        Self::start_on(engine, settings, folder).await
+        let storage = Storage::open(&settings).await.unwrap();
+        Self::start_on(storage, settings, folder).await
     }
 
-    /// A service on an engine of its own kind.
-    pub(crate) async fn start_on(engine: Engine, settings: Settings, folder: TempDir) -> Self {
+    /// A service on storage of its own kind.
+    pub(crate) async fn start_on(storage: Storage, settings: Settings, folder: TempDir) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
         let mut roles = JoinSet::new();
         {
-            let (engine, settings, stop) = (engine.clone(), settings.clone(), stop.clone());
+            let (storage, settings, stop) = (storage.clone(), settings.clone(), stop.clone());
             roles.spawn(async move {
-                api::serve(listener, engine, &settings, stop).await.unwrap();
+                api::serve(listener, storage, &settings, stop)
+                    .await
+                    .unwrap();
             });
         }
         {
-            let (engine, settings, stop) = (engine.clone(), settings.clone(), stop.clone());
+            let (storage, settings, stop) = (storage.clone(), settings.clone(), stop.clone());
             roles.spawn(async move {
-                worker::run(engine, &settings, "test-worker".to_owned(), stop)
+                worker::run(storage, &settings, "test-worker".to_owned(), stop)
                     .await
                     .unwrap();
             });
@@ -68,7 +70,7 @@ impl TestServer {
         Self {
             url,
             client: Client::new(),
-            engine,
+            storage,
             settings,
             stop,
             roles,
@@ -246,12 +248,12 @@ impl Cluster {
 }
 
 /// The address of a service that `scripts/services` brings up. In CI it has to be there, or its
-/// twin, which has a stage of its own since all at once would take much memory.
-pub(crate) fn address(variable: &str, twin: &str, service: &str) -> Option<String> {
+/// sibling, which has a stage of its own since all at once would take much memory.
+pub(crate) fn address(variable: &str, sibling: &str, service: &str) -> Option<String> {
     let address = std::env::var(variable).ok();
     if address.is_none() {
         let reason = format!("there is no {service} here: {variable} is not set");
-        if std::env::var_os(twin).is_some() {
+        if std::env::var_os(sibling).is_some() {
             eprintln!("SKIPPED: {reason}");
         } else {
             skipped(&format!("{reason} (see scripts/services)"));

@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionLi
 use tokio::sync::mpsc;
 
 use super::{KafkaOptions, LastError, blocking, position, record};
-use crate::event_log::{Consumer, LogError, Position, Received};
+use crate::event_log::{Consumer, Delivery, EventPosition, LogError};
 
 /// A worker that is not heard of for so long loses its partitions.
 const SESSION_MILLISECONDS: &str = "15000";
@@ -64,16 +64,16 @@ impl GroupMember {
     }
 
     /// A client that met a fatal error does nothing any more: a new one takes its place.
-    fn join_again(&mut self) -> Result<Received, LogError> {
+    fn join_again(&mut self) -> Result<Delivery, LogError> {
         self.membership = Membership::new(&self.options, &self.topic, &self.group)?;
         Ok(self.gave_up(self.floor.keys().copied().collect()))
     }
 
-    fn gave_up(&mut self, partitions: Vec<i32>) -> Received {
+    fn gave_up(&mut self, partitions: Vec<i32>) -> Delivery {
         for partition in &partitions {
             self.floor.remove(partition);
         }
-        Received::Revoked(partitions)
+        Delivery::Revoked(partitions)
     }
 }
 
@@ -123,7 +123,7 @@ pub(super) fn fetching(options: &KafkaOptions) -> Result<rdkafka::config::Client
 
 #[async_trait]
 impl Consumer for GroupMember {
-    async fn receive(&mut self) -> Result<Received, LogError> {
+    async fn receive(&mut self) -> Result<Delivery, LogError> {
         let Membership { consumer, revoked } = &mut self.membership;
         let received = tokio::select! {
             // What was lost is told before anything else is delivered.
@@ -140,7 +140,7 @@ impl Consumer for GroupMember {
                 self.floor
                     .entry(position.partition)
                     .or_insert(position.offset);
-                Ok(Received::Delivered(position, record))
+                Ok(Delivery::Event(position, record))
             }
             Ok(Err(error)) if self.membership.consumer.client().fatal_error().is_some() => {
                 tracing::error!(%error, "the Kafka consumer has to be created again");
@@ -150,7 +150,7 @@ impl Consumer for GroupMember {
         }
     }
 
-    async fn commit(&mut self, next: Position) -> Result<(), LogError> {
+    async fn commit(&mut self, next: EventPosition) -> Result<(), LogError> {
         let floor = self.floor.entry(next.partition).or_insert(next.offset);
         if next.offset < *floor {
             return Ok(());

@@ -5,13 +5,13 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::consumer::fetching;
 use super::{KafkaOptions, LastError, QUESTION, blocking, entry, partitions};
-use crate::event_log::{Entry, LogError, Position, Reader, Start, Topic};
+use crate::event_log::{Entry, EventPosition, LogError, Reader, Start, Topic};
 
 /// How long the brokers may take for the next record.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,7 +20,7 @@ pub(super) struct RangeReader {
     consumer: StreamConsumer<LastError>,
     /// The offset before which each partition is still to be read.
     ends: HashMap<i32, i64>,
-    starts: Vec<Position>,
+    starts: Vec<EventPosition>,
     total: u64,
 }
 
@@ -74,13 +74,13 @@ impl RangeReader {
                 }
                 Start::Positions(positions) => positions
                     .iter()
-                    .find(|position: &&Position| position.partition == partition)
+                    .find(|position: &&EventPosition| position.partition == partition)
                     .map(|position| position.offset.max(low)),
             };
             let Some(first) = first else {
                 continue;
             };
-            starts.push(Position {
+            starts.push(EventPosition {
                 partition,
                 offset: first,
             });
@@ -104,8 +104,8 @@ impl RangeReader {
 }
 
 /// The first offset of a partition that was appended at this time or later.
-fn first_since(
-    consumer: &StreamConsumer<LastError>,
+pub(super) fn first_since(
+    consumer: &impl Consumer<LastError>,
     topic: &str,
     partition: i32,
     milliseconds: i64,
@@ -139,7 +139,7 @@ impl Reader for RangeReader {
                 }
                 Err(error) => return Err(self.consumer.context().explain(error)),
             };
-            let Position { partition, offset } = entry.position;
+            let EventPosition { partition, offset } = entry.position;
             let Some(end) = self.ends.get(&partition).copied() else {
                 continue;
             };
@@ -153,7 +153,7 @@ impl Reader for RangeReader {
         Ok(None)
     }
 
-    fn starts(&self) -> Vec<Position> {
+    fn starts(&self) -> Vec<EventPosition> {
         self.starts.clone()
     }
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use picresize::event::Record;
 use picresize::event_log::embedded::EmbeddedLog;
 use picresize::event_log::kafka::{KafkaLog, KafkaOptions, TopicOptions};
 use picresize::event_log::{
-    Consumer, Entry, Erased, EventLog, LogError, Position, Received, Start, Topic,
+    Consumer, Delivery, Entry, ErasureOutcome, EventLog, EventPosition, LogError, Start, Topic,
 };
 use picresize::operation::OperationId;
 use tempfile::TempDir;
@@ -134,6 +135,7 @@ async fn event_log_keeps_its_contract(logs: &impl Logs) {
     giving_up_a_wait_loses_nothing(&*logs.fresh().await).await;
     many_can_append_at_once(&logs.fresh().await).await;
     a_range_is_read_without_moving_anyone(&*logs.fresh().await).await;
+    a_group_has_finished_what_it_committed(&*logs.fresh().await).await;
     what_is_erased_keeps_its_place(&*logs.fresh().await).await;
     what_is_too_large_is_refused(logs).await;
     append(&*logs.fresh().await, "kept").await;
@@ -156,7 +158,7 @@ fn record(key: &str) -> Record {
     }
 }
 
-async fn append(log: &dyn EventLog, key: &str) -> Position {
+async fn append(log: &dyn EventLog, key: &str) -> EventPosition {
     log.append(Topic::Requests, record(key)).await.unwrap()
 }
 
@@ -164,18 +166,17 @@ async fn join(log: &dyn EventLog) -> Box<dyn Consumer> {
     log.subscribe(Topic::Requests, GROUP).await.unwrap()
 }
 
-async fn next(consumer: &mut dyn Consumer) -> (Position, Record) {
+async fn next(consumer: &mut dyn Consumer) -> (EventPosition, Record) {
     loop {
         let received = tokio::time::timeout(PATIENCE, consumer.receive()).await;
-        if let Received::Delivered(position, record) = received.expect("an event in time").unwrap()
-        {
+        if let Delivery::Event(position, record) = received.expect("an event in time").unwrap() {
             return (position, record);
         }
     }
 }
 
-fn behind(position: Position) -> Position {
-    Position {
+fn behind(position: EventPosition) -> EventPosition {
+    EventPosition {
         offset: position.offset + 1,
         ..position
     }
@@ -319,6 +320,38 @@ async fn a_range_is_read_without_moving_anyone(log: &dyn EventLog) {
     assert_eq!(first, positions[0], "no group has moved");
 }
 
+async fn a_group_has_finished_what_it_committed(log: &dyn EventLog) {
+    let has_finished = async |group, time| {
+        let finished = log.has_finished(Topic::Requests, group, time);
+        finished.await.unwrap()
+    };
+    let hour = Duration::from_secs(3600);
+    let (start, end) = (Timestamp::now() - hour, Timestamp::now() + hour);
+    assert!(has_finished(GROUP, end).await, "there is nothing to do");
+    let first = append(log, "a").await;
+    // So that no two are of the same millisecond.
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let between = Timestamp::now();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let second = append(log, "b").await;
+    assert!(has_finished(GROUP, start).await);
+    assert!(!has_finished(GROUP, between).await);
+    let mut consumer = join(log).await;
+    for _ in 0..2 {
+        next(&mut *consumer).await;
+    }
+    assert!(
+        !has_finished(GROUP, between).await,
+        "delivered is not finished"
+    );
+    consumer.commit(behind(first)).await.unwrap();
+    assert!(has_finished(GROUP, between).await);
+    assert!(!has_finished(GROUP, end).await);
+    assert!(!has_finished("another", between).await);
+    consumer.commit(behind(second)).await.unwrap();
+    assert!(has_finished(GROUP, end).await);
+}
+
 async fn what_is_erased_keeps_its_place(log: &dyn EventLog) {
     let position = append(log, "a").await;
     append(log, "b").await;
@@ -327,8 +360,8 @@ async fn what_is_erased_keeps_its_place(log: &dyn EventLog) {
     assert_eq!(entries.len(), 2);
     assert_eq!(entries[0].record.headers, record("a").headers);
     match erased {
-        Erased::Now => assert!(entries[0].record.value.is_empty()),
-        Erased::WithRetention => assert_eq!(entries[0].record, record("a")),
+        ErasureOutcome::DataRemoved => assert!(entries[0].record.value.is_empty()),
+        ErasureOutcome::AwaitsRetention => assert_eq!(entries[0].record, record("a")),
     }
     assert_eq!(entries[1].record, record("b"));
 }

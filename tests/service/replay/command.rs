@@ -59,7 +59,11 @@ async fn the_command_works_beside_a_running_service() {
     // A letter that another process puts back is noticed by the running worker.
     let picture = png(40, 30, 9);
     let letter = operation(&picture);
-    let record = event(&letter, picresize::event::Picture::Carried(picture.into())).to_record();
+    let record = event(
+        &letter,
+        picresize::event::PicturePayload::Carried(picture.into()),
+    )
+    .to_record();
     put_among_dead_letters(data, record).await;
     let put_back = replay(data, &["dead-letters", "--json"]);
     assert_eq!(put_back.status.code(), Some(0), "{put_back:?}");
@@ -93,8 +97,8 @@ async fn put_among_dead_letters(data: &Path, mut record: Record) {
     record.headers.push(reason);
     let mut settings = Settings::default();
     settings.data.folder = data.to_owned();
-    let engine = Engine::open_beside(&settings).await.unwrap();
-    let log = &engine.log;
+    let storage = Storage::open_beside(&settings).await.unwrap();
+    let log = &storage.log;
     log.append(Topic::DeadLetters, record).await.unwrap();
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-async fn letters(engine: &Engine, list: bool, id: Option<OperationId>) -> Witness {
+async fn letters(storage: &Storage, list: bool, id: Option<OperationId>) -> Witness {
     let mut witness = Witness::default();
     let stop = witness.stop.clone();
     let range = Range {
@@ -10,7 +10,7 @@ async fn letters(engine: &Engine, list: bool, id: Option<OperationId>) -> Witnes
         ..Range::default()
     };
     let settings = Settings::default();
-    let ended = replay::dead_letters(engine, &settings, &range, list, &mut witness, &stop);
+    let ended = replay::dead_letters(storage, &settings, &range, list, &mut witness, &stop);
     let ended = ended.await.unwrap();
     assert!(ended.error.is_none() && ended.go_on.is_none(), "{ended:?}");
     witness
@@ -20,13 +20,13 @@ async fn letters(engine: &Engine, list: bool, id: Option<OperationId>) -> Witnes
 async fn given_up(server: &TestServer, seed: u32) -> OperationId {
     let picture = png(40, 30, seed);
     let operation = operation(&picture);
-    let store = &server.engine.store;
+    let store = &server.storage.store;
     for _ in 0..3 {
         let begun = store.begin(&operation, "gone", Timestamp::now());
         begun.await.unwrap();
     }
-    let record = event(&operation, Picture::Carried(picture.into())).to_record();
-    let log = &server.engine.log;
+    let record = event(&operation, PicturePayload::Carried(picture.into())).to_record();
+    let log = &server.storage.log;
     log.append(Topic::Requests, record).await.unwrap();
     let (status, _) = server.wait(&operation.id.to_string()).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -34,32 +34,32 @@ async fn given_up(server: &TestServer, seed: u32) -> OperationId {
 }
 
 pub(crate) async fn what_was_given_up_gets_another_chance(server: &TestServer) {
-    let engine = &server.engine;
+    let storage = &server.storage;
     let (first, second) = (given_up(server, 1).await, given_up(server, 2).await);
-    announced(engine, 2).await;
+    announced(storage, 2).await;
 
-    let listed = letters(engine, true, None).await;
+    let listed = letters(storage, true, None).await;
     assert_eq!(listed.found(Outcome::Waiting), [first, second]);
     let reason = &listed.findings[0].letter.as_ref().unwrap().reason;
     assert!(reason.contains("3 times"), "{reason}");
-    assert_eq!(entries(engine, Topic::Requests).await.len(), 2);
+    assert_eq!(entries(storage, Topic::Requests).await.len(), 2);
 
-    let one = letters(engine, false, Some(second)).await;
+    let one = letters(storage, false, Some(second)).await;
     assert_eq!(one.found(Outcome::PutBack), [second]);
     let (status, answer) = server.wait(&second.to_string()).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
-    let all = letters(engine, false, None).await;
+    let all = letters(storage, false, None).await;
     assert_eq!(all.found(Outcome::PutBack), [first]);
     assert_eq!(all.found(Outcome::PutBackBefore), [second]);
     let (status, answer) = server.wait(&first.to_string()).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
-    let again = letters(engine, false, None).await;
+    let again = letters(storage, false, None).await;
     assert_eq!(again.found(Outcome::PutBackBefore), [first, second]);
-    assert_eq!(entries(engine, Topic::Requests).await.len(), 4);
+    assert_eq!(entries(storage, Topic::Requests).await.len(), 4);
 
-    announced(engine, 4).await;
+    announced(storage, 4).await;
     let ids = [first, second];
-    let before = dump(engine, &ids).await;
+    let before = dump(storage, &ids).await;
     let (fresh, _folder) = without_table(server).await;
     let (ended, _) = play_all(&fresh, Task::Rebuild).await;
     assert_eq!(ended.summary.count(Outcome::Rebuilt), 2, "{ended:?}");
@@ -70,29 +70,29 @@ pub(crate) async fn what_was_given_up_gets_another_chance(server: &TestServer) {
 }
 
 pub(crate) async fn what_could_not_be_read_goes_back_once_it_can(server: &TestServer) {
-    let engine = &server.engine;
+    let storage = &server.storage;
     let picture = png(40, 30, 1);
     let readable = operation(&picture);
     // As an older version sets aside what this one understands, and what none does.
-    let mut record = event(&readable, Picture::Carried(picture.into())).to_record();
+    let mut record = event(&readable, PicturePayload::Carried(picture.into())).to_record();
     let reason = ("picresize-reason".to_owned(), b"too new".to_vec());
     record.headers.push(reason);
-    let log = &engine.log;
+    let log = &storage.log;
     log.append(Topic::DeadLetters, record.clone())
         .await
         .unwrap();
     record.headers.retain(|(name, _)| name != "ce_type");
     log.append(Topic::DeadLetters, record).await.unwrap();
 
-    let put_back = letters(engine, false, None).await;
+    let put_back = letters(storage, false, None).await;
     assert_eq!(put_back.found(Outcome::PutBack), [readable.id]);
     let last = put_back.findings.last().unwrap();
     assert_eq!(last.outcome, Outcome::Unreadable);
     let (status, answer) = server.wait(&readable.id.to_string()).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
-    let again = letters(engine, false, None).await;
+    let again = letters(storage, false, None).await;
     assert_eq!(again.found(Outcome::PutBackBefore), [readable.id]);
-    let requests = entries(engine, Topic::Requests).await;
+    let requests = entries(storage, Topic::Requests).await;
     assert_eq!(requests.len(), 1);
     let headers = &requests[0].record.headers;
     assert!(headers.iter().all(|(name, _)| name != "picresize-reason"));

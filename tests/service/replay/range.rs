@@ -4,10 +4,10 @@ use super::*;
 
 pub(crate) async fn a_range_is_all_that_is_played(server: &TestServer) {
     let ids = resized(server, 4).await;
-    let requests = entries(&server.engine, Topic::Requests).await;
+    let requests = entries(&server.storage, Topic::Requests).await;
     let id_of = |entry: &Entry| entry.record.key.parse::<OperationId>().unwrap();
     let played = async |range: Range| {
-        let (_, witness) = play(&server.engine, Task::Verify, &range).await;
+        let (_, witness) = play(&server.storage, Task::Verify, &range).await;
         let mut found: Vec<_> = witness
             .findings
             .iter()
@@ -56,8 +56,8 @@ pub(crate) async fn a_range_is_all_that_is_played(server: &TestServer) {
 
 pub(crate) async fn what_was_stopped_goes_on(server: &TestServer) {
     let ids = resized(server, 12).await;
-    let before = dump(&server.engine, &ids).await;
-    let (engine, _folder) = without_results(server).await;
+    let before = dump(&server.storage, &ids).await;
+    let (storage, _folder) = without_results(server).await;
     let mut from = Start::Beginning;
     let mut rebuilt = 0;
     let mut runs = 0;
@@ -71,7 +71,7 @@ pub(crate) async fn what_was_stopped_goes_on(server: &TestServer) {
             from,
             ..Range::default()
         };
-        let ended = play_as(&mut witness, &engine, Task::Rebuild, &range).await;
+        let ended = play_as(&mut witness, &storage, Task::Rebuild, &range).await;
         assert!(ended.error.is_none(), "{ended:?}");
         rebuilt += ended.summary.count(Outcome::Rebuilt);
         match ended.go_on {
@@ -81,7 +81,7 @@ pub(crate) async fn what_was_stopped_goes_on(server: &TestServer) {
     }
     assert!(runs > 1, "it was never stopped");
     assert_eq!(rebuilt, 12);
-    assert_eq!(dump(&engine, &ids).await, before);
+    assert_eq!(dump(&storage, &ids).await, before);
 }
 
 everywhere!(a_range_is_all_that_is_played, what_was_stopped_goes_on);

@@ -12,61 +12,61 @@ pub(crate) async fn a_lost_table_tells_the_same_story_again(server: &TestServer)
     let failed = server.submit(&cut_short(), json!({"width": 20})).await;
     let (status, _) = server.wait(&failed).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
-    announced(&server.engine, ids.len() + 1).await;
+    announced(&server.storage, ids.len() + 1).await;
     ids.push(failed.parse().unwrap());
-    let before = dump(&server.engine, &ids).await;
+    let before = dump(&server.storage, &ids).await;
 
-    let (engine, _folder) = without_results(server).await;
-    let (first, _) = play_all(&engine, Task::Rebuild).await;
+    let (storage, _folder) = without_results(server).await;
+    let (first, _) = play_all(&storage, Task::Rebuild).await;
     assert_eq!(
         first.summary.count(Outcome::Rebuilt),
         u64::from(OPERATIONS),
         "{first:?}"
     );
     assert_eq!(first.summary.count(Outcome::FailureRestored), 1);
-    assert_eq!(dump(&engine, &ids).await, before);
+    assert_eq!(dump(&storage, &ids).await, before);
 
-    let (second, _) = play_all(&engine, Task::Rebuild).await;
+    let (second, _) = play_all(&storage, Task::Rebuild).await;
     assert_eq!(
         second.summary.count(Outcome::Untouched),
         ids.len() as u64,
         "{second:?}"
     );
-    assert_eq!(dump(&engine, &ids).await, before);
-    let (verified, _) = play_all(&engine, Task::Verify).await;
+    assert_eq!(dump(&storage, &ids).await, before);
+    let (verified, _) = play_all(&storage, Task::Verify).await;
     assert_eq!(verified.summary.problems(), 0, "{verified:?}");
 }
 
 pub(crate) async fn what_is_gone_does_not_come_back(server: &TestServer) {
     let ids = resized(server, 3).await;
-    let requests = entries(&server.engine, Topic::Requests).await;
+    let requests = entries(&server.storage, Topic::Requests).await;
     let mut requests = requests.iter();
     let request = requests.find(|it| it.record.key == ids[0].to_string());
-    let log = &server.engine.log;
+    let log = &server.storage.log;
     let erased_from_log = log.erase(Topic::Requests, request.unwrap().position).await;
-    let is_erased_from_log = erased_from_log.unwrap() == Erased::Now;
-    let erased = server.engine.store.erase(ids[1], Timestamp::now()).await;
+    let is_erased_from_log = erased_from_log.unwrap() == ErasureOutcome::DataRemoved;
+    let erased = server.storage.store.erase(ids[1], Timestamp::now()).await;
     assert!(erased.unwrap());
     let deleted = format!("{}/api/{}", server.url, ids[2]);
     let deleted = server.client.delete(deleted).send().await.unwrap();
     assert_eq!(deleted.status(), StatusCode::OK);
 
-    let (here, witness) = play_all(&server.engine, Task::Rebuild).await;
+    let (here, witness) = play_all(&server.storage, Task::Rebuild).await;
     assert_eq!(witness.found(Outcome::Gone).len(), 2, "{here:?}");
     assert_eq!(here.summary.count(Outcome::Untouched), 1);
 
-    let (engine, _folder) = without_table(server).await;
-    let (_, witness) = play_all(&engine, Task::Rebuild).await;
+    let (storage, _folder) = without_table(server).await;
+    let (_, witness) = play_all(&storage, Task::Rebuild).await;
     assert!(witness.found(Outcome::Gone).contains(&ids[2]));
-    assert!(engine.store.find(ids[2]).await.unwrap().is_none());
+    assert!(storage.store.find(ids[2]).await.unwrap().is_none());
     if is_erased_from_log {
-        assert!(engine.store.find(ids[0]).await.unwrap().is_none());
+        assert!(storage.store.find(ids[0]).await.unwrap().is_none());
     }
 }
 
 /// How often it was announced that an operation was begun.
-async fn begun(engine: &Engine, id: OperationId) -> usize {
-    let entries = entries(engine, Topic::Events).await;
+async fn begun(storage: &Storage, id: OperationId) -> usize {
+    let entries = entries(storage, Topic::Events).await;
     let events = entries
         .iter()
         .map(|entry| Event::from_record(&entry.record).unwrap());
@@ -82,52 +82,52 @@ pub(crate) async fn a_result_that_was_there_before_comes_back(server: &TestServe
         let id = server.submit(&png(96, 64, 7), json!({"width": 31})).await;
         server.wait(&id).await;
         ids.push(id.parse().unwrap());
-        announced(&server.engine, ids.len()).await;
+        announced(&server.storage, ids.len()).await;
     }
-    let before = dump(&server.engine, &ids).await;
+    let before = dump(&server.storage, &ids).await;
     // A worker may have begun the same, and tells of it in its own time.
     let deadline = Instant::now() + PATIENCE;
     for (row, _) in &before {
-        while begun(&server.engine, row.id).await < row.attempts as usize {
+        while begun(&server.storage, row.id).await < row.attempts as usize {
             assert!(Instant::now() < deadline, "{row:?}");
         }
     }
-    let (engine, _folder) = without_results(server).await;
-    let (ended, _) = play_all(&engine, Task::Rebuild).await;
+    let (storage, _folder) = without_results(server).await;
+    let (ended, _) = play_all(&storage, Task::Rebuild).await;
     assert_eq!(ended.summary.count(Outcome::Rebuilt), 3, "{ended:?}");
-    assert_eq!(dump(&engine, &ids).await, before);
+    assert_eq!(dump(&storage, &ids).await, before);
 }
 
 pub(crate) async fn a_time_that_is_over_stays_over(server: &TestServer) {
     let picture = png(40, 30, 1);
     let mut old = operation(&picture);
     old.queued_at = Timestamp::now() - Duration::from_secs(31 * 24 * 3600);
-    let record = event(&old, Picture::Carried(picture.into())).to_record();
+    let record = event(&old, PicturePayload::Carried(picture.into())).to_record();
     server
-        .engine
+        .storage
         .log
         .append(Topic::Requests, record)
         .await
         .unwrap();
-    let (engine, _folder) = without_table(server).await;
-    let (_, witness) = play_all(&engine, Task::Rebuild).await;
+    let (storage, _folder) = without_table(server).await;
+    let (_, witness) = play_all(&storage, Task::Rebuild).await;
     assert_eq!(witness.found(Outcome::Gone), [old.id]);
-    assert!(engine.store.find(old.id).await.unwrap().is_none());
+    assert!(storage.store.find(old.id).await.unwrap().is_none());
 }
 
 /// What a rebuild was working on when it was killed is not left behind, and what kills it is not
 /// tried for ever.
 pub(crate) async fn a_rebuild_that_was_killed_is_made_up_for(server: &TestServer) {
     let picture = png(40, 30, 1);
-    let (engine, _folder) = without_table(server).await;
+    let (storage, _folder) = without_table(server).await;
     let mut left = Vec::new();
     for kills in [1, 3] {
         let begun = operation(&picture);
         for _ in 0..kills {
-            let begin = engine.store.begin(&begun, "replay-1", Timestamp::now());
+            let begin = storage.store.begin(&begun, "replay-1", Timestamp::now());
             begin.await.unwrap();
         }
-        let mut record = event(&begun, Picture::Carried(picture.clone().into())).to_record();
+        let mut record = event(&begun, PicturePayload::Carried(picture.clone().into())).to_record();
         // Never seen by the server's own worker: it would announce how it ended.
         record.key = begun.id.to_string();
         left.push((begun.id, record));
@@ -135,8 +135,8 @@ pub(crate) async fn a_rebuild_that_was_killed_is_made_up_for(server: &TestServer
     let alone = tempfile::tempdir().unwrap();
     let mut settings = Settings::default();
     settings.data.folder = alone.path().join("data");
-    let mut apart = Engine::open(&settings).await.unwrap();
-    apart.store = engine.store;
+    let mut apart = Storage::open(&settings).await.unwrap();
+    apart.store = storage.store;
     for (_, record) in &left {
         apart
             .log
@@ -159,7 +159,7 @@ pub(crate) async fn live_traffic_is_not_disturbed(server: &TestServer) {
             let picture = png(96, 64, round * REQUESTS_OF_A_ROUND + n);
             ids.push(server.submit(&picture, json!({"width": 40})).await);
         }
-        let (ended, _) = play_all(&server.engine, Task::Rebuild).await;
+        let (ended, _) = play_all(&server.storage, Task::Rebuild).await;
         assert_eq!(ended.summary.problems(), 0, "{ended:?}");
     }
     for id in &ids {
@@ -167,13 +167,13 @@ pub(crate) async fn live_traffic_is_not_disturbed(server: &TestServer) {
         assert_eq!(status, StatusCode::OK, "{answer}");
     }
     let ids: Vec<OperationId> = ids.iter().map(|id| id.parse().unwrap()).collect();
-    let rows = dump(&server.engine, &ids).await;
+    let rows = dump(&server.storage, &ids).await;
     assert!(rows.iter().all(|(row, _)| row.attempts <= 1));
     assert_eq!(
-        entries(&server.engine, Topic::Requests).await.len(),
+        entries(&server.storage, Topic::Requests).await.len(),
         ids.len()
     );
-    let (ended, _) = play_all(&server.engine, Task::Verify).await;
+    let (ended, _) = play_all(&server.storage, Task::Verify).await;
     assert_eq!(
         ended.summary.count(Outcome::Same),
         ids.len() as u64,
@@ -185,21 +185,21 @@ pub(crate) async fn live_traffic_is_not_disturbed(server: &TestServer) {
 pub(crate) async fn a_picture_that_was_only_in_the_table_is_told_of(server: &TestServer) {
     let picture = png(40, 30, 1);
     let deposited = operation(&picture);
-    let engine = &server.engine;
-    engine
+    let storage = &server.storage;
+    storage
         .store
         .deposit(&deposited, picture.into())
         .await
         .unwrap();
-    let record = event(&deposited, Picture::Deposited).to_record();
-    engine.log.append(Topic::Requests, record).await.unwrap();
+    let record = event(&deposited, PicturePayload::ClaimCheck).to_record();
+    storage.log.append(Topic::Requests, record).await.unwrap();
     let (status, answer) = server.wait(&deposited.id.to_string()).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
-    announced(engine, 1).await;
+    announced(storage, 1).await;
 
-    let (verified, _) = play_all(engine, Task::Verify).await;
+    let (verified, _) = play_all(storage, Task::Verify).await;
     assert_eq!(verified.summary.count(Outcome::Same), 1, "{verified:?}");
-    let (kept, _) = play_all(engine, Task::Rebuild).await;
+    let (kept, _) = play_all(storage, Task::Rebuild).await;
     assert_eq!(kept.summary.count(Outcome::Untouched), 1, "{kept:?}");
     let (lost, _folder) = without_table(server).await;
     let (_, witness) = play_all(&lost, Task::Rebuild).await;

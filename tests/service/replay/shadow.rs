@@ -13,17 +13,17 @@ fn shadow(overrides: &[(&'static str, &str)], promote: bool) -> Task {
 }
 
 pub(crate) async fn a_shadow_touches_nothing_until_it_is_promoted(server: &TestServer) {
-    let engine = &server.engine;
+    let storage = &server.storage;
     let ids = resized(server, 6).await;
-    let before = dump(engine, &ids).await;
+    let before = dump(storage, &ids).await;
     let options = [
         ("format", "jpeg"),
         ("quality", "40"),
         ("filter", "bilinear"),
     ];
 
-    let (ended, witness) = play_all(engine, shadow(&options, false)).await;
-    assert_eq!(dump(engine, &ids).await, before);
+    let (ended, witness) = play_all(storage, shadow(&options, false)).await;
+    assert_eq!(dump(storage, &ids).await, before);
     assert_eq!(witness.found(Outcome::Compared).len(), 6);
     let compared = ended.summary.comparison.unwrap();
     assert_eq!((compared.before.scored, compared.after.scored), (6, 6));
@@ -32,23 +32,23 @@ pub(crate) async fn a_shadow_touches_nothing_until_it_is_promoted(server: &TestS
     let score = |sums: &replay::Sums| sums.ssimulacra2_mean.unwrap();
     assert!(score(&compared.after) < score(&compared.before));
 
-    let (ended, _) = play_all(engine, shadow(&options, true)).await;
+    let (ended, _) = play_all(storage, shadow(&options, true)).await;
     assert_eq!(ended.summary.count(Outcome::Promoted), 6);
-    for (row, bytes) in dump(engine, &ids).await {
+    for (row, bytes) in dump(storage, &ids).await {
         let result = row.result.unwrap();
         assert_eq!(result.format, Format::Jpeg);
         assert_eq!(row.request.quality, Some(40));
         assert_eq!(result.digest, Digest::of(&bytes.unwrap()));
     }
-    let (again, _) = play_all(engine, shadow(&options, true)).await;
+    let (again, _) = play_all(storage, shadow(&options, true)).await;
     assert_eq!(again.summary.count(Outcome::Untouched), 6, "{again:?}");
-    let (rebuilt, _) = play_all(engine, Task::Rebuild).await;
+    let (rebuilt, _) = play_all(storage, Task::Rebuild).await;
     assert_eq!(rebuilt.summary.count(Outcome::Untouched), 6);
 }
 
 pub(crate) async fn options_that_do_not_go_with_a_picture_are_told_of(server: &TestServer) {
     let ids = resized(server, 1).await;
-    let (ended, witness) = play_all(&server.engine, shadow(&[("width", "99999")], false)).await;
+    let (ended, witness) = play_all(&server.storage, shadow(&[("width", "99999")], false)).await;
     assert_eq!(witness.found(Outcome::Refused), ids, "{ended:?}");
     assert_eq!(ended.summary.problems(), 1);
 }

@@ -9,7 +9,7 @@ const OPERATIONS: u32 = 200;
 
 /// Puts another request, or other bytes, into the row of a done operation.
 async fn alter(
-    engine: &Engine,
+    storage: &Storage,
     row: &Operation,
     request: &ResizeRequest,
     bytes: Bytes,
@@ -22,15 +22,15 @@ async fn alter(
         engine: engine_version,
     };
     let at = row.finished_at.unwrap();
-    let replaced = engine.store.replace(row.id, request, picture, at).await;
+    let replaced = storage.store.replace(row.id, request, picture, at).await;
     assert!(replaced.unwrap());
 }
 
 pub(crate) async fn two_altered_rows_are_found(server: &TestServer) {
-    let engine = &server.engine;
+    let storage = &server.storage;
     let ids = resized(server, OPERATIONS).await;
-    let rows = dump(engine, &ids).await;
-    let (clean, _) = play_all(engine, Task::Verify).await;
+    let rows = dump(storage, &ids).await;
+    let (clean, _) = play_all(storage, Task::Verify).await;
     assert_eq!(
         clean.summary.count(Outcome::Same),
         u64::from(OPERATIONS),
@@ -40,12 +40,12 @@ pub(crate) async fn two_altered_rows_are_found(server: &TestServer) {
     let (row, bytes) = &rows[2];
     let mut bytes = bytes.clone().unwrap().to_vec();
     bytes[40] ^= 1;
-    alter(engine, row, &row.request, bytes.into(), ENGINE_VERSION).await;
+    alter(storage, row, &row.request, bytes.into(), ENGINE_VERSION).await;
     let (row, bytes) = &rows[5];
     let mut request = row.request.clone();
     request.quality = Some(33);
     alter(
-        engine,
+        storage,
         row,
         &request,
         bytes.clone().unwrap(),
@@ -53,11 +53,11 @@ pub(crate) async fn two_altered_rows_are_found(server: &TestServer) {
     )
     .await;
     let (row, bytes) = &rows[6];
-    alter(engine, row, &row.request, bytes.clone().unwrap(), "0").await;
+    alter(storage, row, &row.request, bytes.clone().unwrap(), "0").await;
 
-    let before = dump(engine, &ids).await;
-    let (ended, witness) = play_all(engine, Task::Verify).await;
-    assert_eq!(dump(engine, &ids).await, before);
+    let before = dump(storage, &ids).await;
+    let (ended, witness) = play_all(storage, Task::Verify).await;
+    assert_eq!(dump(storage, &ids).await, before);
     assert_eq!(
         ended.summary.problems(),
         2,
@@ -74,17 +74,17 @@ pub(crate) async fn two_altered_rows_are_found(server: &TestServer) {
     }
 
     // Damaged bytes are made again; other options may have been somebody's wish.
-    let (rebuilt, witness) = play_all(engine, Task::Rebuild).await;
+    let (rebuilt, witness) = play_all(storage, Task::Rebuild).await;
     assert_eq!(witness.found(Outcome::Repaired), [ids[2]], "{rebuilt:?}");
-    assert_eq!(dump(engine, &ids[2..3]).await, rows[2..3]);
-    let (_, witness) = play_all(engine, Task::Verify).await;
+    assert_eq!(dump(storage, &ids[2..3]).await, rows[2..3]);
+    let (_, witness) = play_all(storage, Task::Verify).await;
     assert_eq!(witness.found(Outcome::Different), [ids[5]]);
 }
 
 pub(crate) async fn a_missing_row_is_a_difference(server: &TestServer) {
     let ids = resized(server, 2).await;
-    let (engine, _folder) = without_table(server).await;
-    let (ended, witness) = play_all(&engine, Task::Verify).await;
+    let (storage, _folder) = without_table(server).await;
+    let (ended, witness) = play_all(&storage, Task::Verify).await;
     assert_eq!(witness.found(Outcome::Missing).len(), ids.len());
     assert_eq!(ended.summary.problems(), 2);
 }

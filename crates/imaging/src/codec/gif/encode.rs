@@ -1,0 +1,178 @@
+//! Writing GIF: a palette for each frame, and only what changed since the frame before.
+
+use std::borrow::Cow;
+
+use gif::{DisposalMethod, Encoder, Frame as GifFrame, Repeat};
+
+use crate::animation::{Frame, FrameSink};
+use crate::codec::EncodeOptions;
+use crate::quantize::{Alpha, quantize};
+use crate::raster::Raster;
+
+/// Encodes Rgba of 8 bits as one frame.
+pub(in crate::codec) fn encode(
+    raster: Cow<'_, Raster>,
+    options: &EncodeOptions<'_>,
+) -> Result<Vec<u8>, String> {
+    let mut sink = GifSink::new((raster.width, raster.height), 1, options)?;
+    sink.push(raster, 0)?;
+    Box::new(sink).finish()
+}
+
+/// An animation in the making.
+pub(in crate::codec) struct GifSink {
+    encoder: Encoder<Vec<u8>>,
+    width: u16,
+    height: u16,
+    colors: u16,
+    /// The pixels on the screen before the waiting frame; `None` while it is transparent.
+    shown: Option<Vec<[u8; 4]>>,
+    /// A frame is written when the next is known: only then it is clear whether it must leave.
+    waiting: Option<(Vec<[u8; 4]>, u16)>,
+}
+
+impl GifSink {
+    pub(in crate::codec) fn new(
+        (width, height): (u32, u32),
+        plays: u32,
+        options: &EncodeOptions<'_>,
+    ) -> Result<Self, String> {
+        let side = |side: u32| {
+            u16::try_from(side).map_err(|_| format!("{side} pixels are too many for a side"))
+        };
+        let (width, height) = (side(width)?, side(height)?);
+        let mut encoder =
+            Encoder::new(Vec::new(), width, height, &[]).map_err(|e| e.to_string())?;
+        if plays != 1 {
+            let repeat = match u16::try_from(plays) {
+                Ok(plays) if plays > 1 => Repeat::Finite(plays - 1),
+                _ => Repeat::Infinite,
+            };
+            encoder.set_repeat(repeat).map_err(|e| e.to_string())?;
+        }
+        Ok(Self {
+            encoder,
+            width,
+            height,
+            colors: options.palette.unwrap_or(256),
+            shown: None,
+            waiting: None,
+        })
+    }
+
+    /// Takes a frame, and writes the one before.
+    fn push(&mut self, raster: Cow<'_, Raster>, delay_ms: u32) -> Result<(), String> {
+        let pixels = raster.bytes().as_chunks::<4>().0.iter();
+        let pixels: Vec<[u8; 4]> = pixels
+            .map(|&[r, g, b, a]| if a < 128 { [0; 4] } else { [r, g, b, 255] })
+            .collect();
+        drop(raster);
+        let delay = (delay_ms.saturating_add(5) / 10).min(u32::from(u16::MAX)) as u16;
+        if let Some((before, delay)) = self.waiting.take() {
+            self.write(before, delay, Some(&pixels))?;
+        }
+        self.waiting = Some((pixels, delay));
+        Ok(())
+    }
+
+    /// Writes a frame, given the one that follows.
+    fn write(
+        &mut self,
+        frame: Vec<[u8; 4]>,
+        delay: u16,
+        next: Option<&[[u8; 4]]>,
+    ) -> Result<(), String> {
+        let must_leave = next.is_some_and(|next| {
+            let mut pairs = frame.iter().zip(next);
+            pairs.any(|(now, then)| now[3] != 0 && then[3] == 0)
+        });
+        // A pixel that already shows its colour is written as transparent, which packs better.
+        let changed = |index: usize| match &self.shown {
+            Some(shown) if shown[index] == frame[index] => [0; 4],
+            _ => frame[index],
+        };
+        // Leaving clears the frame's own place, so it has to be everywhere.
+        let (left, top, width, height) = if must_leave || self.shown.is_none() {
+            (0, 0, self.width, self.height)
+        } else {
+            self.bounds(changed)
+        };
+        let (left_end, screen_width) = (usize::from(left), usize::from(self.width));
+        let rows = usize::from(top)..usize::from(top) + usize::from(height);
+        let places = |row: usize| {
+            let start = row * screen_width + left_end;
+            start..start + usize::from(width)
+        };
+        let (part, frame) = match next {
+            // The only frame is not copied.
+            None if self.shown.is_none() => (frame, None),
+            _ => (rows.flat_map(places).map(changed).collect(), Some(frame)),
+        };
+        let indexed = quantize(part, u32::from(width), self.colors, Alpha::Binary);
+        let transparent = indexed.palette.iter().position(|color| color[3] == 0);
+        let gif_frame = GifFrame {
+            delay,
+            dispose: if must_leave {
+                DisposalMethod::Background
+            } else {
+                DisposalMethod::Keep
+            },
+            transparent: transparent.map(|index| index as u8),
+            left,
+            top,
+            width,
+            height,
+            palette: Some(
+                indexed
+                    .palette
+                    .iter()
+                    .flat_map(|&[r, g, b, _]| [r, g, b])
+                    .collect(),
+            ),
+            buffer: Cow::Owned(indexed.indices),
+            ..GifFrame::default()
+        };
+        self.encoder
+            .write_frame(&gif_frame)
+            .map_err(|error| error.to_string())?;
+        self.shown = frame.filter(|_| !must_leave);
+        Ok(())
+    }
+
+    /// Left, top, width and height of what is not transparent, at least one pixel.
+    fn bounds(&self, pixel: impl Fn(usize) -> [u8; 4]) -> (u16, u16, u16, u16) {
+        let (width, height) = (usize::from(self.width), usize::from(self.height));
+        let (mut left, mut right, mut top, mut bottom) = (width, 0, height, 0);
+        for index in 0..width * height {
+            if pixel(index)[3] != 0 {
+                let (x, y) = (index % width, index / width);
+                left = left.min(x);
+                right = right.max(x + 1);
+                top = top.min(y);
+                bottom = bottom.max(y + 1);
+            }
+        }
+        if left >= right {
+            return (0, 0, 1, 1);
+        }
+        (
+            left as u16,
+            top as u16,
+            (right - left) as u16,
+            (bottom - top) as u16,
+        )
+    }
+}
+
+impl FrameSink for GifSink {
+    fn add(&mut self, frame: Frame) -> Result<(), String> {
+        self.push(Cow::Owned(frame.raster), frame.delay_ms)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Vec<u8>, String> {
+        if let Some((last, delay)) = self.waiting.take() {
+            self.write(last, delay, None)?;
+        }
+        self.encoder.into_inner().map_err(|error| error.to_string())
+    }
+}

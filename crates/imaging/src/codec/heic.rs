@@ -1,0 +1,196 @@
+//! HEIC, which is HEVC in HEIF, by the machine's libheif. It is only read.
+
+use crate::estimate;
+use crate::metadata::Metadata;
+use crate::orientation::Orientation;
+use crate::raster::{Layout, Raster, sample_count};
+
+use super::ycbcr::{self, Coding};
+use super::{Header, boxes};
+
+mod hevc;
+mod libheif;
+
+pub(crate) use hevc::Coded;
+use libheif::{Channel, Image, Picture, Plane};
+
+/// What MIAF says of pictures that don't say how they are coded (ISO/IEC 23000-22, 7.3.6.4).
+const UNTOLD: Coding = Coding {
+    primaries: 1,
+    transfer: 13,
+    matrix: 6,
+    full_range: true,
+};
+
+/// Reads the container.
+pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
+    let picture = Picture::open(bytes)?;
+    let coded = hevc::coded(bytes);
+    let layout = match (coded.chroma_format == 0, picture.has_alpha()) {
+        (true, false) => Layout::Gray,
+        (true, true) => Layout::GrayAlpha,
+        (false, false) => Layout::Rgb,
+        (false, true) => Layout::Rgba,
+    };
+    let bits = picture.bits().ok_or("its bits of a sample are not told")?;
+    let bits = if bits > 8 { 16 } else { 8 };
+    let (width, height) = picture.size();
+    let exif = picture.metadata(c"Exif", None);
+    let icc = picture.icc();
+    Ok(Header {
+        width,
+        height,
+        frames: 1,
+        layout,
+        bits,
+        shrinks: false,
+        planar_bytes: None,
+        decoder_bytes: estimate::heic_decoder(
+            picture.stored_size(),
+            &coded,
+            layout.has_alpha(),
+            bits,
+            sample_count(width, height, layout.channels()) as u64 * u64::from(bits / 8),
+        ) + 2 * bytes.len() as u64,
+        reduced_decoder: None,
+        // libheif turns by the container's boxes, which alone count: what EXIF says of it is to be
+        // ignored (ISO/IEC 23008-12).
+        orientation: Orientation::default(),
+        metadata: Metadata {
+            exif: exif.and_then(|item| boxes::exif_of_item(&item)),
+            xmp: picture.metadata(c"mime", Some(c"application/rdf+xml")),
+            icc: icc.or_else(|| picture.coding()?.profile()),
+        },
+    })
+}
+
+/// Decodes to any layout but Cmyk, upright; more than 8 bits become 16.
+pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
+    let picture = Picture::open(bytes)?;
+    let image = picture.decode(most_side(&picture, bytes))?;
+    let alpha = match header.layout.has_alpha() {
+        true => Some(plane(&image, Channel::Alpha, header)?),
+        false => None,
+    };
+    let premultiplied = alpha.is_some() && picture.is_premultiplied();
+    let coding = image.coding().unwrap_or(UNTOLD);
+    let Some(colors) = colors(&image, coding) else {
+        let mut planes = vec![plane(&image, Channel::Luma, header)?];
+        for channel in [Channel::Blueness, Channel::Redness] {
+            planes.extend(image.plane(channel));
+        }
+        let color = copied(&planes, coding)?;
+        // Alpha always has the full range.
+        let alpha = alpha.map(|alpha| copied(&[alpha], UNTOLD)).transpose()?;
+        drop(image);
+        let (alpha, layout) = (alpha.as_ref(), header.layout);
+        return Ok(ycbcr::to_raster(&color, alpha, layout, None, premultiplied));
+    };
+    // A gray picture has the same three times.
+    let count = match header.layout {
+        Layout::Gray | Layout::GrayAlpha => 1,
+        _ => 3,
+    };
+    let planes = colors[..count].iter();
+    let planes = planes.map(|&channel| plane(&image, channel, header));
+    let mut planes = planes.collect::<Result<Vec<_>, _>>()?;
+    planes.extend(alpha);
+    let raster = interleaved(&planes, header);
+    Ok(match premultiplied {
+        true => raster.with_straight_alpha(),
+        false => raster,
+    })
+}
+
+/// The longest side that the picture or a part of it may have. Blocks reach beyond the edge by
+/// less than 64 pixels.
+fn most_side(picture: &Picture<'_>, bytes: &[u8]) -> u32 {
+    let (width, height) = picture.stored_size();
+    let part = hevc::coded(bytes).largest;
+    width.max(height).max(part.0).max(part.1).saturating_add(64)
+}
+
+/// The planes of red, green and blue when the picture has them: libheif before 1.19 always gives
+/// these, and a lossless picture may be stored so.
+fn colors(image: &Image, coding: Coding) -> Option<[Channel; 3]> {
+    if image.plane(Channel::Red).is_some() {
+        return Some([Channel::Red, Channel::Green, Channel::Blue]);
+    }
+    let is_stored_so = coding.matrix == ycbcr::IDENTITY
+        && coding.full_range
+        && image.plane(Channel::Redness).is_some();
+    is_stored_so.then_some([Channel::Redness, Channel::Luma, Channel::Blueness])
+}
+
+/// A plane in full resolution.
+fn plane<'a>(image: &'a Image, channel: Channel, header: &Header) -> Result<Plane<'a>, String> {
+    let plane = image.plane(channel);
+    let plane = plane.ok_or_else(|| format!("it lacks the plane of {channel:?}"))?;
+    if (plane.width, plane.height) != (header.width, header.height) {
+        return Err("its planes differ in size".to_owned());
+    }
+    let is_as_told = (plane.bits > 8) == (header.bits > 8) || matches!(channel, Channel::Alpha);
+    if !matches!(plane.bits, 8..=16) || !is_as_told {
+        return Err("its planes differ from its header".to_owned());
+    }
+    Ok(plane)
+}
+
+/// Joins planes of the header's size.
+fn interleaved(planes: &[Plane<'_>], header: &Header) -> Raster {
+    let (width, height, layout) = (header.width, header.height, header.layout);
+    if header.bits == 8 {
+        let samples = join(planes, header, |sample| sample as u8);
+        Raster::from_u8(width, height, layout, samples)
+    } else {
+        Raster::from_u16(width, height, layout, join(planes, header, |sample| sample))
+    }
+}
+
+/// The samples of all pixels, each made from one of the header's bits by `finish`.
+fn join<T: Copy + Default>(
+    planes: &[Plane<'_>],
+    header: &Header,
+    finish: impl Fn(u16) -> T,
+) -> Vec<T> {
+    let channels = planes.len();
+    let row = header.width as usize * channels;
+    let mut samples = vec![T::default(); sample_count(header.width, header.height, channels)];
+    for (y, row) in (0..header.height).zip(samples.chunks_exact_mut(row)) {
+        for (channel, plane) in planes.iter().enumerate() {
+            let places = row.iter_mut().skip(channel).step_by(channels);
+            for (place, sample) in places.zip(plane.row(y)) {
+                *place = finish(scaled(sample, plane.bits, header.bits));
+            }
+        }
+    }
+    samples
+}
+
+/// A sample in another number of bits, rounded.
+fn scaled(sample: u16, from: u8, to: u8) -> u16 {
+    if from == to {
+        return sample;
+    }
+    let (from, to) = ((1_u32 << from) - 1, (1_u32 << to) - 1);
+    ((u32::from(sample).min(from) * to + from / 2) / from) as u16
+}
+
+/// Planes of brightness and, if there are three, colour differences, on their own.
+fn copied(planes: &[Plane<'_>], coding: Coding) -> Result<ycbcr::Picture, String> {
+    let bits = planes[0].bits;
+    // H.265 has up to 16, and profiles for pictures up to 12 are decoded.
+    if bits > 12 || planes.iter().any(|plane| plane.bits != bits) {
+        return Err("its planes have bits that are not read".to_owned());
+    }
+    let planes = planes.iter().map(|plane| ycbcr::Plane {
+        width: plane.width,
+        height: plane.height,
+        samples: (0..plane.height).flat_map(|y| plane.row(y)).collect(),
+    });
+    Ok(ycbcr::Picture {
+        bits,
+        planes: planes.collect(),
+        coding,
+    })
+}

@@ -1,0 +1,479 @@
+//! The calls into libheif, and everything unsafe about HEIC. The library is not linked but looked
+//! for when the first HEIC picture comes, so that the program runs without it. What is declared
+//! here is part of `heif.h` of libheif 1.15; later versions only add to it.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::marker::PhantomData;
+use std::ptr::{NonNull, null, null_mut};
+use std::sync::LazyLock;
+
+use libloading::Library;
+
+use crate::codec::ycbcr::Coding;
+
+/// What the library is called, by the version of its interface.
+const NAMES: &[&str] = if cfg!(windows) {
+    &["heif.dll", "libheif.dll"]
+} else if cfg!(target_os = "macos") {
+    &[
+        "libheif.1.dylib",
+        "/opt/homebrew/lib/libheif.1.dylib",
+        "/usr/local/lib/libheif.1.dylib",
+    ]
+} else {
+    &["libheif.so.1"]
+};
+
+/// `heif_compression_HEVC`.
+const HEVC: c_int = 1;
+/// `heif_colorspace_undefined` and `heif_chroma_undefined`: as the picture has them.
+const AS_STORED: c_int = 99;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct HeifError {
+    code: c_int,
+    subcode: c_int,
+    message: *const c_char,
+}
+
+/// The beginning of `heif_color_profile_nclx`.
+#[repr(C)]
+struct Nclx {
+    version: u8,
+    primaries: c_int,
+    transfer: c_int,
+    matrix: c_int,
+    full_range: u8,
+}
+
+macro_rules! functions {
+    ($($name:ident($($argument:ty),*) $(-> $result:ty)?;)*) => {
+        /// The library's functions by their own names. Contexts, handles and images are opaque.
+        #[allow(non_snake_case, reason = "the names are libheif's")]
+        struct Functions {
+            $($name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
+        }
+
+        impl Functions {
+            fn of(library: &Library) -> Result<Self, libloading::Error> {
+                // SAFETY: the types are those that `heif.h` declares for these names.
+                unsafe { Ok(Self { $($name: *library.get(stringify!($name))?,)* }) }
+            }
+        }
+    };
+}
+
+functions! {
+    heif_init(*mut c_void) -> HeifError;
+    heif_have_decoder_for_format(c_int) -> c_int;
+    heif_context_alloc() -> *mut c_void;
+    heif_context_free(*mut c_void);
+    heif_context_set_max_decoding_threads(*mut c_void, c_int);
+    heif_context_set_maximum_image_size_limit(*mut c_void, c_int);
+    heif_context_read_from_memory_without_copy(
+        *mut c_void, *const c_void, usize, *const c_void
+    ) -> HeifError;
+    heif_context_get_primary_image_handle(*mut c_void, *mut *mut c_void) -> HeifError;
+    heif_image_handle_release(*const c_void);
+    heif_image_handle_get_width(*const c_void) -> c_int;
+    heif_image_handle_get_height(*const c_void) -> c_int;
+    heif_image_handle_get_ispe_width(*const c_void) -> c_int;
+    heif_image_handle_get_ispe_height(*const c_void) -> c_int;
+    heif_image_handle_get_luma_bits_per_pixel(*const c_void) -> c_int;
+    heif_image_handle_has_alpha_channel(*const c_void) -> c_int;
+    heif_image_handle_is_premultiplied_alpha(*const c_void) -> c_int;
+    heif_image_handle_get_raw_color_profile_size(*const c_void) -> usize;
+    heif_image_handle_get_raw_color_profile(*const c_void, *mut c_void) -> HeifError;
+    heif_image_handle_get_nclx_color_profile(*const c_void, *mut *mut Nclx) -> HeifError;
+    heif_image_handle_get_list_of_metadata_block_IDs(
+        *const c_void, *const c_char, *mut u32, c_int
+    ) -> c_int;
+    heif_image_handle_get_metadata_content_type(*const c_void, u32) -> *const c_char;
+    heif_image_handle_get_metadata_size(*const c_void, u32) -> usize;
+    heif_image_handle_get_metadata(*const c_void, u32, *mut c_void) -> HeifError;
+    heif_nclx_color_profile_free(*mut Nclx);
+    heif_decode_image(
+        *const c_void, *mut *mut c_void, c_int, c_int, *const c_void
+    ) -> HeifError;
+    heif_image_release(*const c_void);
+    heif_image_get_nclx_color_profile(*const c_void, *mut *mut Nclx) -> HeifError;
+    heif_image_get_width(*const c_void, c_int) -> c_int;
+    heif_image_get_height(*const c_void, c_int) -> c_int;
+    heif_image_get_bits_per_pixel(*const c_void, c_int) -> c_int;
+    heif_image_get_bits_per_pixel_range(*const c_void, c_int) -> c_int;
+    heif_image_get_plane_readonly(*const c_void, c_int, *mut c_int) -> *const u8;
+}
+
+static LIBHEIF: LazyLock<Result<Functions, String>> = LazyLock::new(|| load(NAMES));
+
+/// Loads the first library that is there; it stays for as long as the program runs.
+fn load(names: &[&str]) -> Result<Functions, String> {
+    let library = names.iter().find_map(|name| {
+        // SAFETY: libheif and what it is linked with may be loaded at any time and by any thread.
+        unsafe { Library::new(*name) }.ok()
+    });
+    let Some(library) = library else {
+        return Err(format!(
+            "HEIC needs libheif, which this machine lacks (looked for {}): install it, on Debian \
+             and Ubuntu as the package libheif1",
+            names.join(", ")
+        ));
+    };
+    let functions = Functions::of(&library).map_err(|error| {
+        format!("HEIC needs libheif 1.15 or newer, and this machine has an older one: {error}")
+    })?;
+    std::mem::forget(library);
+    // SAFETY: null means default parameters.
+    let has_decoder = unsafe {
+        check((functions.heif_init)(null_mut()))?;
+        (functions.heif_have_decoder_for_format)(HEVC)
+    };
+    if has_decoder == 0 {
+        return Err(
+            "HEIC needs a decoder of HEVC, which this machine's libheif lacks: install one, on \
+             Debian and Ubuntu as the package libheif-plugin-libde265"
+                .to_owned(),
+        );
+    }
+    Ok(functions)
+}
+
+fn check(error: HeifError) -> Result<(), String> {
+    if error.code == 0 {
+        return Ok(());
+    }
+    if error.message.is_null() {
+        return Err(format!(
+            "libheif gives error {}.{}",
+            error.code, error.subcode
+        ));
+    }
+    // SAFETY: the message ends with a zero and lives until the next call.
+    let message = unsafe { CStr::from_ptr(error.message) };
+    Err(format!(
+        "libheif says: {}",
+        message.to_string_lossy().trim_end()
+    ))
+}
+
+/// Copies a description of colours that libheif allocated, and frees it; null is none.
+fn take_coding(functions: &Functions, nclx: *mut Nclx) -> Option<Coding> {
+    let owned = NonNull::new(nclx)?;
+    // SAFETY: libheif has filled the struct, which begins with these fields in every version, and
+    // it is freed once.
+    unsafe {
+        let nclx = owned.as_ref();
+        let coding = Coding {
+            primaries: nclx.primaries as u16,
+            transfer: nclx.transfer as u16,
+            matrix: nclx.matrix as u16,
+            full_range: nclx.full_range != 0,
+        };
+        (functions.heif_nclx_color_profile_free)(owned.as_ptr());
+        Some(coding)
+    }
+}
+
+/// A file that libheif reads from.
+struct Context<'a> {
+    functions: &'static Functions,
+    context: NonNull<c_void>,
+    bytes: PhantomData<&'a [u8]>,
+}
+
+impl Drop for Context<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the context is libheif's and is freed once.
+        unsafe { (self.functions.heif_context_free)(self.context.as_ptr()) };
+    }
+}
+
+/// The primary picture of a file. It is upright: libheif turns, mirrors and cuts by itself.
+pub(super) struct Picture<'a> {
+    functions: &'static Functions,
+    handle: NonNull<c_void>,
+    context: Context<'a>,
+}
+
+impl<'a> Picture<'a> {
+    /// Reads the boxes of a file, and decodes nothing.
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, String> {
+        let functions = LIBHEIF.as_ref().map_err(Clone::clone)?;
+        // SAFETY: the function has no conditions.
+        let context = NonNull::new(unsafe { (functions.heif_context_alloc)() });
+        let context = Context {
+            functions,
+            context: context.ok_or("there is not enough memory")?,
+            bytes: PhantomData,
+        };
+        let mut handle = null_mut();
+        // SAFETY: pointer and length are those of one slice, which by its lifetime outlives the
+        // context; null means default options; `handle` is valid for writing.
+        unsafe {
+            // Tiles are decoded on the thread that asks.
+            (functions.heif_context_set_max_decoding_threads)(context.context.as_ptr(), 0);
+            check((functions.heif_context_read_from_memory_without_copy)(
+                context.context.as_ptr(),
+                bytes.as_ptr().cast(),
+                bytes.len(),
+                null(),
+            ))?;
+            check((functions.heif_context_get_primary_image_handle)(
+                context.context.as_ptr(),
+                &raw mut handle,
+            ))?;
+        }
+        Ok(Self {
+            functions,
+            handle: NonNull::new(handle).ok_or("it has no primary picture")?,
+            context,
+        })
+    }
+
+    fn number(&self, function: unsafe extern "C" fn(*const c_void) -> c_int) -> c_int {
+        // SAFETY: the handle lives, and the functions with this type only read it.
+        unsafe { function(self.handle.as_ptr()) }
+    }
+
+    /// Width and height, turned and cut.
+    pub(super) fn size(&self) -> (u32, u32) {
+        let width = self.number(self.functions.heif_image_handle_get_width);
+        let height = self.number(self.functions.heif_image_handle_get_height);
+        (width.max(0) as u32, height.max(0) as u32)
+    }
+
+    /// Width and height before turning and cutting.
+    pub(super) fn stored_size(&self) -> (u32, u32) {
+        let width = self.number(self.functions.heif_image_handle_get_ispe_width);
+        let height = self.number(self.functions.heif_image_handle_get_ispe_height);
+        (width.max(0) as u32, height.max(0) as u32)
+    }
+
+    /// Bits of a sample, if the file tells.
+    pub(super) fn bits(&self) -> Option<u8> {
+        let bits = self.number(self.functions.heif_image_handle_get_luma_bits_per_pixel);
+        u8::try_from(bits).ok().filter(|bits| *bits > 0)
+    }
+
+    pub(super) fn has_alpha(&self) -> bool {
+        self.number(self.functions.heif_image_handle_has_alpha_channel) != 0
+    }
+
+    pub(super) fn is_premultiplied(&self) -> bool {
+        self.number(self.functions.heif_image_handle_is_premultiplied_alpha) != 0
+    }
+
+    pub(super) fn icc(&self) -> Option<Vec<u8>> {
+        // SAFETY: the handle lives, and the second call writes as many bytes as the first tells.
+        unsafe {
+            let handle = self.handle.as_ptr();
+            let size = (self.functions.heif_image_handle_get_raw_color_profile_size)(handle);
+            let mut profile = vec![0; size];
+            let target = profile.as_mut_ptr().cast();
+            let read = (self.functions.heif_image_handle_get_raw_color_profile)(handle, target);
+            (size > 0 && read.code == 0).then_some(profile)
+        }
+    }
+
+    /// What the container says about the colours.
+    pub(super) fn coding(&self) -> Option<Coding> {
+        let mut nclx = null_mut();
+        // SAFETY: the handle lives and `nclx` is valid for writing.
+        unsafe {
+            let handle = self.handle.as_ptr();
+            (self.functions.heif_image_handle_get_nclx_color_profile)(handle, &raw mut nclx);
+        }
+        take_coding(self.functions, nclx)
+    }
+
+    /// The first item of metadata of a type and, if one is given, a content type.
+    pub(super) fn metadata(&self, kind: &CStr, content_type: Option<&CStr>) -> Option<Vec<u8>> {
+        let mut ids = [0_u32; 16];
+        let handle = self.handle.as_ptr();
+        // SAFETY: the handle lives; there is room for as many numbers as is told.
+        let count = unsafe {
+            (self
+                .functions
+                .heif_image_handle_get_list_of_metadata_block_IDs)(
+                handle,
+                kind.as_ptr(),
+                ids.as_mut_ptr(),
+                ids.len() as c_int,
+            )
+        };
+        let ids = ids.get(..usize::try_from(count).ok()?)?;
+        let id = *ids.iter().find(|id| {
+            content_type.is_none_or(|wanted| {
+                // SAFETY: the handle lives and has this item; the text, if there is one, ends with
+                // a zero and lives until the next call.
+                unsafe {
+                    let found =
+                        (self.functions.heif_image_handle_get_metadata_content_type)(handle, **id);
+                    !found.is_null() && CStr::from_ptr(found) == wanted
+                }
+            })
+        })?;
+        // SAFETY: the handle lives and has this item, and the second call writes as many bytes as
+        // the first tells.
+        unsafe {
+            let size = (self.functions.heif_image_handle_get_metadata_size)(handle, id);
+            let mut data = vec![0; size];
+            let target = data.as_mut_ptr().cast();
+            let read = (self.functions.heif_image_handle_get_metadata)(handle, id, target);
+            (size > 0 && read.code == 0).then_some(data)
+        }
+    }
+
+    /// Decodes the picture as it is stored. Pictures with a longer side than `most_side` are
+    /// refused, also as parts of this one.
+    pub(super) fn decode(&self, most_side: u32) -> Result<Image, String> {
+        let most_side = c_int::try_from(most_side).unwrap_or(c_int::MAX);
+        let mut image = null_mut();
+        // SAFETY: context and handle live, `image` is valid for writing, null means default
+        // options.
+        unsafe {
+            let context = self.context.context.as_ptr();
+            (self.functions.heif_context_set_maximum_image_size_limit)(context, most_side);
+            check((self.functions.heif_decode_image)(
+                self.handle.as_ptr(),
+                &raw mut image,
+                AS_STORED,
+                AS_STORED,
+                null(),
+            ))?;
+        }
+        Ok(Image {
+            functions: self.functions,
+            image: NonNull::new(image).ok_or("libheif decodes no picture")?,
+        })
+    }
+}
+
+impl Drop for Picture<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the handle is libheif's and is released once, before its context.
+        unsafe { (self.functions.heif_image_handle_release)(self.handle.as_ptr()) };
+    }
+}
+
+/// Planes by their numbers in `heif_channel`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Channel {
+    Luma = 0,
+    Blueness = 1,
+    Redness = 2,
+    Red = 3,
+    Green = 4,
+    Blue = 5,
+    Alpha = 6,
+}
+
+/// A decoded picture.
+pub(super) struct Image {
+    functions: &'static Functions,
+    image: NonNull<c_void>,
+}
+
+/// One plane of a decoded picture.
+#[derive(Clone, Copy)]
+pub(super) struct Plane<'a> {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    /// Bits of a sample.
+    pub(super) bits: u8,
+    /// Bytes that a sample takes: 1 or 2.
+    sample_bytes: usize,
+    stride: usize,
+    bytes: &'a [u8],
+}
+
+impl Image {
+    /// What the stream or, if it does, the container says about the colours.
+    pub(super) fn coding(&self) -> Option<Coding> {
+        let mut nclx = null_mut();
+        // SAFETY: the image lives and `nclx` is valid for writing.
+        unsafe {
+            let image = self.image.as_ptr();
+            (self.functions.heif_image_get_nclx_color_profile)(image, &raw mut nclx);
+        }
+        take_coding(self.functions, nclx)
+    }
+
+    /// A plane, if the picture has it.
+    pub(super) fn plane(&self, channel: Channel) -> Option<Plane<'_>> {
+        let (image, channel) = (self.image.as_ptr(), channel as c_int);
+        let mut stride = 0;
+        // SAFETY: the image lives and `stride` is valid for writing; the pointer is null for a plane
+        // that the picture doesn't have.
+        let start = unsafe {
+            (self.functions.heif_image_get_plane_readonly)(image, channel, &raw mut stride)
+        };
+        let start = NonNull::new(start.cast_mut())?;
+        // SAFETY: the image lives and has the plane, as some of the functions ask for.
+        let numbers = unsafe {
+            [
+                (self.functions.heif_image_get_width)(image, channel),
+                (self.functions.heif_image_get_height)(image, channel),
+                (self.functions.heif_image_get_bits_per_pixel_range)(image, channel),
+                (self.functions.heif_image_get_bits_per_pixel)(image, channel),
+            ]
+        };
+        let [width, height, bits, stored_bits] = numbers.map(|n| u32::try_from(n).unwrap_or(0));
+        let stride = usize::try_from(stride).ok()?;
+        let sample_bytes = stored_bits.div_ceil(8) as usize;
+        let row = width as usize * sample_bytes;
+        if width == 0 || height == 0 || !matches!(sample_bytes, 1 | 2) || row > stride {
+            return None;
+        }
+        let length = (height as usize - 1) * stride + row;
+        // SAFETY: the plane has `height` rows, `stride` bytes apart, of `width` samples, and lives
+        // as long as the image, which nothing changes.
+        let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr(), length) };
+        Some(Plane {
+            width,
+            height,
+            bits: u8::try_from(bits).ok()?,
+            sample_bytes,
+            stride,
+            bytes,
+        })
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        // SAFETY: the image is libheif's and is released once.
+        unsafe { (self.functions.heif_image_release)(self.image.as_ptr()) };
+    }
+}
+
+impl<'a> Plane<'a> {
+    /// The samples of a row.
+    pub(super) fn row(self, y: u32) -> impl Iterator<Item = u16> + 'a {
+        let start = y as usize * self.stride;
+        let row = &self.bytes[start..start + self.width as usize * self.sample_bytes];
+        row.chunks_exact(self.sample_bytes)
+            .map(|sample| match *sample {
+                [low, high] => u16::from_ne_bytes([low, high]),
+                _ => u16::from(sample[0]),
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_the_library_its_package_is_named() {
+        let names = ["libheif-of-nowhere.so.1", "heif-of-nowhere.dll"];
+        let refusal = load(&names).err().unwrap();
+        assert_eq!(
+            refusal,
+            "HEIC needs libheif, which this machine lacks (looked for libheif-of-nowhere.so.1, \
+             heif-of-nowhere.dll): install it, on Debian and Ubuntu as the package libheif1"
+        );
+    }
+}

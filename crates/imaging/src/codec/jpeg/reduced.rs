@@ -1,0 +1,292 @@
+//! Huffman-coded JPEG decoded at one to four eighths of its size: what nearly every photograph
+//! needs that becomes a thumbnail.
+//!
+//! A general decoder works on every coefficient, although a picture that becomes much smaller
+//! needs only those of low frequencies. Here the others are passed over, several at once, and the
+//! transforms are as small as the result.
+
+use crate::planar::{Eighths, Planes};
+
+use super::{MAX_SCANS, markers};
+use bits::Fault;
+use frame::{Frame, Scan, Tables};
+use plane::Plane;
+use progressive::Picture;
+
+pub(crate) use progressive::{FIRST_BYTES, KEPT};
+
+mod bits;
+mod dct;
+mod frame;
+mod huffman;
+mod plane;
+mod progressive;
+mod sequential;
+
+/// The largest size, in eighths.
+pub(super) const MOST_EIGHTHS: u32 = 4;
+
+/// Decodes to planes of so many eighths of the size; those of colour have as many as brightness,
+/// or one less. The picture is of the kind, and its colour sampled, as
+/// [`markers::Markers::reducible`] says.
+///
+/// # Errors
+///
+/// What is damaged or missing.
+pub(super) fn decode(
+    bytes: &[u8],
+    color: Option<(u32, u32)>,
+    eighths: Eighths,
+) -> Result<Planes, String> {
+    match (eighths.brightness, eighths.color) {
+        (1, _) => decode_to::<1, 1>(bytes, color),
+        (2, 1) => decode_to::<2, 1>(bytes, color),
+        (2, _) => decode_to::<2, 2>(bytes, color),
+        (3, 2) => decode_to::<3, 2>(bytes, color),
+        (3, _) => decode_to::<3, 3>(bytes, color),
+        (_, 3) => decode_to::<4, 3>(bytes, color),
+        _ => decode_to::<4, 4>(bytes, color),
+    }
+}
+
+/// Decodes to `N` × `N` samples a block of brightness, and `C` × `C` of colour.
+fn decode_to<const N: usize, const C: usize>(
+    bytes: &[u8],
+    color: Option<(u32, u32)>,
+) -> Result<Planes, String> {
+    let describe = |fault: Fault| fault.to_string();
+    let mut tables = Tables::default();
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    let (frame, progressive) = loop {
+        let (marker, payload, after) = markers::segment(rest)?;
+        rest = after;
+        match marker {
+            0xc0..=0xc2 => break (Frame::read(payload), marker == 0xc2),
+            _ => tables.read(marker, payload)?,
+        }
+    };
+    let frame = frame.ok_or("the frame header is cut short")?;
+    let stored = (frame.width as u32, frame.height as u32);
+    let eighths = Eighths {
+        brightness: N as u32,
+        color: C as u32,
+    };
+    let mut planes = Planes::reduced(stored, color, eighths);
+    let sizes: [_; 3] = std::array::from_fn(|index| planes.size_of(index));
+    let slices = planes.split_mut().into_iter().zip(sizes);
+    let mut targets: Vec<_> = slices
+        .take(frame.components.len())
+        .map(|(samples, size)| Plane::new(samples, size))
+        .collect();
+    let mut picture = progressive.then(|| Picture::<N, C>::new(&frame));
+    let mut scans = 0;
+    loop {
+        let (marker, payload, after) = markers::segment(rest)?;
+        rest = after;
+        match marker {
+            0xd9 if scans == 0 => return Err("it ends before any picture data".to_owned()),
+            0xd9 => break,
+            0xda => {
+                scans += 1;
+                if scans > MAX_SCANS {
+                    return Err(format!("it has more than {MAX_SCANS} scans"));
+                }
+                let scan = Scan::read(payload, &frame).ok_or("a scan header is damaged")?;
+                rest = match &mut picture {
+                    Some(picture) => picture.scan(rest, &scan, &tables),
+                    None => sequential::decode::<N, C>(rest, &frame, &scan, &tables, &mut targets),
+                }
+                .map_err(describe)?;
+            }
+            _ => tables.read(marker, payload)?,
+        }
+    }
+    if let Some(picture) = picture {
+        picture
+            .transform(&frame, &tables, &mut targets)
+            .map_err(describe)?;
+    }
+    planes.repeat_edges();
+    Ok(planes)
+}
+
+#[cfg(test)]
+mod tests {
+    use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
+
+    use super::super::planes;
+    use super::*;
+
+    /// Slopes, stripes and noise, which leave coefficients of every frequency.
+    fn picture(width: usize, height: usize) -> Vec<u8> {
+        let mut state = 1_u32;
+        let mut pixels = Vec::new();
+        for y in 0..height {
+            for x in 0..width {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let noise = (state >> 24) as usize % 30 * (y / 24 % 2);
+                let stripes = if x / 3 % 2 == 0 { 60 } else { 0 };
+                pixels.push((x * 150 / width + noise + 20) as u8);
+                pixels.push((y * 150 / height + stripes + noise) as u8);
+                pixels.push((200 - x * 100 / width) as u8);
+            }
+        }
+        pixels
+    }
+
+    fn encode((width, height): (usize, usize), subsamp: Subsamp, progressive: bool) -> Vec<u8> {
+        let pixels = picture(width, height);
+        let image = Image {
+            pixels: pixels.as_slice(),
+            width,
+            pitch: width * 3,
+            height,
+            format: PixelFormat::RGB,
+        };
+        let mut compressor = Compressor::new().unwrap();
+        compressor.set_quality(88).unwrap();
+        compressor.set_subsamp(subsamp).unwrap();
+        compressor.set_progressive(progressive).unwrap();
+        compressor.compress_to_vec(image).unwrap()
+    }
+
+    fn reduced(bytes: &[u8], eighths: u32) -> Result<Planes, String> {
+        let color = markers::read(bytes)?
+            .reducible()
+            .expect("it is of the kind");
+        decode(bytes, color, Eighths::both(eighths))
+    }
+
+    fn libjpeg(bytes: &[u8], eighths: u32) -> Planes {
+        planes::by_libjpeg(bytes, eighths).unwrap().unwrap()
+    }
+
+    fn difference(found: &Planes, expected: &Planes) -> u8 {
+        assert_eq!(found.samples.len(), expected.samples.len());
+        let pairs = found.samples.iter().zip(&expected.samples);
+        pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap()
+    }
+
+    const SAMPLINGS: [Subsamp; 6] = [
+        Subsamp::None,
+        Subsamp::Sub2x1,
+        Subsamp::Sub2x2,
+        Subsamp::Sub1x2,
+        Subsamp::Sub4x1,
+        Subsamp::Gray,
+    ];
+
+    /// libjpeg-turbo has the same transforms to one and three eighths, but not to two and four.
+    #[test]
+    fn planes_are_those_of_libjpeg() {
+        for subsamp in SAMPLINGS {
+            for progressive in [false, true] {
+                for size in [(1, 1), (7, 50), (64, 48), (131, 75), (300, 17)] {
+                    let bytes = encode(size, subsamp, progressive);
+                    for eighths in [1, 3] {
+                        let found = reduced(&bytes, eighths).unwrap();
+                        let most = difference(&found, &libjpeg(&bytes, eighths));
+                        let case = format!("{subsamp:?} {progressive} {size:?} {eighths}/8");
+                        assert!(most <= 2, "{case}: they differ by {most}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// The coefficients of both kinds are the same, only the order of their bits is another.
+    #[test]
+    fn progressive_pictures_are_those_of_one_scan() {
+        for subsamp in SAMPLINGS {
+            let size = (139, 93);
+            let (one, many) = (encode(size, subsamp, false), encode(size, subsamp, true));
+            for eighths in 1..=4 {
+                let case = format!("{subsamp:?} {eighths}/8");
+                assert!(
+                    reduced(&one, eighths).unwrap() == reduced(&many, eighths).unwrap(),
+                    "{case}"
+                );
+            }
+        }
+    }
+
+    /// Where colour has one eighth less, each plane is what it is when both are of its size.
+    #[test]
+    fn colour_may_be_smaller() {
+        for subsamp in SAMPLINGS {
+            for progressive in [false, true] {
+                let bytes = encode((131, 75), subsamp, progressive);
+                let color = markers::read(&bytes).unwrap().reducible().unwrap();
+                for eighths in 2..=4 {
+                    let smaller = Eighths {
+                        brightness: eighths,
+                        color: eighths - 1,
+                    };
+                    let found = decode(&bytes, color, smaller).unwrap();
+                    let large = reduced(&bytes, eighths).unwrap();
+                    let small = reduced(&bytes, eighths - 1).unwrap();
+                    let case = format!("{subsamp:?} {progressive} {eighths}/8");
+                    assert_eq!(found.eighths, smaller, "{case}");
+                    assert!(found.split()[0] == large.split()[0], "{case}");
+                    assert!(found.split()[1..] == small.split()[1..], "{case}");
+                }
+            }
+        }
+    }
+
+    /// Each size shows the same picture: its mean stays.
+    #[test]
+    fn every_size_is_as_bright() {
+        let bytes = encode((256, 192), Subsamp::Sub2x2, false);
+        let mean = |planes: &Planes| {
+            let brightness = planes.split()[0];
+            let sum: u64 = brightness.iter().map(|sample| u64::from(*sample)).sum();
+            sum as f64 / brightness.len() as f64
+        };
+        let full = mean(&libjpeg(&bytes, 8));
+        for eighths in 1..=4 {
+            let found = mean(&reduced(&bytes, eighths).unwrap());
+            assert!(
+                (found - full).abs() < 0.5,
+                "{eighths}/8: {found}, not {full}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_cut_short_is_found_out() {
+        for progressive in [false, true] {
+            let bytes = encode((200, 150), Subsamp::Sub2x2, progressive);
+            for eighths in 1..=4 {
+                for cut in (0..bytes.len()).step_by(97) {
+                    let Ok(markers) = markers::read(&bytes[..cut]) else {
+                        continue;
+                    };
+                    let color = markers.reducible().unwrap();
+                    let result = decode(&bytes[..cut], color, Eighths::both(eighths));
+                    assert!(result.is_err(), "{progressive} {eighths}/8 cut to {cut}");
+                }
+            }
+        }
+    }
+
+    /// Whatever bits are wrong, there is an error or a picture, and no more.
+    #[test]
+    fn damage_does_no_harm() {
+        for progressive in [false, true] {
+            let good = encode((90, 70), Subsamp::Sub2x2, progressive);
+            for at in (2..good.len()).step_by(3) {
+                let mut bytes = good.clone();
+                bytes[at] ^= 1 << (at % 8);
+                if let Ok(markers) = markers::read(&bytes)
+                    && let Some(color) = markers.reducible()
+                    && u64::from(markers.width) * u64::from(markers.height) < 1 << 20
+                {
+                    for eighths in 1..=4 {
+                        let _ = decode(&bytes, color, Eighths::both(eighths));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! JPEG XL by `jxl-oxide`. It is only read.
+
+use jxl_oxide::frame::Encoding;
+use jxl_oxide::{AllocTracker, InitializeResult, JxlImage, PixelFormat};
+
+use crate::estimate;
+use crate::metadata::Metadata;
+use crate::orientation::Orientation;
+use crate::raster::{Layout, Raster, sample_count};
+
+use super::Header;
+
+/// Bytes given to the decoder at once while the header is looked for.
+const STEP: usize = 4096;
+
+/// Reads the header of the image and, where they tell more, those of its frames.
+pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
+    let mut waiting = JxlImage::builder().build_uninit();
+    let mut rest = bytes;
+    loop {
+        // What begins a box at the end of a part may be left for the next one.
+        let part = &rest[..rest.len().min(STEP)];
+        let taken = waiting.feed_bytes(part).map_err(|e| e.to_string())?;
+        rest = &rest[taken..];
+        match waiting.try_init().map_err(|e| e.to_string())? {
+            InitializeResult::NeedMoreData(_) if taken == 0 => {
+                return Err("it is cut short".to_owned());
+            }
+            InitializeResult::NeedMoreData(more) => waiting = more,
+            InitializeResult::Initialized(mut image) => {
+                let is_float = is_float(&mut image, rest)?;
+                return describe(&image, is_float);
+            }
+        }
+    }
+}
+
+/// Whether the picture is computed in floating point: lossy ones and repacked JPEGs are, lossless
+/// ones stay integers. `rest` is what the image was not fed with yet.
+fn is_float(image: &mut JxlImage, rest: &[u8]) -> Result<bool, String> {
+    if image.image_header().metadata.xyb_encoded {
+        return Ok(true);
+    }
+    image.feed_bytes(rest).map_err(|e| e.to_string())?;
+    let mut frames = (0..image.num_loaded_frames()).filter_map(|index| image.frame(index));
+    Ok(!image.is_loading_done() || frames.any(|frame| frame.header().encoding == Encoding::VarDct))
+}
+
+fn describe(image: &JxlImage, is_float: bool) -> Result<Header, String> {
+    let layout = match image.pixel_format() {
+        PixelFormat::Gray => Layout::Gray,
+        PixelFormat::Graya => Layout::GrayAlpha,
+        PixelFormat::Rgb => Layout::Rgb,
+        PixelFormat::Rgba => Layout::Rgba,
+        PixelFormat::Cmyk | PixelFormat::Cmyka => {
+            return Err("its pixels are CMYK, which is not read".to_owned());
+        }
+    };
+    let depth = image.image_header().metadata.bit_depth.bits_per_sample();
+    let bits = if depth > 8 { 16 } else { 8 };
+    let (width, height) = (image.width(), image.height());
+    Ok(Header {
+        width,
+        height,
+        frames: 1,
+        layout,
+        bits,
+        shrinks: false,
+        planar_bytes: None,
+        decoder_bytes: estimate::jxl_decoder(width, height, layout, bits, is_float),
+        // The decoder turns the picture itself.
+        reduced_decoder: None,
+        orientation: Orientation::default(),
+        metadata: Metadata {
+            exif: None,
+            xmp: None,
+            icc: Some(image.rendered_icc()),
+        },
+    })
+}
+
+/// Decodes the first frame, upright, in 8 or 16 bits.
+pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
+    let image = JxlImage::builder()
+        .alloc_tracker(AllocTracker::with_limit(most_reserved(header)))
+        .read(bytes)
+        .map_err(|error| error.to_string())?;
+    if !image.is_loading_done() {
+        return Err("it is cut short".to_owned());
+    }
+    let render = image.render_frame(0).map_err(|error| error.to_string())?;
+    let mut stream = render.stream();
+    let (width, height, layout) = (stream.width(), stream.height(), header.layout);
+    if (width, height) != (header.width, header.height)
+        || stream.channels() as usize != layout.channels()
+    {
+        return Err("its frame differs from its header".to_owned());
+    }
+    let count = sample_count(width, height, layout.channels());
+    if header.bits == 16 {
+        let mut samples = vec![0_u16; count];
+        stream.write_to_buffer(&mut samples);
+        Ok(Raster::from_u16(width, height, layout, samples))
+    } else {
+        let mut samples = vec![0_u8; count];
+        stream.write_to_buffer(&mut samples);
+        Ok(Raster::from_u8(width, height, layout, samples))
+    }
+}
+
+/// The most that the decoder may reserve, of which it uses a part: four copies in four bytes a
+/// sample.
+fn most_reserved(header: &Header) -> usize {
+    sample_count(header.width, header.height, header.layout.channels().max(3)) * 4 * 4
+}

@@ -1,0 +1,177 @@
+//! PNG and APNG by the `png` crate.
+
+use std::io::Cursor;
+
+use png::{BitDepth, BlendOp, ColorType, Decoder, DisposeOp, Limits, Reader, Transformations};
+
+use crate::animation::{After, Canvas, Frame, Frames, Patch, Place};
+use crate::estimate;
+use crate::metadata::Metadata;
+use crate::raster::{Layout, Raster, sample_count};
+
+use super::Header;
+
+mod encode;
+mod filter;
+mod plain;
+mod wave;
+
+pub(super) use encode::encode;
+
+type Source<'a> = Cursor<&'a [u8]>;
+
+/// Reads all chunks before the picture data. Chunks of gamma and chromaticities without a profile
+/// are passed over, as other resizers do.
+pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
+    let reader = open(bytes, Transformations::EXPAND)?;
+    let (color, depth) = reader.output_color_type();
+    let layout = layout(color)?;
+    let bits = if depth == BitDepth::Sixteen { 16 } else { 8 };
+    let info = reader.info();
+    let xmp = info
+        .utf8_text
+        .iter()
+        .find(|text| text.keyword == "XML:com.adobe.xmp")
+        .and_then(|text| text.get_text().ok());
+    let metadata = Metadata {
+        exif: info.exif_metadata.as_ref().map(|exif| exif.to_vec()),
+        xmp: xmp.map(String::into_bytes),
+        icc: info.icc_profile.as_ref().map(|icc| icc.to_vec()),
+    };
+    let frames = info
+        .animation_control
+        .map_or(1, |control| control.num_frames.max(1));
+    Ok(Header {
+        width: info.width,
+        height: info.height,
+        frames,
+        layout,
+        bits,
+        shrinks: false,
+        planar_bytes: None,
+        decoder_bytes: estimate::png_decoder(info.width, info.height, layout, bits, frames)
+            + plain::joined_bytes(bytes, bits, frames),
+        reduced_decoder: None,
+        orientation: metadata.orientation(),
+        metadata,
+    })
+}
+
+/// Decodes the default picture to any layout but Cmyk, in 8 or 16 bits. Palettes and fewer bits
+/// are expanded.
+pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
+    let (width, height, layout) = (header.width, header.height, header.layout);
+    if header.bits == 8
+        && let Some(samples) = plain::decode(bytes, (width, height), layout)
+    {
+        return Ok(Raster::from_u8(width, height, layout, samples));
+    }
+    let mut reader = open(bytes, Transformations::EXPAND)?;
+    let count = sample_count(width, height, layout.channels());
+    if header.bits == 8 {
+        let mut samples = vec![0; count];
+        reader.next_frame(&mut samples).map_err(|e| e.to_string())?;
+        return Ok(Raster::from_u8(width, height, layout, samples));
+    }
+    let mut samples = vec![0_u16; count];
+    reader
+        .next_frame(bytemuck::cast_slice_mut(&mut samples))
+        .map_err(|e| e.to_string())?;
+    for sample in &mut samples {
+        *sample = u16::from_be(*sample);
+    }
+    Ok(Raster::from_u16(width, height, layout, samples))
+}
+
+fn open(bytes: &[u8], transformations: Transformations) -> Result<Reader<Source<'_>>, String> {
+    // Memory is bounded by the estimate before anything is decoded.
+    let limits = Limits {
+        bytes: isize::MAX as usize,
+    };
+    let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), limits);
+    decoder.set_transformations(transformations);
+    decoder.read_info().map_err(|error| error.to_string())
+}
+
+fn layout(color: ColorType) -> Result<Layout, String> {
+    match color {
+        ColorType::Grayscale => Ok(Layout::Gray),
+        ColorType::GrayscaleAlpha => Ok(Layout::GrayAlpha),
+        ColorType::Rgb => Ok(Layout::Rgb),
+        ColorType::Rgba => Ok(Layout::Rgba),
+        ColorType::Indexed => Err("its palette could not be expanded".to_owned()),
+    }
+}
+
+/// The frames of an animation, in 8 bits.
+pub(super) struct PngFrames<'a> {
+    reader: Reader<Source<'a>>,
+    canvas: Canvas,
+    left: u32,
+    plays: u32,
+}
+
+impl<'a> PngFrames<'a> {
+    pub(super) fn new(bytes: &'a [u8], header: &Header) -> Result<Self, String> {
+        let mut reader = open(bytes, Transformations::EXPAND | Transformations::STRIP_16)?;
+        let control = reader.info().animation_control;
+        let control = control.ok_or_else(|| "it has no frames".to_owned())?;
+        // The default picture need not belong to the animation.
+        if reader.info().frame_control.is_none() {
+            reader.next_frame_info().map_err(|e| e.to_string())?;
+        }
+        Ok(Self {
+            reader,
+            canvas: Canvas::new(header.width, header.height),
+            left: control.num_frames,
+            plays: control.num_plays,
+        })
+    }
+}
+
+impl Frames for PngFrames<'_> {
+    fn next_frame(&mut self) -> Result<Option<Frame>, String> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let (color, _) = self.reader.output_color_type();
+        let layout = layout(color)?;
+        let size = self.reader.output_buffer_size();
+        let mut pixels = vec![0; size.ok_or_else(|| "a frame is too large".to_owned())?];
+        let output = self.reader.next_frame(&mut pixels);
+        let output = output.map_err(|error| error.to_string())?;
+        let control = self.reader.info().frame_control;
+        let control = control.ok_or_else(|| "a frame has no control chunk".to_owned())?;
+        pixels.truncate(output.buffer_size());
+        let raster = Raster::from_u8(output.width, output.height, layout, pixels).into_rgba8();
+        self.canvas.draw(&Patch {
+            place: Place {
+                left: control.x_offset as usize,
+                top: control.y_offset as usize,
+                width: output.width as usize,
+                height: output.height as usize,
+            },
+            pixels: raster.bytes(),
+            over: control.blend_op == BlendOp::Over,
+            after: match control.dispose_op {
+                DisposeOp::None => After::Keep,
+                DisposeOp::Background => After::Clear,
+                DisposeOp::Previous => After::Restore,
+            },
+        });
+        // A denominator of 0 means hundredths (PNG third edition, 11.3.6.2).
+        let denominator = match control.delay_den {
+            0 => 100,
+            other => u32::from(other),
+        };
+        Ok(Some(Frame {
+            raster: self.canvas.raster(),
+            delay_ms: u32::from(control.delay_num) * 1000 / denominator,
+        }))
+    }
+
+    fn plays(&self) -> u32 {
+        self.plays
+    }
+}

@@ -1,0 +1,206 @@
+//! From planes of brightness and colour differences, as AVIF and HEIC have them, to interleaved
+//! pixels.
+
+use moxcms::{
+    CicpColorPrimaries, CicpProfile, ColorProfile, MatrixCoefficients, TransferCharacteristics,
+};
+
+use crate::raster::{Layout, Raster, f32_to_u8, sample_count};
+
+/// Red, green and blue themselves, green in the place of luma.
+pub(super) const IDENTITY: u16 = 0;
+
+/// What the numbers mean (ITU-T H.273 code points).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Coding {
+    pub(super) primaries: u16,
+    pub(super) transfer: u16,
+    pub(super) matrix: u16,
+    pub(super) full_range: bool,
+}
+
+impl Coding {
+    /// An ICC profile for colours that are not those of sRGB.
+    pub(super) fn profile(self) -> Option<Vec<u8>> {
+        const BT709: u16 = 1;
+        const UNSPECIFIED: u16 = 2;
+        const SRGB: u16 = 13;
+        if matches!(self.primaries, BT709 | UNSPECIFIED)
+            && matches!(self.transfer, BT709 | UNSPECIFIED | SRGB)
+        {
+            return None;
+        }
+        let profile = ColorProfile::new_from_cicp(CicpProfile {
+            color_primaries: CicpColorPrimaries::try_from(self.primaries as u8).ok()?,
+            transfer_characteristics: TransferCharacteristics::try_from(self.transfer as u8)
+                .ok()?,
+            matrix_coefficients: MatrixCoefficients::Identity,
+            full_range: true,
+        });
+        let mut profile = profile.encode().ok()?;
+        // The time at which it was made (ICC.1:2022, 7.2.8) must not show in a result.
+        profile.get_mut(24..36)?.fill(0);
+        Some(profile)
+    }
+}
+
+/// One plane, rows without padding.
+#[derive(Clone, Debug)]
+pub(super) struct Plane {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) samples: Vec<u16>,
+}
+
+/// A decoded picture: luma alone, or luma and two colour differences.
+#[derive(Clone, Debug)]
+pub(super) struct Picture {
+    /// 8, 10 or 12.
+    pub(super) bits: u8,
+    pub(super) planes: Vec<Plane>,
+    pub(super) coding: Coding,
+}
+
+impl Picture {
+    pub(super) fn size(&self) -> (u32, u32) {
+        (self.planes[0].width, self.planes[0].height)
+    }
+
+    /// Luma of a row as 0 to 1.
+    fn light_row(&self, y: u32, full_range: bool) -> Vec<f32> {
+        let (zero, span) = self.luma_range(full_range);
+        let plane = &self.planes[0];
+        let start = y as usize * plane.width as usize;
+        plane.samples[start..start + plane.width as usize]
+            .iter()
+            .map(|&sample| (f32::from(sample) - zero) / span)
+            .collect()
+    }
+
+    /// The sample of black and the distance to white.
+    fn luma_range(&self, full_range: bool) -> (f32, f32) {
+        let scale = f32::from(1_u16 << (self.bits - 8));
+        if full_range {
+            (0.0, f32::from((1_u16 << self.bits) - 1))
+        } else {
+            (16.0 * scale, 219.0 * scale)
+        }
+    }
+
+    /// A colour difference, -0.5 to 0.5, at the place of a luma sample, between the nearest two
+    /// samples of each direction (chroma sited in the middle, as JPEG's).
+    fn difference(&self, index: usize, x: u32, y: u32, full_range: bool) -> f32 {
+        let plane = &self.planes[index];
+        let (width, height) = self.size();
+        let (x0, x1, along_x) = neighbours(x, width, plane.width);
+        let (y0, y1, along_y) = neighbours(y, height, plane.height);
+        let at = |x: u32, y: u32| {
+            f32::from(plane.samples[y as usize * plane.width as usize + x as usize])
+        };
+        let above = at(x0, y0) + (at(x1, y0) - at(x0, y0)) * along_x;
+        let below = at(x0, y1) + (at(x1, y1) - at(x0, y1)) * along_x;
+        let value = above + (below - above) * along_y;
+        let scale = f32::from(1_u16 << (self.bits - 8));
+        let span = if full_range {
+            f32::from((1_u16 << self.bits) - 1)
+        } else {
+            224.0 * scale
+        };
+        (value - 128.0 * scale) / span
+    }
+}
+
+/// The samples of a plane on both sides of a place, and how far it is from the first.
+fn neighbours(place: u32, full: u32, side: u32) -> (u32, u32, f32) {
+    if side == full {
+        return (place, place, 0.0);
+    }
+    let near = (place / 2).min(side - 1);
+    if place.is_multiple_of(2) {
+        (near.saturating_sub(1), near, 0.75)
+    } else {
+        (near, (near + 1).min(side - 1), 0.25)
+    }
+}
+
+/// Joins colour and alpha. What the container says about the colours outranks the stream.
+pub(super) fn to_raster(
+    color: &Picture,
+    alpha: Option<&Picture>,
+    layout: Layout,
+    coding: Option<Coding>,
+    premultiplied: bool,
+) -> Raster {
+    let (width, height) = color.size();
+    let coding = coding.unwrap_or(color.coding);
+    // The depth is that of the header.
+    if color.bits == 8 {
+        let samples = join(color, alpha, layout, coding, premultiplied, f32_to_u8);
+        Raster::from_u8(width, height, layout, samples)
+    } else {
+        let to_u16 = |value| (value * 65_535.0 + 0.5) as u16;
+        let samples = join(color, alpha, layout, coding, premultiplied, to_u16);
+        Raster::from_u16(width, height, layout, samples)
+    }
+}
+
+/// The samples of all pixels, each made from 0 to 1 by `sample`.
+fn join<T>(
+    color: &Picture,
+    alpha: Option<&Picture>,
+    layout: Layout,
+    coding: Coding,
+    premultiplied: bool,
+    sample: impl Fn(f32) -> T,
+) -> Vec<T> {
+    let (width, height) = color.size();
+    let mut samples = Vec::with_capacity(sample_count(width, height, layout.channels()));
+    for y in 0..height {
+        let luma = color.light_row(y, coding.full_range);
+        let alphas = alpha.map(|alpha| alpha.light_row(y, alpha.coding.full_range));
+        for (x, &luma) in (0..width).zip(&luma) {
+            let mut pixel = if color.planes.len() < 3 {
+                [luma; 3]
+            } else {
+                let blue = color.difference(1, x, y, coding.full_range);
+                let red = color.difference(2, x, y, coding.full_range);
+                rgb(luma, blue, red, coding)
+            };
+            let alpha = alphas
+                .as_ref()
+                .map(|alphas| alphas[x as usize].clamp(0.0, 1.0));
+            if let Some(alpha) = alpha.filter(|alpha| premultiplied && *alpha > 0.0) {
+                pixel = pixel.map(|value| value / alpha);
+            }
+            let colors = if matches!(layout, Layout::Gray | Layout::GrayAlpha) {
+                &pixel[..1]
+            } else {
+                &pixel[..]
+            };
+            samples.extend(colors.iter().copied().chain(alpha).map(&sample));
+        }
+    }
+    samples
+}
+
+/// Luma and colour differences to red, green and blue (H.273, 8.3).
+fn rgb(luma: f32, blue: f32, red: f32, coding: Coding) -> [f32; 3] {
+    const YCGCO: u16 = 8;
+    let (kr, kb) = match coding.matrix {
+        IDENTITY => return [red + 0.5, luma, blue + 0.5],
+        YCGCO => {
+            let without = luma - blue;
+            return [without + red, luma + blue, without - red];
+        }
+        1 => (0.2126, 0.0722),
+        4 => (0.30, 0.11),
+        7 => (0.212, 0.087),
+        9 | 10 => (0.2627, 0.0593),
+        // BT.601, which is also what MIAF says of unspecified matrices.
+        _ => (0.299, 0.114),
+    };
+    let kg = 1.0 - kr - kb;
+    let r = luma + 2.0 * (1.0 - kr) * red;
+    let b = luma + 2.0 * (1.0 - kb) * blue;
+    [r, (luma - kr * r - kb * b) / kg, b]
+}

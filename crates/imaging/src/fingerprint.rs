@@ -1,0 +1,309 @@
+//! The perceptual hash: what a picture looks like, in 64 bits.
+//!
+//! The DCT hash of Zauner ("Implementation and Benchmarking of Perceptual Image Hash Functions",
+//! 2010) with two changes that bring copies closer together and keep other pictures
+//! as far apart: the coefficients are the 64 lowest in order of frequency rather than a square of
+//! eight by eight, and each is held against a fixed level rather than against their median, which
+//! moves as soon as one of them does.
+
+use std::fmt;
+
+use crate::{Filter, Format};
+
+use super::codec::{self, Header};
+use super::geometry::Rect;
+use super::planar::Eighths;
+use super::raster::{Layout, Raster};
+use super::resample::resample;
+use super::{Limits, SourceInfo, estimate, sniff};
+
+/// Sides of the copy that is transformed.
+const SIDE: u32 = 32;
+/// Pixels of the shorter side that shrink-on-load leaves at least.
+const LEAST_SIDE: u32 = 2 * SIDE;
+/// Coefficients up to this are what a lossy codec leaves of nothing; in levels of 0 to 255, the
+/// transform being orthonormal.
+const NOISE: f64 = 3.0;
+/// A picture of which fewer coefficients rise above the noise has too little in it to be told
+/// from others: it is flat, a plain gradient, or noise itself.
+const LEAST_COEFFICIENTS: u32 = u64::BITS / 2;
+
+/// A perceptual hash: pictures that look alike have hashes that differ in few bits. Written as
+/// 16 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fingerprint(pub u64);
+
+impl Fingerprint {
+    /// Pictures whose hashes differ in at most so many bits look alike.
+    pub const ALIKE_BITS: u32 = 7;
+
+    /// The number of bits in which two differ, 0 to 64.
+    pub fn distance(self, other: Self) -> u32 {
+        (self.0 ^ other.0).count_ones()
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// See [`super::fingerprint`].
+pub(crate) fn fingerprint(bytes: &[u8], limits: &Limits) -> Option<Fingerprint> {
+    let format = sniff::sniff(bytes).ok()?;
+    let header = codec::header(format, bytes).ok()?;
+    let source = SourceInfo::of(format, &header);
+    let pixels = u64::from(source.width) * u64::from(source.height);
+    if pixels > limits.max_source_pixels.max(limits.max_result_pixels)
+        || estimate::fingerprint(&source) > limits.max_memory_bytes
+    {
+        return None;
+    }
+    let brightness = brightness(format, bytes, &header)?;
+    hash(&header.orientation.apply(brightness))
+}
+
+/// By how much the decoder shrinks, when it can.
+pub(crate) fn shrink_on_load(source: &SourceInfo) -> u32 {
+    let enough = |shrink: &u32| source.width.min(source.height) / shrink >= LEAST_SIDE;
+    match source.shrinks {
+        true => [8, 4, 2].into_iter().find(enough).unwrap_or(1),
+        false => 1,
+    }
+}
+
+/// The brightness of a picture, [`SIDE`] pixels square, as it is stored.
+fn brightness(format: Format, bytes: &[u8], header: &Header) -> Option<Raster> {
+    let shrink = shrink_on_load(&SourceInfo::of(format, header));
+    let (gray, width, height) =
+        match codec::decode_planes(format, bytes, Eighths::both(8 / shrink), false).ok()? {
+            Some(mut planes) => {
+                let (stored, rows) = planes.size_of(0);
+                planes.samples.truncate(stored as usize * rows as usize);
+                let gray = Raster::from_u8(stored, rows, Layout::Gray, planes.samples);
+                (gray, planes.width, planes.height)
+            }
+            None => {
+                let decoded = codec::decode(format, bytes, header, shrink, true).ok()?;
+                let (width, height) = (decoded.width, decoded.height);
+                (to_gray(decoded), width, height)
+            }
+        };
+    let whole = Rect {
+        x: 0.0,
+        y: 0.0,
+        width: f64::from(width),
+        height: f64::from(height),
+    };
+    resample(&gray, whole, (SIDE, SIDE), Filter::Bilinear).ok()
+}
+
+/// Brightness by the weights that JPEG and WebP store it with (ITU-R BT.601). What is transparent
+/// is seen on white, as in a JPEG made of it.
+fn to_gray(raster: Raster) -> Raster {
+    let (width, height) = (raster.width, raster.height);
+    let opaque = |[r, g, b]: [u8; 3]| {
+        (u32::from(r) * 299 + u32::from(g) * 587 + u32::from(b) * 114 + 500) / 1000
+    };
+    let on_white = |gray: u32, alpha: u8| {
+        let alpha = u32::from(alpha);
+        ((gray * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+    };
+    let raster = match raster.layout {
+        Layout::Cmyk => raster.into_rgba8(),
+        _ => raster.into_u8(),
+    };
+    let samples = raster.bytes();
+    let gray = match raster.layout {
+        Layout::Gray => samples.to_vec(),
+        Layout::GrayAlpha => {
+            let (pixels, _) = samples.as_chunks::<2>();
+            let gray = pixels.iter().map(|&[y, a]| on_white(u32::from(y), a));
+            gray.collect()
+        }
+        Layout::Rgb => {
+            let (pixels, _) = samples.as_chunks::<3>();
+            pixels.iter().map(|&rgb| opaque(rgb) as u8).collect()
+        }
+        Layout::Rgba | Layout::Cmyk => {
+            let (pixels, _) = samples.as_chunks::<4>();
+            let gray = pixels
+                .iter()
+                .map(|&[r, g, b, a]| on_white(opaque([r, g, b]), a));
+            gray.collect()
+        }
+    };
+    Raster::from_u8(width, height, Layout::Gray, gray)
+}
+
+/// One bit for each coefficient: whether it stands above the noise. The lowest frequency has the
+/// lowest bit.
+fn hash(brightness: &Raster) -> Option<Fingerprint> {
+    let coefficients = lowest_coefficients(brightness.bytes());
+    let telling = coefficients.iter().filter(|value| value.abs() > NOISE);
+    if (telling.count() as u32) < LEAST_COEFFICIENTS {
+        return None;
+    }
+    let bits = coefficients.iter().enumerate();
+    let bits = bits.filter(|(_, value)| **value > NOISE);
+    Some(Fingerprint(bits.fold(0, |hash, (at, _)| hash | 1 << at)))
+}
+
+/// The two-dimensional DCT-II of a square of [`SIDE`] pixels, orthonormal: its 64 lowest
+/// frequencies without the mean, by their sum across and down, then by that across.
+fn lowest_coefficients(pixels: &[u8]) -> [f64; 64] {
+    // 65 frequencies have sums of at most 10 but one.
+    const FREQUENCIES: usize = 11;
+    const LENGTH: usize = SIDE as usize;
+    let wave = |frequency: usize, at: usize| {
+        let angle = std::f64::consts::PI * (2 * at + 1) as f64 * frequency as f64;
+        let norm = if frequency == 0 { 1.0 } else { 2.0 };
+        (angle / (2 * LENGTH) as f64).cos() * (norm / LENGTH as f64).sqrt()
+    };
+    let waves: [[f64; LENGTH]; FREQUENCIES] =
+        std::array::from_fn(|frequency| std::array::from_fn(|at| wave(frequency, at)));
+    // across[u][y]: the row y at the frequency u.
+    let across: [[f64; LENGTH]; FREQUENCIES] = std::array::from_fn(|u| {
+        std::array::from_fn(|y| {
+            let row = &pixels[y * LENGTH..][..LENGTH];
+            row.iter()
+                .zip(&waves[u])
+                .map(|(p, w)| f64::from(*p) * w)
+                .sum()
+        })
+    });
+    let mut order = (1..FREQUENCIES).flat_map(|sum| (0..=sum).map(move |u| (u, sum - u)));
+    std::array::from_fn(|_| {
+        let (u, v) = order.next().unwrap_or_default();
+        across[u].iter().zip(&waves[v]).map(|(a, w)| a * w).sum()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Soft blobs, other ones for every seed.
+    fn blobs(width: u32, height: u32, seed: u32) -> Vec<[u8; 3]> {
+        let at = |x: u32, y: u32| {
+            let (x, y) = (x as f64 / width as f64, y as f64 / height as f64);
+            let mut light = [0.0; 3];
+            for blob in 0..12_u32 {
+                let random = |n: u32| {
+                    let mut mixed = (seed << 16 | blob << 8 | n).wrapping_mul(2_654_435_761);
+                    mixed = (mixed ^ mixed >> 15).wrapping_mul(2_246_822_519);
+                    mixed = (mixed ^ mixed >> 13).wrapping_mul(3_266_489_917);
+                    f64::from(mixed >> 16) / 65_536.0
+                };
+                let far = (x - random(1)).powi(2) + (y - random(2)).powi(2);
+                for (channel, light) in light.iter_mut().enumerate() {
+                    *light += random(3 + channel as u32) * (-far * 60.0).exp();
+                }
+            }
+            light.map(|light| (30.0 + light * 180.0).min(235.0) as u8)
+        };
+        let rows = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+        rows.map(|(x, y)| at(x, y)).collect()
+    }
+
+    fn of(width: u32, height: u32, pixels: &[[u8; 3]]) -> Option<Fingerprint> {
+        let raster = Raster::from_u8(width, height, Layout::Rgb, pixels.as_flattened().to_vec());
+        let whole = Rect {
+            x: 0.0,
+            y: 0.0,
+            width: f64::from(width),
+            height: f64::from(height),
+        };
+        let side = (SIDE, SIDE);
+        hash(&resample(&to_gray(raster), whole, side, Filter::Bilinear).unwrap())
+    }
+
+    #[test]
+    fn size_and_brightness_change_little() {
+        for seed in 0..20 {
+            let original = of(200, 120, &blobs(200, 120, seed)).unwrap();
+            let smaller = of(75, 90, &blobs(75, 90, seed)).unwrap();
+            assert!(original.distance(smaller) <= 7, "seed {seed}");
+            let mut brighter = blobs(200, 120, seed);
+            for value in brighter.as_flattened_mut() {
+                *value = (f32::from(*value) * 1.08) as u8;
+            }
+            let brighter = of(200, 120, &brighter).unwrap();
+            assert!(original.distance(brighter) <= 7, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn other_pictures_are_far_away() {
+        let hashes: Vec<_> = (0..60)
+            .map(|seed| of(64, 64, &blobs(64, 64, seed)))
+            .collect();
+        for (at, one) in hashes.iter().enumerate() {
+            for other in &hashes[..at] {
+                assert!(one.unwrap().distance(other.unwrap()) > 7);
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_nothing_in_it_has_no_hash() {
+        let gradient: Vec<_> = (0..64 * 64).map(|at| [(at % 64 * 4) as u8; 3]).collect();
+        let noise: Vec<_> = (0..64 * 64_u32)
+            .map(|at| [(at.wrapping_mul(2_654_435_761) >> 24) as u8; 3])
+            .collect();
+        let shade: Vec<_> = (0..64 * 64).map(|at| [100 + (at % 3) as u8; 3]).collect();
+        assert_eq!(of(64, 64, &vec![[90, 120, 40]; 64 * 64]), None);
+        assert_eq!(of(64, 64, &gradient), None);
+        assert_eq!(of(64, 64, &shade), None);
+        assert_eq!(of(64, 64, &noise), None);
+        assert_eq!(of(1, 1, &[[7, 8, 9]]), None);
+    }
+
+    #[test]
+    fn transparency_is_white() {
+        let pixels = [[0, 0, 0, 0], [0, 0, 0, 255], [100, 100, 100, 128]];
+        let rgba = Raster::from_u8(3, 1, Layout::Rgba, pixels.concat());
+        assert_eq!(to_gray(rgba).bytes(), [255, 0, 177]);
+        let gray = Raster::from_u8(2, 1, Layout::GrayAlpha, vec![9, 0, 9, 255]);
+        assert_eq!(to_gray(gray).bytes(), [255, 9]);
+    }
+
+    /// A wave of one frequency is all in the coefficient of that frequency.
+    #[test]
+    fn each_frequency_has_its_place() {
+        for (u, v, place) in [(0, 1, 0), (1, 0, 1), (0, 2, 2), (1, 1, 3), (3, 2, 17)] {
+            let wave = |frequency: usize, at: usize| {
+                (std::f64::consts::PI * (2 * at + 1) as f64 * frequency as f64 / 64.0).cos()
+            };
+            let pixels: Vec<u8> = (0..32 * 32)
+                .map(|at| (127.5 + 100.0 * wave(u, at % 32) * wave(v, at / 32)).round() as u8)
+                .collect();
+            let coefficients = lowest_coefficients(&pixels);
+            for (at, value) in coefficients.into_iter().enumerate() {
+                assert_eq!(value > 1000.0, at == place, "{u} {v}: {at} is {value}");
+                assert!(at == place || value.abs() < 8.0, "{u} {v}: {at} is {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_decoder_shrinks_no_further_than_the_copy_needs() {
+        let source = |width, shrinks| SourceInfo {
+            format: Format::Jpeg,
+            width,
+            height: 4000,
+            frames: 1,
+            pixel_bytes: 3,
+            has_alpha: false,
+            planar_bytes: None,
+            shrinks,
+            decoder_bytes: 0,
+            reduced_decoder: None,
+        };
+        for (width, shrink) in [(63, 1), (127, 1), (128, 2), (511, 4), (512, 8), (9000, 8)] {
+            assert_eq!(shrink_on_load(&source(width, true)), shrink);
+            assert_eq!(shrink_on_load(&source(width, false)), 1);
+        }
+    }
+}

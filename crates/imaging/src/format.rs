@@ -1,0 +1,111 @@
+//! The picture formats, their names and media types.
+
+use std::fmt;
+
+/// A picture format that is read, and mostly also written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    Jpeg,
+    Png,
+    Webp,
+    Gif,
+    Avif,
+    Bmp,
+    Tiff,
+    Ico,
+    Jxl,
+    Heic,
+}
+
+impl Format {
+    /// Every format, in the order in which messages list them.
+    pub const ALL: [Self; 10] = [
+        Self::Jpeg,
+        Self::Png,
+        Self::Webp,
+        Self::Gif,
+        Self::Avif,
+        Self::Bmp,
+        Self::Tiff,
+        Self::Ico,
+        Self::Jxl,
+        Self::Heic,
+    ];
+
+    /// The lower-case name used in options, answers and the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpeg",
+            Self::Png => "png",
+            Self::Webp => "webp",
+            Self::Gif => "gif",
+            Self::Avif => "avif",
+            Self::Bmp => "bmp",
+            Self::Tiff => "tiff",
+            Self::Ico => "ico",
+            Self::Jxl => "jxl",
+            Self::Heic => "heic",
+        }
+    }
+
+    /// The media type, as in a `Content-Type` header.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::Webp => "image/webp",
+            Self::Gif => "image/gif",
+            Self::Avif => "image/avif",
+            Self::Bmp => "image/bmp",
+            Self::Tiff => "image/tiff",
+            Self::Ico => "image/x-icon",
+            Self::Jxl => "image/jxl",
+            Self::Heic => "image/heic",
+        }
+    }
+
+    /// The usual file name extension, without the dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            _ => self.name(),
+        }
+    }
+
+    /// Whether results can be written in this format.
+    pub fn is_writable(self) -> bool {
+        matches!(
+            self,
+            Self::Jpeg | Self::Png | Self::Webp | Self::Gif | Self::Avif
+        )
+    }
+
+    /// The format with this name, or one of its usual other spellings (`jpg`, `tif`).
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "jpg" => Some(Self::Jpeg),
+            "tif" => Some(Self::Tiff),
+            _ => Self::ALL.into_iter().find(|format| format.name() == name),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_found_by_their_names() {
+        for format in Format::ALL {
+            assert_eq!(Format::from_name(format.name()), Some(format));
+        }
+        assert_eq!(Format::from_name("jpg"), Some(Format::Jpeg));
+        assert_eq!(Format::from_name("svg"), None);
+    }
+}

@@ -1,0 +1,20 @@
+//! The pipeline as its users call it: bytes and options in, bytes out.
+
+#![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
+
+mod bytes;
+mod corpus;
+mod fingerprint;
+mod formats;
+mod heic;
+mod heif;
+mod jpeg;
+mod jpegs;
+mod libheif;
+mod libjxl;
+mod made;
+#[cfg(target_os = "linux")]
+mod memory;
+mod options;
+mod pictures;
+mod support;

@@ -1,0 +1,368 @@
+//! The estimate of memory against what was used, for every kind of picture and code path.
+//!
+//! Each case runs in a child process of its own (this test binary again), which reads its peak
+//! resident memory from the kernel, less what was resident before and less code. Linux only.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::pictures::{decode, deep_png, drawing, make, opaque, png};
+use super::support::{corpus, files_below, request};
+use picresize_imaging::{
+    ImagingError, Limits, fingerprint, fingerprint_bytes, inspect, plan, resize,
+};
+
+const CHILD: &str = "PICRESIZE_MEMORY_CHILD";
+/// What an estimate may be above twice the use: a small picture takes less when it is flat, which is
+/// not known before it is decoded, and the kernel's count of pages lags.
+const UNKNOWN_BYTES: u64 = 3 << 19;
+/// From here on an estimate has to be at most twice the use.
+const LARGE_BYTES: u64 = 16 << 20;
+/// So often a case is measured that seems to take too little: its largest use counts.
+const MEASUREMENTS: u32 = 3;
+
+/// Stands for options when a picture is only to be looked up.
+const LOOK_UP: &str = "look-up";
+
+struct Measured {
+    /// Whether the work was done to its end.
+    is_whole: bool,
+    estimate: u64,
+    used: u64,
+}
+
+/// The child's side: does one resize, with the result's fingerprint as a worker does, or one
+/// look-up, and tells what it took.
+#[test]
+fn child() {
+    let Ok(case) = std::env::var(CHILD) else {
+        return;
+    };
+    let (path, options) = case.split_once('\n').unwrap();
+    let bytes = std::fs::read(path).unwrap();
+    let limits = Limits::default();
+    let mark = Mark::set();
+    let source = match inspect(&bytes) {
+        Ok(source) => source,
+        Err(error) => return println!("\nREFUSED {error}"),
+    };
+    if options == LOOK_UP {
+        let found = fingerprint(&bytes, &limits);
+        let used = mark.peak();
+        // What is broken or has nothing in it may end before it takes anything.
+        let word = if found.is_some() { "USED" } else { "ENDED" };
+        return println!("\n{word} {} {used}", fingerprint_bytes(&source));
+    }
+    let request = request(options);
+    let plan = match plan(&source, &request, &limits) {
+        Ok(plan) => plan,
+        Err(error) => return println!("\nREFUSED {error}"),
+    };
+    let result = resize(&bytes, &request, &limits);
+    if let Ok(resized) = &result {
+        fingerprint(&resized.bytes, &limits);
+    }
+    let used = mark.peak();
+    match result {
+        Ok(_) => println!("\nUSED {} {used}", plan.memory_bytes),
+        Err(ImagingError::Body { reason, .. }) => println!("\nREFUSED {reason}"),
+        Err(error) => panic!("{path} {options}: {error}"),
+    }
+}
+
+/// How much memory there was, to tell how much more there has been since.
+struct Mark {
+    resident: u64,
+    code: u64,
+}
+
+impl Mark {
+    fn set() -> Self {
+        // Writing 5 resets the peak to what is resident now (proc(5)).
+        std::fs::write("/proc/self/clear_refs", "5").unwrap();
+        Self {
+            resident: status_bytes("VmRSS:"),
+            code: status_bytes("RssFile:"),
+        }
+    }
+
+    /// Without code, which is in memory once for all pictures, more or less of it as the kernel
+    /// happens to read it in.
+    fn peak(&self) -> u64 {
+        let code = status_bytes("RssFile:").saturating_sub(self.code);
+        status_bytes("VmHWM:").saturating_sub(self.resident + code)
+    }
+}
+
+fn status_bytes(field: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib * 1024
+}
+
+/// `None` when the picture was refused.
+fn measure(path: &Path, options: &str) -> Option<Measured> {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture"])
+        .env(CHILD, format!("{}\n{options}", path.display()))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}: {text}", path.display());
+    if text.lines().any(|line| line.starts_with("REFUSED")) {
+        return None;
+    }
+    let find = |word: &str| text.lines().find_map(|line| line.strip_prefix(word));
+    let (line, is_whole) = match find("USED ") {
+        Some(line) => (line, true),
+        None => (find("ENDED ").unwrap(), false),
+    };
+    let (estimate, used) = line.split_once(' ').unwrap();
+    Some(Measured {
+        is_whole,
+        estimate: estimate.parse().unwrap(),
+        used: used.parse().unwrap(),
+    })
+}
+
+/// Collects every case that is out of bounds, so that one run shows all.
+fn check(path: &Path, options: &str, wrong: &mut Vec<String>) {
+    let Some(mut measured) = measure(path, options) else {
+        return;
+    };
+    let is_too_high = |measured: &Measured| {
+        let unknown = match measured.estimate > LARGE_BYTES {
+            true => 0,
+            false => UNKNOWN_BYTES,
+        };
+        measured.is_whole && measured.estimate > 2 * measured.used + unknown
+    };
+    for _ in 1..MEASUREMENTS {
+        if is_too_high(&measured)
+            && let Some(again) = measure(path, options)
+            && again.used > measured.used
+        {
+            measured = again;
+        }
+    }
+    let (estimate, used) = (measured.estimate, measured.used);
+    let name = path.file_name().unwrap().to_string_lossy();
+    let line = format!(
+        "{name} {options}: estimate {} KiB, used {} KiB, {:.2} times",
+        estimate / 1024,
+        used / 1024,
+        estimate as f64 / used as f64
+    );
+    if std::env::var_os("PICRESIZE_SHOW_MEMORY").is_some() {
+        eprintln!("{line}");
+    }
+    if estimate < used || is_too_high(&measured) {
+        wrong.push(line);
+    }
+}
+
+/// The same for the ways in which a format is read.
+fn check_as_source(path: &Path, wrong: &mut Vec<String>) {
+    for options in [
+        "width=512 format=jpeg",
+        "width=512 format=jpeg profile=fine",
+        LOOK_UP,
+    ] {
+        check(path, options, wrong);
+    }
+}
+
+#[test]
+fn estimates_hold_over_the_corpus() {
+    let Some(pictures) = corpus() else { return };
+    let mut wrong = Vec::new();
+    for folder in ["photos", "formats/test-images", "orientation"] {
+        for file in files_below(&pictures.join(folder)) {
+            for options in ["width=512 height=512 fit=inside quality=80", LOOK_UP] {
+                check(&file, options, &mut wrong);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn estimates_hold_for_every_code_path() {
+    let Some(pictures) = corpus() else { return };
+    let photo = |name: &str| pictures.join("photos").join(name);
+    let mut wrong = Vec::new();
+    for options in [
+        "width=1000",
+        "width=1000 format=png",
+        "width=1000 format=webp",
+        "width=1000 format=webp lossless=true",
+        "width=600 format=avif",
+        "width=1000 format=gif",
+        "width=1000 format=png palette=64",
+        "width=1000 progressive=true quality=95",
+        "width=1000 profile=fine",
+        "width=1000 sharpen=50",
+        "width=3000",
+        "width=1000 quality=95",
+        "width=3000 format=gif",
+        "width=3000 format=png palette=64",
+        "width=2000 height=2000 fit=contain background=red",
+        "width=500 height=1000 fit=cover position=smart",
+    ] {
+        let options = options.replace("red", "#f00");
+        check(&photo("photo-02-2048x1365.jpg"), &options, &mut wrong);
+        check(&photo("photo-01-2048x1365.png"), &options, &mut wrong);
+    }
+    for (name, options) in [
+        ("photo-02-2048x1365.jpg", "width=800 max_bytes=60000"),
+        ("photo-01-2048x1332.webp", "width=1000 profile=fine"),
+        ("mosaic-progressive-4096x2664.jpg", "width=300 profile=fine"),
+        ("photo-gray.jpg", "width=1000 profile=fine format=webp"),
+    ] {
+        check(&photo(name), options, &mut wrong);
+    }
+    let formats = pictures.join("formats/test-images");
+    for (name, options) in [
+        ("gif/anim/large-gif-anim-combine.gif", "width=900"),
+        (
+            "gif/anim/large-gif-anim-full-frame-replace.gif",
+            "width=900 format=webp",
+        ),
+        ("webp/extended_images/anim.webp", "width=900 format=gif"),
+        ("png/apng/ball.png", "width=700 format=webp"),
+    ] {
+        check(&formats.join(name), options, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Lossy ones and repacked JPEG are computed in floats, lossless ones in integers.
+#[test]
+fn estimates_hold_for_jpeg_xl() {
+    let Some(pictures) = corpus() else { return };
+    if !libjxl::is_here() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut wrong = Vec::new();
+    for (picture, name, options) in [
+        (
+            "photo-01-2048x1365.png",
+            "lossy.jxl",
+            "--distance=1 --effort=3",
+        ),
+        (
+            "photo-01-2048x1365.png",
+            "lossless.jxl",
+            "--distance=0 --effort=3",
+        ),
+        (
+            "photo-gray.jpg",
+            "gray.jxl",
+            "--distance=1 --lossless_jpeg=0 --effort=3",
+        ),
+        (
+            "photo-gray.jpg",
+            "gray-lossless.jxl",
+            "--distance=0 --lossless_jpeg=0 --effort=3",
+        ),
+        (
+            "photo-02-2048x1365.jpg",
+            "repacked.jxl",
+            "--lossless_jpeg=1",
+        ),
+    ] {
+        let file = folder.path().join(name);
+        libjxl::encode(&pictures.join("photos").join(picture), options, &file);
+        check_as_source(&file, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Opaque and transparent; written by the encoder here.
+#[test]
+fn estimates_hold_for_avif() {
+    let Some(pictures) = corpus() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let photo = std::fs::read(pictures.join("photos/photo-02-2048x1365.jpg")).unwrap();
+    let mut wrong = Vec::new();
+    for (picture, name) in [(photo, "opaque.avif"), (drawing(1200, 900), "clear.avif")] {
+        let file = folder.path().join(name);
+        let options = "width=1200 format=avif";
+        std::fs::write(&file, make(&picture, options).bytes).unwrap();
+        check_as_source(&file, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Every kind of planes, transparency, 10 bits, and tiles as cameras write them.
+#[test]
+fn estimates_hold_for_heic() {
+    let Some(pictures) = corpus() else { return };
+    if !libheif::is_here() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (clear, deep) = (
+        folder.path().join("clear.png"),
+        folder.path().join("deep.png"),
+    );
+    let (size, rgba) = decode(&drawing(2000, 1400));
+    std::fs::write(&clear, drawing(2000, 1400)).unwrap();
+    let (pixels, _) = rgba.as_chunks::<4>();
+    let rgb: Vec<u8> = pixels.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect();
+    std::fs::write(&deep, deep_png(size.0, size.1, png::ColorType::Rgb, &rgb)).unwrap();
+    // Of an odd height, which is written as a tile that is cut.
+    let odd = folder.path().join("odd.png");
+    let gray: Vec<u8> = pixels.iter().skip(2000).map(|pixel| pixel[1]).collect();
+    std::fs::write(&odd, png(2000, 1399, png::ColorType::Grayscale, &gray)).unwrap();
+    let photo = |name: &str| pictures.join("photos").join(name);
+    let mut files = Vec::new();
+    for (picture, name, options) in [
+        (photo("photo-02-2048x1365.jpg"), "half", "-q 80"),
+        (
+            photo("photo-02-2048x1365.jpg"),
+            "full",
+            "-q 80 -p chroma=444",
+        ),
+        (photo("photo-01-2048x1365.png"), "lossless", "-L"),
+        (photo("photo-gray.jpg"), "gray", "-q 80"),
+        (photo("mosaic-4096x2664.jpg"), "large", "-q 60"),
+        (odd, "gray-odd", "-q 80"),
+        (clear, "clear", "-q 80"),
+        (deep, "deep", "-q 80 -b 10"),
+        (pictures.join("pngsuite/basn2c08.png"), "small", "-q 80"),
+    ] {
+        let file = folder.path().join(name).with_extension("heic");
+        libheif::encode(&picture, &format!("{options} -p preset=veryfast"), &file);
+        files.push(file);
+    }
+    let (tile, tiles) = (
+        folder.path().join("tile.heic"),
+        folder.path().join("tiles.heic"),
+    );
+    let picture = folder.path().join("tile.png");
+    std::fs::write(&picture, opaque(512, 512)).unwrap();
+    libheif::encode(&picture, "-q 80", &tile);
+    let tile = std::fs::read(tile).unwrap();
+    let whole = heif::tiled(&tile, (512, 512), (8, 6), (4032, 3024));
+    std::fs::write(&tiles, whole).unwrap();
+    files.push(tiles);
+
+    let mut wrong = Vec::new();
+    for file in files {
+        check_as_source(&file, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// The promise of the README: 25 megapixels to 512 in less than 60 MB, of which the program's code,
+/// not measured here, takes far less than 10.
+#[test]
+fn a_large_photograph_stays_small() {
+    let Some(pictures) = corpus() else { return };
+    let photo = pictures.join("photos/mosaic-6144x3996.jpg");
+    let measured = measure(&photo, "width=512 height=512 fit=inside").unwrap();
+    assert!(measured.used < 50_000_000, "{} bytes", measured.used);
+}

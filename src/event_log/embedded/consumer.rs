@@ -1,0 +1,109 @@
+//! A member of a consumer group.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::params;
+use tokio::sync::{OwnedMutexGuard, watch};
+
+use super::{committed, read_event};
+use crate::event_log::{Consumer, Delivery, EventPosition, LogError, Topic};
+use crate::sqlite::{Database, DatabaseError};
+
+/// How long a consumer waits for an append of this process before it looks for one of another.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A member of a group. The first of them gets every event; the others stand by until it is gone.
+#[derive(Debug)]
+pub(super) struct EmbeddedConsumer {
+    database: Arc<Database>,
+    appended: watch::Receiver<()>,
+    topic: Topic,
+    group: String,
+    turn: Arc<tokio::sync::Mutex<()>>,
+    owned: Option<Ownership>,
+}
+
+/// The partition is this consumer's, and this is the offset it reads next.
+#[derive(Debug)]
+struct Ownership {
+    next: i64,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl EmbeddedConsumer {
+    pub(super) fn new(
+        database: Arc<Database>,
+        appended: watch::Receiver<()>,
+        topic: Topic,
+        group: &str,
+        turn: Arc<tokio::sync::Mutex<()>>,
+    ) -> Self {
+        Self {
+            database,
+            appended,
+            topic,
+            group: group.to_owned(),
+            turn,
+            owned: None,
+        }
+    }
+
+    /// Waits for the partition; returns the offset to read next.
+    async fn own(&mut self) -> Result<&mut Ownership, LogError> {
+        if self.owned.is_none() {
+            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let (topic, group) = (self.topic, self.group.clone());
+            let committed = self
+                .database
+                .read(move |connection| committed(connection, topic, &group))
+                .await?;
+            self.owned = Some(Ownership {
+                next: committed.unwrap_or(0),
+                _turn: turn,
+            });
+        }
+        Ok(self.owned.as_mut().expect("was owned or has just been"))
+    }
+}
+
+#[async_trait]
+impl Consumer for EmbeddedConsumer {
+    async fn receive(&mut self) -> Result<Delivery, LogError> {
+        loop {
+            let next = self.own().await?.next;
+            // Before the look, so that an append during it is not missed.
+            self.appended.mark_unchanged();
+            let topic = self.topic.name();
+            let found = self
+                .database
+                .read(move |connection| read_event(connection, topic, next))
+                .await?;
+            if let Some(entry) = found {
+                self.own().await?.next = entry.position.offset + 1;
+                return Ok(Delivery::Event(entry.position, entry.record));
+            }
+            // Another process may append as well: `replay` gives dead letters back.
+            let changed = tokio::time::timeout(LOOK_AGAIN, self.appended.changed()).await;
+            if let Ok(Err(_)) = changed {
+                return Err(DatabaseError::Closed.into());
+            }
+        }
+    }
+
+    async fn commit(&mut self, next: EventPosition) -> Result<(), LogError> {
+        let (topic, group) = (self.topic.name(), self.group.clone());
+        self.database
+            .write(move |connection| {
+                connection
+                    .prepare_cached(
+                        "INSERT INTO positions (consumer_group, topic, next) VALUES (?1, ?2, ?3)
+                         ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
+                    )?
+                    .execute(params![group, topic, next.offset])
+            })
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,172 @@
+//! The life of an operation.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::EmbeddedStore;
+use crate::operation::{Operation, OperationId};
+use crate::picture_store::{Begun, FinishedPicture, OperationStore, StoreError, row, sql};
+
+#[async_trait]
+impl OperationStore for EmbeddedStore {
+    async fn enqueue(&self, operation: &Operation) -> Result<(), StoreError> {
+        let operation = operation.clone();
+        self.database
+            .write(move |connection| insert(connection, &operation, None))
+            .await?;
+        Ok(())
+    }
+
+    async fn begin(
+        &self,
+        operation: &Operation,
+        worker: &str,
+        now: Timestamp,
+    ) -> Result<Begun, StoreError> {
+        let (asked, worker) = (operation.clone(), worker.to_owned());
+        self.database
+            .write(move |connection| {
+                insert(connection, &asked, None)?;
+                match find(connection, asked.id)? {
+                    Some(Ok(row)) if !row.asks_the_same_as(&asked) => return Ok(Ok(Begun::Taken)),
+                    Some(Ok(row)) if row.status.is_final() => return Ok(Ok(Begun::Finished)),
+                    Some(Err(corrupt)) => return Ok(Err(corrupt)),
+                    _ => {}
+                }
+                connection
+                    .prepare_cached(
+                        "UPDATE pictures
+                         SET status = 'processing', attempts = attempts + 1, worker = ?2,
+                             started_at = ?3, position = COALESCE(position, ?4),
+                             expires_at = COALESCE(expires_at, ?5)
+                         WHERE id = ?1 RETURNING attempts",
+                    )?
+                    .query_row(
+                        params![
+                            asked.id.to_string(),
+                            worker,
+                            now.as_millisecond(),
+                            asked.position.map(|position| position.to_string()),
+                            asked.expires_at.map(Timestamp::as_millisecond),
+                        ],
+                        |row| Ok(Ok(Begun::Attempt(row.get(0)?))),
+                    )
+            })
+            .await?
+    }
+
+    async fn complete(
+        &self,
+        id: OperationId,
+        picture: FinishedPicture,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let changed = self
+            .database
+            .write(move |connection| {
+                put_result(connection, &sql::complete(), id, None, &picture, now)
+            })
+            .await?;
+        Ok(changed > 0)
+    }
+
+    async fn fail(
+        &self,
+        id: OperationId,
+        reason: &str,
+        engine: &'static str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let parameters = (
+            reason.to_owned(),
+            engine,
+            now.as_millisecond(),
+            id.to_string(),
+        );
+        Ok(self.execute(sql::FAIL, parameters).await? > 0)
+    }
+
+    async fn find(&self, id: OperationId) -> Result<Option<Operation>, StoreError> {
+        let found = self
+            .database
+            .read(move |connection| find(connection, id))
+            .await?;
+        found.transpose()
+    }
+
+    async fn result(&self, id: OperationId) -> Result<Option<Bytes>, StoreError> {
+        self.picture(sql::FIND_RESULT, id).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.database
+            .read(|connection| connection.query_row("SELECT 1", [], |_| Ok(())))
+            .await?;
+        Ok(())
+    }
+}
+
+/// Adds a queued row, unless one with this ID is there; that one may learn its position.
+pub(super) fn insert(
+    connection: &Connection,
+    operation: &Operation,
+    picture: Option<&[u8]>,
+) -> rusqlite::Result<usize> {
+    let source = &operation.source;
+    let sql = sql::insert(
+        "ON CONFLICT (id) DO UPDATE SET position = excluded.position
+         WHERE position IS NULL AND request = excluded.request
+             AND source_digest = excluded.source_digest",
+    );
+    connection.prepare_cached(&sql)?.execute(params![
+        operation.id.to_string(),
+        row::request_text(&operation.request),
+        source.format.name(),
+        source.width,
+        source.height,
+        source.bytes.cast_signed(),
+        source.digest.to_string(),
+        operation.position.map(|position| position.to_string()),
+        operation.queued_at.as_millisecond(),
+        operation.expires_at.map(Timestamp::as_millisecond),
+        picture,
+    ])
+}
+
+/// Writes a result with [`sql::complete`] or [`sql::replace`], and, when there is one, the request
+/// it answers.
+pub(super) fn put_result(
+    connection: &Connection,
+    sql: &str,
+    id: OperationId,
+    request: Option<&str>,
+    picture: &FinishedPicture,
+    now: Timestamp,
+) -> rusqlite::Result<usize> {
+    let facts = &picture.facts;
+    connection.prepare_cached(sql)?.execute(params![
+        request,
+        facts.format.name(),
+        facts.width,
+        facts.height,
+        facts.bytes.cast_signed(),
+        facts.digest.to_string(),
+        picture.fingerprint.map(|print| print.0.cast_signed()),
+        picture.engine,
+        now.as_millisecond(),
+        &picture.bytes[..],
+        id.to_string(),
+    ])
+}
+
+fn find(
+    connection: &Connection,
+    id: OperationId,
+) -> rusqlite::Result<Option<Result<Operation, StoreError>>> {
+    connection
+        .prepare_cached(&sql::select("id = ?"))?
+        .query_row([id.to_string()], |row| Ok(row::operation(row)))
+        .optional()
+}

@@ -1,0 +1,40 @@
+//! What a person's playback changes.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::EmbeddedStore;
+use super::operations::put_result;
+use crate::operation::{OperationId, ResizeRequest};
+use crate::picture_store::{FinishedPicture, PlaybackStore, StoreError, row, sql};
+
+#[async_trait]
+impl PlaybackStore for EmbeddedStore {
+    async fn replace(
+        &self,
+        id: OperationId,
+        request: &ResizeRequest,
+        picture: FinishedPicture,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let request = row::request_text(request);
+        let changed = self
+            .database
+            .write(move |connection| {
+                put_result(
+                    connection,
+                    &sql::replace(),
+                    id,
+                    Some(&request),
+                    &picture,
+                    now,
+                )
+            })
+            .await?;
+        Ok(changed > 0)
+    }
+
+    async fn reopen(&self, id: OperationId) -> Result<bool, StoreError> {
+        Ok(self.execute(sql::REOPEN, (id.to_string(),)).await? > 0)
+    }
+}

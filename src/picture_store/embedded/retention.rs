@@ -1,0 +1,88 @@
+//! Removes pictures and rows.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::params;
+
+use super::EmbeddedStore;
+use crate::operation::OperationId;
+use crate::picture_store::sql::LOST_DEPOSIT;
+use crate::picture_store::{RetentionStore, StoreError, sql};
+use crate::sqlite;
+
+#[async_trait]
+impl RetentionStore for EmbeddedStore {
+    async fn expire(&self, now: Timestamp, most: u32) -> Result<u64, StoreError> {
+        let changed = self
+            .execute(
+                "UPDATE pictures
+                 SET status = 'expired', fingerprint = NULL, result = NULL,
+                     source = CASE WHEN source IS NOT NULL THEN x'' END
+                 WHERE rowid IN (
+                     SELECT rowid FROM pictures
+                     WHERE status IN ('queued', 'processing', 'done', 'failed')
+                         AND expires_at <= ?1
+                     LIMIT ?2)",
+                (now.as_millisecond(), most),
+            )
+            .await?;
+        Ok(changed as u64)
+    }
+
+    async fn forget(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+        let changed = self
+            .execute(
+                "DELETE FROM pictures
+                 WHERE rowid IN (
+                     SELECT rowid FROM pictures
+                     WHERE status IN ('expired', 'erased') AND expires_at < ?1
+                     LIMIT ?2)",
+                (before.as_millisecond(), most),
+            )
+            .await?;
+        Ok(changed as u64)
+    }
+
+    async fn has_lost_deposits(&self, before: Timestamp) -> Result<bool, StoreError> {
+        let found = self
+            .database
+            .read(move |connection| {
+                connection
+                    .prepare_cached(&format!(
+                        "SELECT EXISTS (SELECT 1 FROM pictures WHERE {LOST_DEPOSIT})"
+                    ))?
+                    .query_row([before.as_millisecond()], |row| row.get(0))
+            })
+            .await?;
+        Ok(found)
+    }
+
+    async fn discard_deposits(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+        let removed = self
+            .database
+            .write(move |connection| {
+                connection
+                    .prepare_cached(&format!(
+                        "DELETE FROM pictures WHERE rowid IN (
+                             SELECT rowid FROM pictures WHERE {LOST_DEPOSIT} LIMIT ?)"
+                    ))?
+                    .execute((before.as_millisecond(), most))
+            })
+            .await?;
+        Ok(removed as u64)
+    }
+
+    async fn erase(&self, id: OperationId, now: Timestamp) -> Result<bool, StoreError> {
+        let changed = self
+            .database
+            .write(move |connection| {
+                sqlite::overwriting(connection, |connection| {
+                    connection
+                        .prepare_cached(sql::ERASE)?
+                        .execute(params![now.as_millisecond(), id.to_string()])
+                })
+            })
+            .await?;
+        Ok(changed > 0)
+    }
+}

@@ -1,0 +1,138 @@
+//! Looks operations up by what they asked and by their pictures.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use mysql_async::Value;
+
+use super::MysqlStore;
+use super::values::{column, id_value, time_value};
+use crate::operation::{Digest, Fingerprint, Operation, OperationId};
+use crate::picture_store::sql::OPERATION_COLUMNS;
+use crate::picture_store::{LookupStore, Page, StoreError, row, sql};
+
+#[async_trait]
+impl LookupStore for MysqlStore {
+    async fn find_same_request(
+        &self,
+        operation: &Operation,
+        engine: &str,
+    ) -> Result<Option<OperationId>, StoreError> {
+        let answer = self
+            .run(&sql::same_request(), &|| {
+                vec![
+                    operation.source.digest.to_string().into(),
+                    row::request_text(&operation.request).into(),
+                    engine.into(),
+                    id_value(operation.id),
+                ]
+            })
+            .await?;
+        let found = answer.rows.first().map(row::operation).transpose()?;
+        Ok(found.map(|found| found.id))
+    }
+
+    async fn copy_result(
+        &self,
+        id: OperationId,
+        done: OperationId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let answer = self
+            .run(
+                "UPDATE pictures AS mine JOIN pictures AS done ON done.id = ?
+                 SET mine.status = 'done', mine.result_format = done.result_format,
+                     mine.result_width = done.result_width,
+                     mine.result_height = done.result_height,
+                     mine.result_bytes = done.result_bytes,
+                     mine.result_digest = done.result_digest,
+                     mine.fingerprint = done.fingerprint, mine.engine = done.engine,
+                     mine.result = done.result, mine.finished_at = ?
+                 WHERE mine.id = ? AND mine.status IN ('queued', 'processing')
+                     AND done.status = 'done' AND done.result IS NOT NULL",
+                &|| vec![id_value(done), time_value(now), id_value(id)],
+            )
+            .await?;
+        Ok(answer.matched > 0)
+    }
+
+    async fn with_digest(&self, digest: Digest, page: Page) -> Result<Vec<Operation>, StoreError> {
+        // As far as the page reaches, from each index, which has the newest last.
+        let newest = |digest| {
+            format!(
+                "(SELECT id AS found FROM pictures
+                  WHERE {digest} = ? AND status NOT IN ('expired', 'erased')
+                  ORDER BY queued_at DESC, id DESC LIMIT ?)"
+            )
+        };
+        let sql = format!(
+            "SELECT {OPERATION_COLUMNS} FROM ({} UNION {}) AS newest
+                 JOIN pictures ON pictures.id = newest.found
+             ORDER BY queued_at DESC, id DESC LIMIT ? OFFSET ?",
+            newest("source_digest"),
+            newest("result_digest")
+        );
+        let answer = self
+            .run(&sql, &|| {
+                let digest = digest.to_string();
+                let reach = u64::from(page.skip) + u64::from(page.take);
+                vec![
+                    digest.clone().into(),
+                    reach.into(),
+                    digest.into(),
+                    reach.into(),
+                    page.take.into(),
+                    page.skip.into(),
+                ]
+            })
+            .await?;
+        answer.rows.iter().map(row::operation).collect()
+    }
+
+    async fn similar(
+        &self,
+        fingerprint: Fingerprint,
+        distance: u32,
+        except: Digest,
+        page: Page,
+    ) -> Result<Vec<(u32, Operation)>, StoreError> {
+        // All columns are read only for the rows of the answer.
+        let candidates = sql::candidates("id");
+        let query = format!(
+            "SELECT distance, {OPERATION_COLUMNS}
+             FROM (SELECT candidates.id AS found, candidates.queued_at AS at,
+                       BIT_COUNT(candidates.fingerprint ^ CAST(? AS SIGNED)) AS distance
+                   FROM ({candidates}) AS candidates
+                       STRAIGHT_JOIN pictures AS other ON other.id = candidates.id
+                   WHERE BIT_COUNT(candidates.fingerprint ^ CAST(? AS SIGNED)) <= ?
+                       AND other.source_digest <> ? AND NOT other.result_digest <=> ?
+                   ORDER BY distance, at DESC, found DESC LIMIT ? OFFSET ?) AS near
+                 JOIN pictures ON pictures.id = near.found
+             ORDER BY distance, queued_at DESC, id DESC"
+        );
+        let bits = fingerprint.0.cast_signed();
+        let answer = self
+            .run(&query, &|| {
+                let mut values: Vec<Value> = vec![bits.into()];
+                values.extend(sql::probes(fingerprint).map(Value::from));
+                values.extend([
+                    bits.into(),
+                    distance.into(),
+                    except.to_string().into(),
+                    except.to_string().into(),
+                    page.take.into(),
+                    page.skip.into(),
+                ]);
+                values
+            })
+            .await?;
+        let near = answer.rows.iter().map(|row| {
+            let operation = row::operation(row)?;
+            let distance = column(row, "distance").map_err(|reason| StoreError::Corrupt {
+                id: operation.id.to_string(),
+                reason,
+            })?;
+            Ok((distance, operation))
+        });
+        near.collect()
+    }
+}

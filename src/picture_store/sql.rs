@@ -1,0 +1,157 @@
+//! Statements that every database of the table understands, so that they are written once.
+//!
+//! Parameters are `?`, in the order in which they stand.
+
+use crate::operation::Fingerprint;
+
+/// The columns of an operation: all but the pictures.
+pub(super) const OPERATION_COLUMNS: &str = "id, status, request,
+    source_format, source_width, source_height, source_bytes, source_digest,
+    result_format, result_width, result_height, result_bytes, result_digest, fingerprint,
+    failure, attempts, worker, engine, position, queued_at, started_at, finished_at, expires_at";
+
+/// The rows of deposits from before a time that are not known to be in the log.
+pub(super) const LOST_DEPOSIT: &str =
+    "status = 'queued' AND position IS NULL AND source IS NOT NULL AND queued_at < ?";
+
+/// Renews the times of a deposit that is not known to be in the log. The parameters are the times,
+/// the ID, the request and the digest.
+pub(super) const RENEW_DEPOSIT: &str = "UPDATE pictures SET queued_at = ?, expires_at = ?
+    WHERE id = ? AND request = ? AND source_digest = ?
+        AND status = 'queued' AND position IS NULL AND source IS NOT NULL";
+
+pub(super) const FIND_RESULT: &str = "SELECT result FROM pictures WHERE id = ?";
+
+pub(super) const FIND_DEPOSIT: &str =
+    "SELECT source FROM pictures WHERE id = ? AND LENGTH(source) > 0";
+
+/// Has a row when there is or was a picture.
+pub(super) const IS_DEPOSITED: &str = "SELECT id FROM pictures WHERE id = ? AND source IS NOT NULL";
+
+/// Parameters: failure, engine, time, ID.
+pub(super) const FAIL: &str = "UPDATE pictures
+    SET status = 'failed', failure = ?, engine = ?, finished_at = ?
+    WHERE id = ? AND status IN ('queued', 'processing')";
+
+pub(super) const WITHDRAW: &str = "DELETE FROM pictures
+    WHERE id = ? AND status IN ('queued', 'expired') AND position IS NULL";
+
+pub(super) const REOPEN: &str = "UPDATE pictures
+    SET status = 'queued', failure = NULL, attempts = 0, worker = NULL, engine = NULL,
+        started_at = NULL, finished_at = NULL
+    WHERE id = ? AND status = 'failed'";
+
+/// Parameters: time, ID. The time is set before the status, on which it depends: some databases
+/// see what was assigned before.
+pub(super) const ERASE: &str = "UPDATE pictures
+    SET expires_at = CASE status WHEN 'erased' THEN expires_at ELSE ? END, status = 'erased',
+        fingerprint = NULL, result = NULL, source = CASE WHEN source IS NOT NULL THEN x'' END
+    WHERE id = ?";
+
+/// Adds a queued row. `on_conflict` says what to do when one with this ID is there. Parameters: ID,
+/// request, the source's format, width, height, bytes and digest, position, time queued, time of
+/// expiry, picture.
+pub(super) fn insert(on_conflict: &str) -> String {
+    format!(
+        "INSERT INTO pictures (id, status, request, source_format, source_width, source_height,
+             source_bytes, source_digest, position, queued_at, expires_at, source)
+         VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         {on_conflict}"
+    )
+}
+
+/// Selects the operations for which `condition` holds.
+pub(super) fn select(condition: &str) -> String {
+    format!("SELECT {OPERATION_COLUMNS} FROM pictures WHERE {condition}")
+}
+
+/// Selects the newest done operation with the same request for the same picture. Parameters: the
+/// source's digest, request, engine, the ID that is left out.
+pub(super) fn same_request() -> String {
+    select(
+        "source_digest = ? AND request = ? AND engine = ? AND id <> ?
+             AND status = 'done' AND result IS NOT NULL
+         ORDER BY queued_at DESC LIMIT 1",
+    )
+}
+
+/// Stores the result of an operation that nobody has ended. Parameters as of [`replace`].
+pub(super) fn complete() -> String {
+    put_result("'queued', 'processing'")
+}
+
+/// Puts another result in the place of the one there is. Parameters: request (or NULL, which keeps
+/// the one there is), the result's format, width, height, bytes and digest, fingerprint, engine,
+/// time, picture, ID.
+pub(super) fn replace() -> String {
+    put_result("'done'")
+}
+
+fn put_result(statuses: &str) -> String {
+    format!(
+        "UPDATE pictures
+         SET status = 'done', request = COALESCE(?, request), result_format = ?, result_width = ?,
+             result_height = ?, result_bytes = ?, result_digest = ?, fingerprint = ?, engine = ?,
+             finished_at = ?, result = ?
+         WHERE id = ? AND status IN ({statuses})"
+    )
+}
+
+/// Bits of a band; a fingerprint has four. The columns `band0` to `band3` hold them, the lowest
+/// bits first.
+const BAND_BITS: u32 = 16;
+const BANDS: u32 = u64::BITS / BAND_BITS;
+
+/// Selects the columns `id` (or what stands for it), `fingerprint` and `queued_at` of every row
+/// of which a band differs from that of the fingerprint sought in one bit at most. The
+/// parameters, `?`, are the [`probes`]. Each band has an index that holds all of these columns.
+pub(super) fn candidates(id: &str) -> String {
+    let places = vec!["?"; BAND_BITS as usize + 1].join(", ");
+    let selects: Vec<String> = (0..BANDS)
+        .map(|band| {
+            format!(
+                "SELECT {id}, fingerprint, queued_at FROM pictures WHERE band{band} IN ({places})"
+            )
+        })
+        .collect();
+    selects.join(" UNION ")
+}
+
+/// For each band, its value and each value that differs from it in one bit.
+pub(super) fn probes(fingerprint: Fingerprint) -> impl Iterator<Item = u16> {
+    (0..BANDS).flat_map(move |band| {
+        let value = (fingerprint.0 >> (band * BAND_BITS)) as u16;
+        (0..BAND_BITS)
+            .map(move |bit| value ^ (1 << bit))
+            .chain([value])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::MOST_DISTANCE;
+    use super::*;
+
+    fn band(fingerprint: u64, band: u32) -> u16 {
+        (fingerprint >> (band * BAND_BITS)) as u16
+    }
+
+    #[test]
+    fn what_is_near_enough_is_among_the_candidates() {
+        let sought = Fingerprint(0x0123_4567_89ab_cdef);
+        let probes: Vec<u16> = probes(sought).collect();
+        let per_band = probes.len() / BANDS as usize;
+        assert_eq!(candidates("id").matches('?').count(), probes.len());
+        // As even as seven differing bits can be spread: two, two, two and one.
+        let spread = 0x0003_0003_0003_0001_u64;
+        assert_eq!(spread.count_ones(), MOST_DISTANCE);
+        for turn in 0..BANDS {
+            let other = sought.0 ^ spread.rotate_left(turn * BAND_BITS);
+            let found = (0..BANDS).any(|b| {
+                let start = b as usize * per_band;
+                probes[start..start + per_band].contains(&band(other, b))
+            });
+            assert!(found, "{other:016x}");
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Opens the log and the table that the settings name, and prepares them.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+
+use crate::event_log::embedded::EmbeddedLog;
+use crate::event_log::kafka::{KafkaLog, KafkaOptions, TopicOptions};
+use crate::event_log::{EventLog, LogError};
+use crate::picture_store::embedded::EmbeddedStore;
+use crate::picture_store::mysql::{MysqlOptions, MysqlStore, TlsMode};
+use crate::picture_store::{PictureStore, StoreError};
+use crate::settings::{LogKind, Settings, TableKind, Tls};
+
+/// Where an embedded log is kept in its folder.
+const LOG_FILE: &str = "log.sqlite";
+/// The pauses after the log or the table did not answer at the start.
+const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_jitter()
+    .with_min_delay(Duration::from_millis(500))
+    .with_max_delay(Duration::from_secs(3))
+    .without_max_times();
+
+/// An open log and table, ready to be shared.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    pub log: Arc<dyn EventLog>,
+    pub store: Arc<dyn PictureStore>,
+    /// Held as long as anyone uses the folder.
+    _folder: Option<Arc<DataFolder>>,
+}
+
+/// Why the log and the table cannot be opened; each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    #[error(
+        "{} is in use by another picresize process: stop that one, or give this one a folder of its own with --data",
+        .0.display()
+    )]
+    InUse(PathBuf),
+    #[error("the data folder {} cannot be used", .path.display())]
+    Folder {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(
+        "there is no log in {}: name the folder of `picresize serve` with --data",
+        .0.display()
+    )]
+    NoLog(PathBuf),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl StorageError {
+    /// Whether trying again can help: a server does not answer.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Log(error) => error.is_transient(),
+            Self::Store(error) => error.is_transient(),
+            Self::InUse(_) | Self::Folder { .. } | Self::NoLog(_) => false,
+        }
+    }
+}
+
+impl Storage {
+    /// Opens what the settings name. Embedded files are made when they are missing.
+    ///
+    /// # Errors
+    ///
+    /// See [`StorageError`].
+    pub async fn open(settings: &Settings) -> Result<Self, StorageError> {
+        let embedded = settings.storage.log == LogKind::Embedded
+            || settings.storage.table == TableKind::Embedded;
+        let folder = if embedded {
+            Some(Arc::new(DataFolder::own(&settings.data.folder)?))
+        } else {
+            None
+        };
+        Ok(Self {
+            log: open_log(settings).await?,
+            store: open_store(settings).await?,
+            _folder: folder,
+        })
+    }
+
+    /// Opens what is there already, beside the processes that work with it. An embedded folder is
+    /// not taken into possession: that is for who consumes from its log. SQLite lets the writers
+    /// of two processes wait for each other.
+    ///
+    /// # Errors
+    ///
+    /// See [`StorageError`].
+    pub async fn open_beside(settings: &Settings) -> Result<Self, StorageError> {
+        let folder = &settings.data.folder;
+        if settings.storage.log == LogKind::Embedded && !folder.join(LOG_FILE).exists() {
+            return Err(StorageError::NoLog(folder.clone()));
+        }
+        Ok(Self {
+            log: open_log(settings).await?,
+            store: open_store(settings).await?,
+            _folder: None,
+        })
+    }
+
+    /// As [`open`](Self::open), but waits for servers that do not answer yet.
+    ///
+    /// # Errors
+    ///
+    /// What waiting does not heal.
+    pub async fn open_patiently(settings: &Settings) -> Result<Self, StorageError> {
+        patiently(|| Self::open(settings)).await
+    }
+
+    /// Makes or alters what the log and the table need, waiting for servers that do not answer
+    /// yet. Returns what was done and what was already right, a line each.
+    ///
+    /// # Errors
+    ///
+    /// What waiting does not heal.
+    pub async fn migrate(settings: &Settings) -> Result<Vec<String>, StorageError> {
+        let mut report = Vec::new();
+        match settings.storage.table {
+            TableKind::Embedded => report.push("table: embedded, made by `serve`".to_owned()),
+            TableKind::Mysql => {
+                let options = mysql_options(settings, true);
+                report.extend(
+                    patiently(|| async { Ok(MysqlStore::migrate(&options).await?) }).await?,
+                );
+            }
+        }
+        match settings.storage.log {
+            LogKind::Embedded => report.push("log: embedded, made by `serve`".to_owned()),
+            LogKind::Kafka => {
+                let options = kafka_options(settings);
+                let topics = TopicOptions {
+                    partitions: settings.kafka.partitions,
+                    replication: settings.kafka.replication,
+                    min_insync_replicas: settings.kafka.min_insync_replicas,
+                    retention: Duration::from_secs(
+                        settings.kafka.retention_hours.saturating_mul(3600),
+                    ),
+                };
+                report.extend(
+                    patiently(|| async { Ok(KafkaLog::migrate(&options, topics).await?) }).await?,
+                );
+            }
+        }
+        Ok(report)
+    }
+}
+
+async fn open_log(settings: &Settings) -> Result<Arc<dyn EventLog>, LogError> {
+    Ok(match settings.storage.log {
+        LogKind::Embedded => {
+            let path = settings.data.folder.join(LOG_FILE);
+            Arc::new(EmbeddedLog::open(&path)?)
+        }
+        LogKind::Kafka => Arc::new(KafkaLog::open(kafka_options(settings)).await?),
+    })
+}
+
+async fn open_store(settings: &Settings) -> Result<Arc<dyn PictureStore>, StoreError> {
+    Ok(match settings.storage.table {
+        TableKind::Embedded => {
+            let path = settings.data.folder.join("pictures.sqlite");
+            Arc::new(EmbeddedStore::open(&path)?)
+        }
+        TableKind::Mysql => Arc::new(MysqlStore::open(mysql_options(settings, false)).await?),
+    })
+}
+
+/// Tries until it succeeds or fails for good.
+async fn patiently<T, F>(attempt: impl FnMut() -> F) -> Result<T, StorageError>
+where
+    F: Future<Output = Result<T, StorageError>>,
+{
+    attempt
+        .retry(PAUSES)
+        .when(StorageError::is_transient)
+        .notify(|error, _| tracing::warn!(%error, "waiting; trying again"))
+        .await
+}
+
+fn kafka_options(settings: &Settings) -> KafkaOptions {
+    let kafka = &settings.kafka;
+    KafkaOptions {
+        bootstrap_servers: kafka.bootstrap_servers.clone(),
+        requests_topic: kafka.requests_topic.clone(),
+        events_topic: kafka.events_topic.clone(),
+        dead_letters_topic: kafka.dead_letters_topic.clone(),
+        max_record_bytes: settings.max_record_bytes(),
+        prefetch_bytes: kafka.prefetch_mib.saturating_mul(1 << 20),
+        properties: kafka.properties.clone(),
+    }
+}
+
+/// Where the table is, with the user of `migrate` or the one of every day.
+fn mysql_options(settings: &Settings, migrating: bool) -> MysqlOptions {
+    let (mysql, limits) = (&settings.mysql, &settings.limits);
+    let (user, password) = if migrating && !mysql.migration_user.is_empty() {
+        (&mysql.migration_user, &mysql.migration_password)
+    } else {
+        (&mysql.user, &mysql.password)
+    };
+    MysqlOptions {
+        host: mysql.host.clone(),
+        port: mysql.port,
+        database: mysql.database.clone(),
+        user: user.clone(),
+        password: password.clone(),
+        tls: match mysql.tls {
+            Tls::Off => TlsMode::Off,
+            Tls::Required => TlsMode::Required,
+            Tls::Verified => TlsMode::Verified,
+        },
+        ca_file: Some(mysql.ca_file.clone()).filter(|path| !path.as_os_str().is_empty()),
+        connections: mysql.connections,
+        max_picture_bytes: limits.max_picture_bytes.max(limits.max_result_bytes),
+    }
+}
+
+/// A data folder that belongs to this process. The lock goes with the process, however it ends.
+#[derive(Debug)]
+struct DataFolder {
+    _lock: File,
+}
+
+impl DataFolder {
+    fn own(path: &Path) -> Result<Self, StorageError> {
+        let unusable = |source| StorageError::Folder {
+            path: path.to_owned(),
+            source,
+        };
+        std::fs::create_dir_all(path).map_err(unusable)?;
+        let lock = File::create(path.join("lock")).map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(StorageError::InUse(path.to_owned())),
+            Err(TryLockError::Error(source)) => Err(unusable(source)),
+        }
+    }
+}
