@@ -20,12 +20,10 @@ pub(crate) enum Server {
 }
 
 impl Server {
-    const ALL: [Self; 2] = [Self::Mysql, Self::MariaDb];
-
     fn address(self) -> Option<Opts> {
         let address = match self {
-            Self::Mysql => address(MYSQL, MARIADB, "MySQL"),
-            Self::MariaDb => address(MARIADB, MYSQL, "MariaDB"),
+            Self::Mysql => address(MYSQL, "MySQL"),
+            Self::MariaDb => address(MARIADB, "MariaDB"),
         };
         Some(Opts::from_url(&address?).unwrap())
     }
@@ -138,19 +136,24 @@ impl Drop for TestDatabase {
     }
 }
 
-/// Runs a test on each server that is at hand.
+/// Tests on each server that is at hand.
 macro_rules! on_each_server {
     ($($test:ident)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread")]
-            async fn $test() {
-                for server in Server::ALL {
-                    if let Some(database) = TestDatabase::empty(server) {
+        on_each_server!(@on_mysql Mysql $($test)*);
+        on_each_server!(@on_mariadb MariaDb $($test)*);
+    };
+    (@$place:ident $server:ident $($test:ident)*) => {
+        mod $place {
+            use super::{Server, TestDatabase, promises};
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $test() {
+                    if let Some(database) = TestDatabase::empty(Server::$server) {
                         promises::$test(database).await;
                     }
                 }
-            }
-        )*
+            )*
+        }
     };
 }
 

@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 use crate::process::{Process, program, run, text, wait_for_log};
 use crate::shared_storage::Shared;
 use crate::support::{
-    KAFKA_SASL, KAFKA_ZOOKEEPER, PATIENCE, Picture, TestServer, address, files, pictures, png,
-    post, request, wait,
+    KAFKA_SASL, PATIENCE, Picture, TestServer, address, files, pictures, png, post, request, wait,
 };
 
 async fn submit(client: &Client, url: &str, picture: &[u8], options: Value) -> String {
@@ -276,10 +275,8 @@ fn expect_failure(shared: &Shared, sentence: &str) {
 /// A cluster that asks for a name and a password, as managed ones do.
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_are_given_to_kafka() {
-    let (Some(shared), Some(address)) = (
-        Shared::new(),
-        address(KAFKA_SASL, KAFKA_ZOOKEEPER, "Kafka with SASL"),
-    ) else {
+    let (Some(shared), Some(address)) = (Shared::new(), address(KAFKA_SASL, "Kafka with SASL"))
+    else {
         return;
     };
     let (credentials, servers) = address.rsplit_once('@').unwrap();

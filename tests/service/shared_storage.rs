@@ -7,7 +7,7 @@ use picresize::operation::OperationId;
 use picresize::settings::Settings;
 
 use crate::process::{Process, program, run, text};
-use crate::support::{Cluster, MARIADB, MYSQL, address};
+use crate::support::{Cluster, MYSQL, address};
 
 /// A log and a table that nobody has used, for processes to share.
 pub(crate) struct Shared {
@@ -18,7 +18,7 @@ impl Shared {
     /// Where they are, if Kafka and MySQL are at hand. Nothing is made yet.
     pub(crate) fn new() -> Option<Self> {
         let bootstrap_servers = Cluster::Kraft.bootstrap_servers()?;
-        let server = address(MYSQL, MARIADB, "MySQL")?;
+        let server = address(MYSQL, "MySQL")?;
         let server = server.strip_prefix("mysql://").unwrap();
         let (credentials, place) = server.trim_end_matches('/').rsplit_once('@').unwrap();
         let (user, password) = credentials.split_once(':').unwrap();
