@@ -10,7 +10,7 @@ use tokio::task::JoinError;
 
 use crate::event::{Event, EventBody, PicturePayload, Record};
 use crate::event_log::EventPosition;
-use crate::imaging::{self, ENGINE_VERSION, ImagingError, Limits};
+use crate::imaging::{self, ENGINE_VERSION, ImagingError, Limits, Plan};
 use crate::operation::{Operation, PictureFacts, ResizeRequest};
 use crate::picture_store::FinishedPicture;
 
@@ -84,6 +84,13 @@ pub struct Admission {
     core: OwnedSemaphorePermit,
 }
 
+/// What will be made of a picture, and what it was admitted with.
+#[derive(Debug)]
+pub struct AdmittedPlan {
+    plan: Result<Plan, ImagingError>,
+    admission: Admission,
+}
+
 /// A picture that was made.
 #[derive(Debug)]
 pub struct ProcessedPicture {
@@ -123,13 +130,15 @@ impl Processor {
         self.max_running * (1 + WAITING_PER_CORE)
     }
 
-    /// Waits for the memory that a picture is estimated to need, and for a core. A picture that
-    /// cannot be planned needs little: it fails at once.
-    pub async fn admit(&self, picture: &[u8], request: &ResizeRequest) -> Admission {
-        let plan = imaging::inspect(picture)
-            .and_then(|source| imaging::plan(&source, request, &self.limits));
-        self.admit_bytes(plan.map_or(MIB, |plan| plan.memory_bytes))
-            .await
+    /// Plans what is made of a picture, and waits for the memory that it is estimated to need and
+    /// for a core. A picture that cannot be planned needs little: it fails at once.
+    pub async fn admit(&self, picture: &[u8], request: &ResizeRequest) -> AdmittedPlan {
+        let plan = imaging::inspect(picture).and_then(|source| source.plan(request, &self.limits));
+        let bytes = plan.as_ref().map_or(MIB, Plan::memory_bytes);
+        AdmittedPlan {
+            plan,
+            admission: self.admit_bytes(bytes).await,
+        }
     }
 
     /// Waits for so much memory, or all there is, and for a core.
@@ -142,7 +151,8 @@ impl Processor {
         }
     }
 
-    /// Resizes on a thread where that blocks nobody. A panic in a codec is this picture's failure.
+    /// Resizes the picture that was planned, on a thread where that blocks nobody. A panic in a
+    /// codec is this picture's failure.
     ///
     /// # Errors
     ///
@@ -150,13 +160,14 @@ impl Processor {
     pub async fn resize(
         &self,
         picture: Bytes,
-        request: ResizeRequest,
-        admission: Admission,
+        admitted: AdmittedPlan,
     ) -> Result<ProcessedPicture, String> {
+        let AdmittedPlan { plan, admission } = admitted;
+        let plan = plan.map_err(|error| error.to_string())?;
         let limits = self.limits.clone();
         let made = admission.run(move || {
             let started = Instant::now();
-            let resized = imaging::resize(&picture, &request, &limits)?;
+            let resized = plan.resize(&picture)?;
             let picture = FinishedPicture {
                 facts: PictureFacts::of(&resized),
                 fingerprint: imaging::fingerprint(&resized.bytes, &limits),

@@ -1,4 +1,4 @@
-//! Which operations a picture came from or went into.
+//! `POST /api/lookup`: finds the operations that a picture came from or went into.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::ApiState;
 use super::operations::operation_json;
 use super::problem::Problem;
 use super::submission::{ParsedSubmission, Submission};
-use crate::imaging::{self, SourceInfo};
+use crate::imaging::{self, Source};
 use crate::operation::{Digest, FieldError, Fingerprint, Operation};
 use crate::picture_store::{MOST_DISTANCE, Page};
 
@@ -46,7 +46,7 @@ pub(super) async fn lookup(
 /// A picture to be looked up.
 struct LookUp {
     parsed: ParsedSubmission<Options>,
-    source: SourceInfo,
+    source: Source,
     digest: Digest,
 }
 
@@ -71,14 +71,15 @@ async fn fingerprint(
     let mut limits = state.limits.clone();
     let room = state.upload_memory_bytes.saturating_sub(held);
     limits.max_memory_bytes = limits.max_memory_bytes.min(room);
-    let needed = imaging::fingerprint_bytes(&look_up.source);
+    let needed = look_up.source.fingerprint_bytes();
     if needed > limits.max_memory_bytes {
         return Ok(None);
     }
     let _core = state.look_ups.acquire().await;
     let _memory = state.reserve(needed).await?;
     let picture = Bytes::clone(&look_up.parsed.picture);
-    let task = tokio::task::spawn_blocking(move || imaging::fingerprint(&picture, &limits));
+    let source = look_up.source.clone();
+    let task = tokio::task::spawn_blocking(move || source.fingerprint(&picture, &limits));
     Ok(task.await.unwrap_or_else(|error| {
         let digest = look_up.digest;
         tracing::error!(%error, %digest, "a picture that was looked up ended its codec");

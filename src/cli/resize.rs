@@ -1,4 +1,4 @@
-//! `picresize resize`: pictures without a server, by the same pipeline.
+//! `picresize resize`: resizes files without a server, by the same pipeline.
 
 use std::collections::HashMap;
 use std::fs;
@@ -17,10 +17,10 @@ use crate::operation::{Format, ResizeRequest};
 
 mod output;
 
-/// Resize pictures right here, without a server
+/// Resize pictures without a server
 ///
-/// The same pipeline and the same options as the service. The result's format is that of OUT's
-/// extension, or --format; with --out-dir it is the source's own unless --format says otherwise.
+/// Uses the same pipeline and options as the service. The result's format follows from OUT's
+/// extension or --format; with --out-dir it is the source's format unless --format is given.
 ///
 /// No file is replaced unless --overwrite or --in-place allows it. A file is replaced only once the
 /// whole result has been written.
@@ -85,7 +85,7 @@ impl Resize {
                     self.files.len()
                 )));
             };
-            if self.options.format.is_none() {
+            if !self.options.has("format") {
                 request.format = Some(format_of(to)?);
             }
             vec![Task::new(from, Target::File(to.clone()))]
@@ -106,7 +106,7 @@ fn format_of(path: &Path) -> Result<Format, Usage> {
         .filter(|format| format.is_writable())
         .ok_or_else(|| {
             Usage(format!(
-                "{}: {extension:?} is no format that is written; use .jpg, .png, .webp, .gif or .avif, or --format",
+                "{}: {extension:?} is not an output format; use .jpg, .png, .webp, .gif or .avif, or --format",
                 path.display()
             ))
         })

@@ -133,9 +133,9 @@ impl ReplayContext {
     pub(super) async fn resize(
         &self,
         picture: Bytes,
-        request: ResizeRequest,
+        request: &ResizeRequest,
     ) -> Result<ProcessedPicture, String> {
-        let admission = self.processor.admit(&picture, &request).await;
-        self.processor.resize(picture, request, admission).await
+        let admitted = self.processor.admit(&picture, request).await;
+        self.processor.resize(picture, admitted).await
     }
 }

@@ -82,7 +82,7 @@ impl ReplayContext {
     ) -> Result<Finding, ReplayError> {
         let asked = request.operation.request.clone();
         // Made before the row is, so that no row waits for what can't be made.
-        let made = match self.resize(picture, asked).await {
+        let made = match self.resize(picture, &asked).await {
             Ok(made) => made,
             Err(reason) => {
                 return Ok(request.finding(Outcome::Unplayable).with([reason]));
@@ -118,7 +118,7 @@ impl ReplayContext {
             }
             Begun::Attempt(_) => {}
         }
-        match self.resize(picture, operation.request.clone()).await {
+        match self.resize(picture, &operation.request).await {
             Ok(made) => {
                 store.complete(id, made.picture, Timestamp::now()).await?;
                 Ok(request.finding(Outcome::Rebuilt))
@@ -169,7 +169,7 @@ impl ReplayContext {
                 return Ok(request.finding(Outcome::Unplayable).with([reason]));
             }
         };
-        let made = match self.resize(picture, row.request.clone()).await {
+        let made = match self.resize(picture, &row.request).await {
             Ok(made) => made,
             Err(reason) => {
                 return Ok(request.finding(Outcome::Unplayable).with([reason]));

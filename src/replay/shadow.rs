@@ -7,7 +7,7 @@ use super::ReplayError;
 use super::context::{ReplayContext, Request, SourcePicture, TableRow};
 use super::history::End;
 use super::report::{Comparison, Finding, Outcome, Shown};
-use crate::imaging::{self, Limits};
+use crate::imaging::{self, Plan};
 use crate::operation::{
     FieldError, Filter, Format, Operation, OperationId, PictureFacts, Profile, ResizeRequest,
     Status,
@@ -106,7 +106,7 @@ impl ReplayContext {
             picture: made,
             elapsed,
             ..
-        } = match self.resize(picture.clone(), other.clone()).await {
+        } = match self.resize(picture.clone(), &other).await {
             Ok(processed) => processed,
             Err(reason) => return Ok(request.finding(Outcome::Refused).with([reason])),
         };
@@ -152,24 +152,26 @@ impl ReplayContext {
         picture: Bytes,
         results: [(ResizeRequest, Bytes); 2],
     ) -> Result<[Option<f64>; 2], ReplayError> {
+        let limits = self.processor.limits();
+        let Ok(source) = imaging::inspect(&picture) else {
+            return Ok([None, None]);
+        };
         let requests = [reference(&results[0].0), reference(&results[1].0)];
-        let most = requests
-            .iter()
-            .filter_map(|request| judging_bytes(&picture, request, self.processor.limits()))
-            .max();
-        let Some(bytes) = most else {
+        let is_same = requests[0] == requests[1];
+        let plans = requests.map(|request| source.plan(&request, limits).ok());
+        let Some(bytes) = plans.iter().flatten().map(judging_bytes).max() else {
             return Ok([None, None]);
         };
         let admission = self.processor.admit_bytes(bytes).await;
-        let limits = self.processor.limits().clone();
+        let limits = limits.clone();
         let [before, after] = results.map(|(_, bytes)| bytes);
         let judged = admission.run(move || {
-            let made = |request| imaging::resize(&picture, request, &limits).ok();
+            let made = |plan: &Option<Plan>| plan.as_ref()?.resize(&picture).ok();
             let score = |result: &[u8], reference: &Option<imaging::Resized>| {
                 imaging::similarity(result, &reference.as_ref()?.bytes, &limits)
             };
-            let first = made(&requests[0]);
-            let second = (requests[1] != requests[0]).then(|| made(&requests[1]));
+            let first = made(&plans[0]);
+            let second = (!is_same).then(|| made(&plans[1]));
             [
                 score(&before, &first),
                 score(&after, second.as_ref().unwrap_or(&first)),
@@ -210,14 +212,10 @@ fn shown(facts: &PictureFacts, milliseconds: Option<u64>, ssimulacra2: Option<f6
     }
 }
 
-/// The memory that a reference and the comparison with it take; none when there can't be one.
-fn judging_bytes(picture: &[u8], request: &ResizeRequest, limits: &Limits) -> Option<u64> {
-    let source = imaging::inspect(picture).ok()?;
-    let plan = imaging::plan(&source, request, limits).ok()?;
-    Some(
-        plan.memory_bytes
-            .max(imaging::similarity_bytes(plan.width, plan.height)),
-    )
+/// The memory that a reference and the comparison with it take.
+fn judging_bytes(reference: &Plan) -> u64 {
+    let comparing = imaging::similarity_bytes(reference.width(), reference.height());
+    reference.memory_bytes().max(comparing)
 }
 
 #[cfg(test)]

@@ -14,7 +14,8 @@ use crate::imaging::ENGINE_VERSION;
 use crate::operation::{Operation, OperationId};
 use crate::picture_store::{Begun, PictureStore, StoreError};
 use crate::processing::{
-    Admission, PICTURE_IS_GONE, ProcessedPicture, Processor, RequestedOperation, too_many_attempts,
+    AdmittedPlan, PICTURE_IS_GONE, ProcessedPicture, Processor, RequestedOperation,
+    too_many_attempts,
 };
 use crate::storage::StorageError;
 
@@ -101,7 +102,7 @@ impl Job {
             () = self.revoked.cancelled() => return Err(Unfinished::Abandoned.into()),
             waited = self.wait() => waited?,
         };
-        let Some((loaded, admission)) = waited else {
+        let Some((loaded, admitted)) = waited else {
             return Ok(());
         };
         let Loaded {
@@ -109,7 +110,7 @@ impl Job {
             picture,
             trace_parent,
         } = loaded;
-        let (id, request) = (operation.id, operation.request.clone());
+        let id = operation.id;
 
         let begun_at = Timestamp::now();
         let attempt = match self.begin(&operation, begun_at).await? {
@@ -131,20 +132,20 @@ impl Job {
         self.announce(id, begun_at, &trace_parent, body).await;
 
         let processor = &self.context.processor;
-        match processor.resize(picture, request, admission).await {
+        match processor.resize(picture, admitted).await {
             Ok(processed) => self.complete(&operation, &processed, &trace_parent).await,
             Err(reason) => self.fail(id, &reason, &trace_parent).await,
         }
     }
 
     /// Loads the request and waits for memory and a core.
-    async fn wait(&self) -> Result<Option<(Loaded, Admission)>, StepError> {
+    async fn wait(&self) -> Result<Option<(Loaded, AdmittedPlan)>, StepError> {
         let Some(loaded) = self.load().await? else {
             return Ok(None);
         };
         let request = &loaded.operation.request;
-        let admission = self.context.processor.admit(&loaded.picture, request).await;
-        Ok(Some((loaded, admission)))
+        let admitted = self.context.processor.admit(&loaded.picture, request).await;
+        Ok(Some((loaded, admitted)))
     }
 
     /// The request of the event, and its picture. What cannot be understood is set aside.

@@ -6,7 +6,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
 use picresize::operation::OperationId;
 use picresize::picture_store::mysql::{MysqlOptions, MysqlStore, TlsMode};
-use picresize::picture_store::{PictureStore, StoreError};
+use picresize::picture_store::{OperationStore, RetentionStore, StoreError};
 
 use crate::support::{MARIADB, MYSQL, PATIENCE, address};
 
@@ -45,7 +45,7 @@ impl TestDatabase {
             port: address.tcp_port(),
             database: format!("test_{name}"),
             user: address.user().unwrap().to_owned(),
-            password: address.pass().unwrap().to_owned(),
+            password: address.pass().unwrap().into(),
             tls: TlsMode::Off,
             ca_file: None,
             connections: 4,
@@ -76,7 +76,7 @@ impl TestDatabase {
         self.run(&format!("GRANT {rights} ON {database}.pictures TO {user}"))
             .await;
         self.options.user = user;
-        "pass word".clone_into(&mut self.options.password);
+        self.options.password = "pass word".into();
     }
 
     pub(crate) async fn open(&self) -> Result<MysqlStore, StoreError> {
@@ -254,7 +254,7 @@ mod promises {
 
     pub(super) async fn a_wrong_password_is_told(mut database: TestDatabase) {
         database.migrate().await.unwrap();
-        "wrong".clone_into(&mut database.options.password);
+        database.options.password = "wrong".into();
         let refusal = database.refusal().await;
         assert!(refusal.contains("check mysql.user and"), "{refusal}");
         assert!(database.migrate().await.is_err());

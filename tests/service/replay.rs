@@ -14,7 +14,7 @@ use picresize::operation::{
 };
 use picresize::picture_store::embedded::EmbeddedStore;
 use picresize::replay::{self, Ended, Finding, Observer, Outcome, Range, Task};
-use picresize::settings::{EventModel, Settings, TableEngine};
+use picresize::settings::{EventModel, Settings, TableKind};
 use picresize::storage::Storage;
 use reqwest::StatusCode;
 use serde_json::json;
@@ -111,14 +111,14 @@ async fn play_all(storage: &Storage, task: Task) -> (Ended, Witness) {
 /// The same log with an empty table of the same kind, which goes with the second value.
 async fn without_table(server: &TestServer) -> (Storage, Box<dyn Send>) {
     let mut storage = server.storage.clone();
-    match server.settings.engine.table {
-        TableEngine::Embedded => {
+    match server.settings.storage.table {
+        TableKind::Embedded => {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("new.sqlite");
             storage.store = Arc::new(EmbeddedStore::open(&file).unwrap());
             (storage, Box::new(folder))
         }
-        TableEngine::Mysql => {
+        TableKind::Mysql => {
             let database = TestDatabase::prepared(Server::Mysql).await.unwrap();
             storage.store = Arc::new(database.open().await.unwrap());
             (storage, Box::new(database))

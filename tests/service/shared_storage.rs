@@ -25,8 +25,8 @@ impl Shared {
         let (host, port) = place.rsplit_once(':').unwrap();
         let name = OperationId::generate().to_string().replace('-', "");
         let settings = [
-            ("ENGINE__LOG", "kafka"),
-            ("ENGINE__TABLE", "mysql"),
+            ("STORAGE__LOG", "kafka"),
+            ("STORAGE__TABLE", "mysql"),
             ("KAFKA__BOOTSTRAP_SERVERS", &bootstrap_servers),
             ("KAFKA__REQUESTS_TOPIC", &format!("test.{name}.requests")),
             ("KAFKA__EVENTS_TOPIC", &format!("test.{name}.events")),

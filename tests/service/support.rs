@@ -201,7 +201,7 @@ pub(crate) fn png(width: u32, height: u32, seed: u32) -> Vec<u8> {
 /// Format, width and height of a picture.
 pub(crate) fn facts(bytes: &[u8]) -> (String, u32, u32) {
     let info = picresize::imaging::inspect(bytes).unwrap();
-    (info.format.to_string(), info.width, info.height)
+    (info.format().to_string(), info.width(), info.height())
 }
 
 /// Width and height of a PNG, by the `png` crate.

@@ -1,6 +1,6 @@
 //! Animations: frames drawn on one canvas, and the two ends that codecs offer.
 
-use super::raster::{Layout, Raster, sample_count};
+use crate::raster::{Layout, Raster, sample_count};
 
 /// A frame as it is seen: the whole canvas, Rgba, 8 bits.
 #[derive(Clone, Debug)]
@@ -33,44 +33,46 @@ pub(crate) struct Canvas {
     width: usize,
     height: usize,
     pixels: Vec<u8>,
-    before_next: Disposal,
+    before_next: Undo,
 }
 
-/// What happens to a patch when the next one comes.
+/// What happens to a subframe before the next one is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum After {
+pub(crate) enum Disposal {
+    /// It stays.
     Keep,
-    /// Its place becomes transparent.
-    Clear,
-    /// Its place becomes what it was before.
-    Restore,
+    /// Its rectangle becomes transparent.
+    Background,
+    /// Its rectangle becomes what it was before.
+    Previous,
 }
 
+/// What is to be done to the canvas before the next subframe is drawn.
 #[derive(Debug)]
-enum Disposal {
-    Keep,
-    Clear(Place),
+enum Undo {
+    Nothing,
+    Clear(FrameRect),
     Restore(Vec<u8>),
 }
 
-/// A rectangle of whole pixels.
+/// Where a subframe lies on the canvas, in whole pixels.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct FrameRect {
     pub(crate) left: usize,
     pub(crate) top: usize,
     pub(crate) width: usize,
     pub(crate) height: usize,
 }
 
-/// What one frame draws.
+/// The part of the canvas that a file stores for one frame.
 #[derive(Debug)]
-pub(crate) struct Patch<'a> {
-    pub(crate) place: Place,
+pub(crate) struct Subframe<'a> {
+    pub(crate) rect: FrameRect,
     /// Rgba.
     pub(crate) pixels: &'a [u8],
     /// Whether transparent parts show what is below; else they replace it.
-    pub(crate) over: bool,
-    pub(crate) after: After,
+    pub(crate) blends_over: bool,
+    pub(crate) disposal: Disposal,
 }
 
 impl Canvas {
@@ -80,41 +82,41 @@ impl Canvas {
             width: width as usize,
             height: height as usize,
             pixels: vec![0; sample_count(width, height, 4)],
-            before_next: Disposal::Keep,
+            before_next: Undo::Nothing,
         }
     }
 
-    /// Draws one frame; what stands over the edge is not seen.
-    pub(crate) fn draw(&mut self, patch: &Patch<'_>) {
-        match std::mem::replace(&mut self.before_next, Disposal::Keep) {
-            Disposal::Keep => {}
-            Disposal::Restore(pixels) => self.pixels = pixels,
-            Disposal::Clear(place) => {
-                for row in place.top..place.top + place.height {
-                    let start = (row * self.width + place.left) * 4;
-                    self.pixels[start..start + place.width * 4].fill(0);
+    /// Draws one subframe, cut at the edges of the canvas.
+    pub(crate) fn draw(&mut self, subframe: &Subframe<'_>) {
+        match std::mem::replace(&mut self.before_next, Undo::Nothing) {
+            Undo::Nothing => {}
+            Undo::Restore(pixels) => self.pixels = pixels,
+            Undo::Clear(rect) => {
+                for row in rect.top..rect.top + rect.height {
+                    let start = (row * self.width + rect.left) * 4;
+                    self.pixels[start..start + rect.width * 4].fill(0);
                 }
             }
         }
-        let place = patch.place;
-        let seen = Place {
-            width: place.width.min(self.width.saturating_sub(place.left)),
-            height: place.height.min(self.height.saturating_sub(place.top)),
-            ..place
+        let rect = subframe.rect;
+        let seen = FrameRect {
+            width: rect.width.min(self.width.saturating_sub(rect.left)),
+            height: rect.height.min(self.height.saturating_sub(rect.top)),
+            ..rect
         };
         if seen.width == 0 || seen.height == 0 {
             return;
         }
-        match patch.after {
-            After::Keep => {}
-            After::Clear => self.before_next = Disposal::Clear(seen),
-            After::Restore => self.before_next = Disposal::Restore(self.pixels.clone()),
+        match subframe.disposal {
+            Disposal::Keep => {}
+            Disposal::Background => self.before_next = Undo::Clear(seen),
+            Disposal::Previous => self.before_next = Undo::Restore(self.pixels.clone()),
         }
         for row in 0..seen.height {
-            let source = &patch.pixels[row * place.width * 4..][..seen.width * 4];
-            let start = ((place.top + row) * self.width + place.left) * 4;
+            let source = &subframe.pixels[row * rect.width * 4..][..seen.width * 4];
+            let start = ((rect.top + row) * self.width + rect.left) * 4;
             let target = &mut self.pixels[start..start + seen.width * 4];
-            if patch.over {
+            if subframe.blends_over {
                 draw_over(source, target);
             } else {
                 target.copy_from_slice(source);
@@ -165,36 +167,41 @@ fn draw_over(source: &[u8], target: &mut [u8]) {
 mod tests {
     use super::*;
 
-    fn patch(left: usize, color: [u8; 4], pixels: &mut Vec<u8>, after: After) -> Patch<'_> {
+    fn subframe(
+        left: usize,
+        color: [u8; 4],
+        pixels: &mut Vec<u8>,
+        disposal: Disposal,
+    ) -> Subframe<'_> {
         *pixels = color.repeat(2);
-        Patch {
-            place: Place {
+        Subframe {
+            rect: FrameRect {
                 left,
                 top: 0,
                 width: 2,
                 height: 1,
             },
             pixels,
-            over: true,
-            after,
+            blends_over: true,
+            disposal,
         }
     }
 
     #[test]
-    fn patches_are_kept_cleared_or_taken_back() {
+    fn subframes_are_kept_cleared_or_taken_back() {
         const RED: [u8; 4] = [255, 0, 0, 255];
         const BLUE: [u8; 4] = [0, 0, 255, 255];
         const NONE: [u8; 4] = [0; 4];
-        for (after, expected) in [
-            (After::Keep, [RED, BLUE, BLUE]),
-            (After::Clear, [NONE, BLUE, BLUE]),
-            (After::Restore, [NONE, BLUE, BLUE]),
+        for (disposal, expected) in [
+            (Disposal::Keep, [RED, BLUE, BLUE]),
+            (Disposal::Background, [NONE, BLUE, BLUE]),
+            (Disposal::Previous, [NONE, BLUE, BLUE]),
         ] {
             let mut canvas = Canvas::new(3, 1);
             let mut pixels = Vec::new();
-            canvas.draw(&patch(0, RED, &mut pixels, after));
-            canvas.draw(&patch(1, BLUE, &mut pixels, After::Keep));
-            assert_eq!(canvas.raster().bytes(), expected.concat(), "{after:?}");
+            canvas.draw(&subframe(0, RED, &mut pixels, disposal));
+            canvas.draw(&subframe(1, BLUE, &mut pixels, Disposal::Keep));
+            assert_eq!(canvas.raster().bytes(), expected.concat(), "{disposal:?}");
         }
     }
 
@@ -202,8 +209,18 @@ mod tests {
     fn what_stands_over_the_edge_is_not_seen() {
         let mut canvas = Canvas::new(3, 1);
         let mut pixels = Vec::new();
-        canvas.draw(&patch(2, [9, 9, 9, 255], &mut pixels, After::Clear));
-        canvas.draw(&patch(7, [8, 8, 8, 255], &mut pixels, After::Clear));
+        canvas.draw(&subframe(
+            2,
+            [9, 9, 9, 255],
+            &mut pixels,
+            Disposal::Background,
+        ));
+        canvas.draw(&subframe(
+            7,
+            [8, 8, 8, 255],
+            &mut pixels,
+            Disposal::Background,
+        ));
         assert_eq!(canvas.raster().bytes(), [0; 12]);
     }
 }

@@ -2,7 +2,7 @@
 
 use moxcms::{ColorProfile, DataColorSpace, Layout as CmsLayout, TransformOptions};
 
-use super::raster::{Layout, Raster, Samples, plain_cmyk_to_rgb};
+use crate::raster::{Layout, Raster, Samples, plain_cmyk_to_rgb};
 
 /// Pixels handed to the colour engine at once; bounds the second buffer it needs.
 const PIXELS_AT_ONCE: usize = 1 << 16;

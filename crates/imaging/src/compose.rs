@@ -1,9 +1,9 @@
 //! Laying the resampled picture on its canvas, and into a layout that the result's format holds.
 
-use crate::{Background, Format, ResizeRequest};
-
-use super::geometry::Geometry;
-use super::raster::{Layout, Raster, Samples, map_samples};
+use crate::format::Format;
+use crate::geometry::Geometry;
+use crate::options::{Background, ResizeRequest};
+use crate::raster::{Layout, Raster, Samples, map_samples};
 
 const WHITE: Background = Background([255, 255, 255, 255]);
 const TRANSPARENT: Background = Background([0, 0, 0, 0]);

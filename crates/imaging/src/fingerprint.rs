@@ -8,19 +8,19 @@
 
 use std::fmt;
 
-use crate::{Filter, Format};
-
-use super::codec::{self, Header};
-use super::geometry::Rect;
-use super::planar::Eighths;
-use super::raster::{Layout, Raster};
-use super::resample::resample;
-use super::{Limits, SourceInfo, estimate, sniff};
+use crate::codec::decoder::ParsedPicture;
+use crate::estimate;
+use crate::geometry::Rect;
+use crate::limits::Limits;
+use crate::options::Filter;
+use crate::planes::Eighths;
+use crate::raster::{Layout, Raster, pixel_count};
+use crate::resample::resample;
+use crate::shrink_on_load::for_fingerprint;
+use crate::source::{Source, inspect};
 
 /// Sides of the copy that is transformed.
 const SIDE: u32 = 32;
-/// Pixels of the shorter side that shrink-on-load leaves at least.
-const LEAST_SIDE: u32 = 2 * SIDE;
 /// Coefficients up to this are what a lossy codec leaves of nothing; in levels of 0 to 255, the
 /// transform being orthonormal.
 const NOISE: f64 = 3.0;
@@ -49,47 +49,66 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// See [`super::fingerprint`].
-pub(crate) fn fingerprint(bytes: &[u8], limits: &Limits) -> Option<Fingerprint> {
-    let format = sniff::sniff(bytes).ok()?;
-    let header = codec::header(format, bytes).ok()?;
-    let source = SourceInfo::of(format, &header);
-    let pixels = u64::from(source.width) * u64::from(source.height);
-    if pixels > limits.max_source_pixels.max(limits.max_result_pixels)
-        || estimate::fingerprint(&source) > limits.max_memory_bytes
-    {
-        return None;
-    }
-    let brightness = brightness(format, bytes, &header)?;
-    hash(&header.orientation.apply(brightness))
+/// The perceptual hash of a picture, or of the first frame of an animation, as a viewer sees it on
+/// white. None when it can't be decoded within the limits, or when there is so little in it (a
+/// flat colour, a plain gradient) that a hash would say nothing.
+pub fn fingerprint(bytes: &[u8], limits: &Limits) -> Option<Fingerprint> {
+    inspect(bytes).ok()?.fingerprint(bytes, limits)
 }
 
-/// By how much the decoder shrinks, when it can.
-pub(crate) fn shrink_on_load(source: &SourceInfo) -> u32 {
-    let enough = |shrink: &u32| source.width.min(source.height) / shrink >= LEAST_SIDE;
-    match source.shrinks {
-        true => [8, 4, 2].into_iter().find(enough).unwrap_or(1),
-        false => 1,
+impl Source {
+    /// [`fingerprint`] of a picture that was inspected: `bytes` are its own.
+    pub fn fingerprint(&self, bytes: &[u8], limits: &Limits) -> Option<Fingerprint> {
+        let pixels = pixel_count(self.width(), self.height());
+        if pixels > limits.max_source_pixels.max(limits.max_result_pixels)
+            || self.fingerprint_bytes() > limits.max_memory_bytes
+        {
+            return None;
+        }
+        let brightness = brightness(self.parsed(), bytes)?;
+        hash(&self.parsed().header().orientation.apply(brightness))
+    }
+
+    /// An upper bound of the memory that [`Source::fingerprint`] takes beside the picture's bytes.
+    pub fn fingerprint_bytes(&self) -> u64 {
+        let header = self.parsed().header();
+        let shrink = for_fingerprint(header);
+        let (width, height) = (
+            self.width().div_ceil(shrink),
+            self.height().div_ceil(shrink),
+        );
+        let pixels = pixel_count(width, height);
+        let pixel_bytes = header.pixel_bytes();
+        let decoded = match header.planar_bytes {
+            // A profile may have to be followed, which takes whole pixels.
+            Some(bytes) if header.metadata.icc.is_none() => pixels * u64::from(bytes) / 4,
+            // With the brightness, or before that samples of 16 bits in 8.
+            _ => pixels * u64::from(pixel_bytes + (pixel_bytes / 2).max(1)),
+        };
+        let decoder = self
+            .parsed()
+            .planes_decoder_bytes(Eighths::both(8 / shrink));
+        estimate::FLOOR + decoder + decoded
     }
 }
 
 /// The brightness of a picture, [`SIDE`] pixels square, as it is stored.
-fn brightness(format: Format, bytes: &[u8], header: &Header) -> Option<Raster> {
-    let shrink = shrink_on_load(&SourceInfo::of(format, header));
-    let (gray, width, height) =
-        match codec::decode_planes(format, bytes, Eighths::both(8 / shrink), false).ok()? {
-            Some(mut planes) => {
-                let (stored, rows) = planes.size_of(0);
-                planes.samples.truncate(stored as usize * rows as usize);
-                let gray = Raster::from_u8(stored, rows, Layout::Gray, planes.samples);
-                (gray, planes.width, planes.height)
-            }
-            None => {
-                let decoded = codec::decode(format, bytes, header, shrink, true).ok()?;
-                let (width, height) = (decoded.width, decoded.height);
-                (to_gray(decoded), width, height)
-            }
-        };
+fn brightness(source: &ParsedPicture, bytes: &[u8]) -> Option<Raster> {
+    let shrink = for_fingerprint(source.header());
+    let eighths = Eighths::both(8 / shrink);
+    let (gray, width, height) = match source.decode_planes(bytes, eighths, false).ok()? {
+        Some(mut planes) => {
+            let (stored, rows) = planes.size_of(0);
+            planes.samples.truncate(stored as usize * rows as usize);
+            let gray = Raster::from_u8(stored, rows, Layout::Gray, planes.samples);
+            (gray, planes.width, planes.height)
+        }
+        None => {
+            let decoded = source.decode(bytes, shrink, true).ok()?;
+            let (width, height) = (decoded.width, decoded.height);
+            (to_gray(decoded), width, height)
+        }
+    };
     let whole = Rect {
         x: 0.0,
         y: 0.0,
@@ -284,26 +303,6 @@ mod tests {
                 assert_eq!(value > 1000.0, at == place, "{u} {v}: {at} is {value}");
                 assert!(at == place || value.abs() < 8.0, "{u} {v}: {at} is {value}");
             }
-        }
-    }
-
-    #[test]
-    fn the_decoder_shrinks_no_further_than_the_copy_needs() {
-        let source = |width, shrinks| SourceInfo {
-            format: Format::Jpeg,
-            width,
-            height: 4000,
-            frames: 1,
-            pixel_bytes: 3,
-            has_alpha: false,
-            planar_bytes: None,
-            shrinks,
-            decoder_bytes: 0,
-            reduced_decoder: None,
-        };
-        for (width, shrink) in [(63, 1), (127, 1), (128, 2), (511, 4), (512, 8), (9000, 8)] {
-            assert_eq!(shrink_on_load(&source(width, true)), shrink);
-            assert_eq!(shrink_on_load(&source(width, false)), 1);
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Sizes: how large a result becomes and which part of the source it shows. Pure arithmetic.
 
-use crate::{FieldError, Fit, Position, ResizeRequest};
-
-use super::Limits;
+use crate::limits::Limits;
+use crate::options::{FieldError, Fit, Position, ResizeRequest};
 
 /// A part of a picture, in pixels that may be fractions.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,56 +3,14 @@
 //! Averages of pixels are right only in linear light: a checkerboard of black and white is as
 //! bright as its half, which sRGB writes as 188, not 128.
 
-use std::sync::LazyLock;
-
-use super::raster::{Layout, Raster, Samples};
+use crate::raster::{Layout, Raster, Samples, u16_to_u8};
 
 mod resample;
+mod transfer;
+
+use transfer::{LIGHT_OF_U8, LIGHT_OF_U16, U8_OF_LIGHT, U16_OF_LIGHT};
 
 pub(crate) use resample::resample;
-
-/// Light of each 8-bit value, in 16 bits; the darkest step is still 20 wide.
-static LIGHT_OF_U8: LazyLock<[u16; 256]> = LazyLock::new(|| {
-    std::array::from_fn(|value| (decode(value as f64 / 255.0) * 65_535.0).round() as u16)
-});
-
-/// Light of each 16-bit value.
-static LIGHT_OF_U16: LazyLock<Vec<f32>> = LazyLock::new(|| {
-    (0..=65_535)
-        .map(|value| decode(f64::from(value) / 65_535.0) as f32)
-        .collect()
-});
-
-/// 8-bit value of each of 65 536 steps of light.
-static U8_OF_LIGHT: LazyLock<Box<[u8; 65_536]>> = LazyLock::new(|| {
-    let value = |light: usize| (encode(light as f64 / 65_535.0) * 255.0).round() as u8;
-    Box::new(std::array::from_fn(value))
-});
-
-/// 16-bit value, with fraction, of each of 65 536 steps of light and one beyond.
-static U16_OF_LIGHT: LazyLock<Vec<f32>> = LazyLock::new(|| {
-    (0..=65_536)
-        .map(|light| (encode(f64::from(light) / 65_535.0) * 65_535.0) as f32)
-        .collect()
-});
-
-/// The electro-optical transfer function.
-fn decode(value: f64) -> f64 {
-    if value <= 0.040_45 {
-        value / 12.92
-    } else {
-        ((value + 0.055) / 1.055).powf(2.4)
-    }
-}
-
-/// The inverse of [`decode`].
-fn encode(light: f64) -> f64 {
-    if light <= 0.003_130_8 {
-        light * 12.92
-    } else {
-        1.055 * light.powf(1.0 / 2.4) - 0.055
-    }
-}
 
 /// The light of an 8-bit value, 0 to 1.
 pub(crate) fn light_of_u8(value: u8) -> f32 {
@@ -111,7 +69,7 @@ pub(crate) fn from_light(raster: Raster) -> Raster {
         Samples::U16(values) => {
             let table: &[u8; 65_536] = &U8_OF_LIGHT;
             let coded = |light: u16| table[usize::from(light)];
-            Samples::U8(convert(&values, layout, coded, super::raster::u16_to_u8))
+            Samples::U8(convert(&values, layout, coded, u16_to_u8))
         }
         Samples::F32(values) => {
             let table = &*U16_OF_LIGHT;

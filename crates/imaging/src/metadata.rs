@@ -5,9 +5,8 @@ use std::io::Cursor;
 use exif::experimental::Writer;
 use exif::{Exif, Field, In, Reader, Tag, Value};
 
-use crate::{ColorPolicy, MetadataPolicy, ResizeRequest};
-
-use super::orientation::Orientation;
+use crate::options::{ColorPolicy, MetadataPolicy, ResizeRequest};
+use crate::orientation::Orientation;
 
 /// The metadata blocks of a picture, each without its container's wrapping.
 #[derive(Clone, Debug, Default, PartialEq)]

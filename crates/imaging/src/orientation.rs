@@ -1,7 +1,7 @@
 //! The EXIF orientation: how a stored picture is turned and mirrored for the viewer.
 
-use super::geometry::Rect;
-use super::raster::{Raster, map_samples};
+use crate::geometry::Rect;
+use crate::raster::{Raster, map_samples};
 
 /// One of the eight orientations, as the steps from stored to viewed: first transpose, then
 /// mirror.

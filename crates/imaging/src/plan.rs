@@ -1,66 +1,113 @@
-//! What will be made of a picture, checked against limits before it is decoded.
+//! What will be made of a picture: every decision that can be taken from its header, checked against
+//! the limits before the picture is decoded.
 
-use crate::{ColorPolicy, FieldError, Format, ResizeRequest};
+use crate::codec;
+use crate::codec::encode_options::EncodeOptions;
+use crate::error::ImagingError;
+use crate::estimate::{self, Task};
+use crate::format::Format;
+use crate::geometry::Geometry;
+use crate::limits::Limits;
+use crate::options::{ColorPolicy, FieldError, ResizeRequest};
+use crate::shrink_on_load::ShrinkOnLoad;
+use crate::source::Source;
 
-use super::geometry::Geometry;
-use super::{ImagingError, Limits, Plan, SourceInfo, codec, estimate, pipeline};
-
-/// Checks everything that can be known without decoding.
-pub(crate) fn plan(
-    source: &SourceInfo,
-    request: &ResizeRequest,
-    limits: &Limits,
-) -> Result<(Plan, Geometry), ImagingError> {
-    check_source(source, limits)?;
-    let format = result_format(source.format, request)?;
-    check_options(format, request)?;
-    let size = (source.width, source.height);
-    let geometry = Geometry::of(size, request, limits)?;
-    let (width, height) = geometry.canvas;
-    for (field, side) in [("width", width), ("height", height)] {
-        let most = codec::max_side(format);
-        if side > most {
-            let message = format!("{side} is too large for {format}: the most is {most}");
-            return Err(FieldError::new(field, message).into());
-        }
-    }
-    let frames = if codec::writes_animations(format) {
-        source.frames
-    } else {
-        1
-    };
-    let pixels = u64::from(width) * u64::from(height) * u64::from(frames);
-    if pixels > limits.max_result_pixels {
-        return Err(ImagingError::TooLarge(format!(
-            "the result would have {pixels} pixels ({width} × {height}{}): the most is {}",
-            in_frames(frames),
-            limits.max_result_pixels
-        )));
-    }
-    let shrink = pipeline::shrink_on_load(source.shrinks, &geometry, request);
-    let memory_bytes = if frames > 1 {
-        estimate::animation(source, &geometry, request, format)
-    } else {
-        estimate::still(source, shrink, &geometry, request, format)
-    };
-    if memory_bytes > limits.max_memory_bytes {
-        return Err(ImagingError::TooLarge(format!(
-            "the picture would take {memory_bytes} bytes of memory: the most is {}",
-            limits.max_memory_bytes
-        )));
-    }
-    let plan = Plan {
-        format,
-        width,
-        height,
-        frames,
-        memory_bytes,
-    };
-    Ok((plan, geometry))
+/// What will be made of a picture, before it is made. [`Plan::resize`] makes it.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(crate) source: Source,
+    pub(crate) request: ResizeRequest,
+    pub(crate) max_result_bytes: u64,
+    pub(crate) format: Format,
+    pub(crate) frames: u32,
+    pub(crate) geometry: Geometry,
+    pub(crate) load: ShrinkOnLoad,
+    pub(crate) encode: EncodeOptions,
+    memory_bytes: u64,
 }
 
-fn check_source(source: &SourceInfo, limits: &Limits) -> Result<(), ImagingError> {
-    let (width, height, frames) = (source.width, source.height, source.frames);
+impl Source {
+    /// Says what would be made of the picture, or why it would be refused. Checks everything that
+    /// can be known without decoding.
+    ///
+    /// # Errors
+    ///
+    /// [`ImagingError::TooLarge`] and [`ImagingError::Option`].
+    pub fn plan(&self, request: &ResizeRequest, limits: &Limits) -> Result<Plan, ImagingError> {
+        check_source(self, limits)?;
+        let format = result_format(self.format(), request)?;
+        check_options(format, request)?;
+        let size = (self.width(), self.height());
+        let geometry = Geometry::of(size, request, limits)?;
+        let frames = if codec::writes_animations(format) {
+            self.frames()
+        } else {
+            1
+        };
+        check_result(format, geometry.canvas, frames, limits)?;
+        let encode = EncodeOptions::of(request);
+        let header = self.parsed().header();
+        let load = ShrinkOnLoad::of(header, &geometry, request, format, &encode);
+        let task = Task {
+            request,
+            geometry: &geometry,
+            format,
+            encode: &encode,
+        };
+        let memory_bytes = if frames > 1 {
+            estimate::animation(self.parsed(), &task)
+        } else {
+            estimate::still(self.parsed(), &load, &task)
+        };
+        if memory_bytes > limits.max_memory_bytes {
+            return Err(ImagingError::TooLarge(format!(
+                "the picture would take {memory_bytes} bytes of memory: the most is {}",
+                limits.max_memory_bytes
+            )));
+        }
+        Ok(Plan {
+            source: self.clone(),
+            request: request.clone(),
+            max_result_bytes: limits.max_result_bytes,
+            format,
+            frames,
+            geometry,
+            load,
+            encode,
+            memory_bytes,
+        })
+    }
+}
+
+impl Plan {
+    /// The format of the result.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Pixels across.
+    pub fn width(&self) -> u32 {
+        self.geometry.canvas.0
+    }
+
+    /// Pixels down.
+    pub fn height(&self) -> u32 {
+        self.geometry.canvas.1
+    }
+
+    /// The frames of an animation; 1 for a still picture.
+    pub fn frames(&self) -> u32 {
+        self.frames
+    }
+
+    /// An upper bound of the memory that [`Plan::resize`] takes beside the source's bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+}
+
+fn check_source(source: &Source, limits: &Limits) -> Result<(), ImagingError> {
+    let (width, height, frames) = (source.width(), source.height(), source.frames());
     if frames > limits.max_frames {
         return Err(ImagingError::TooLarge(format!(
             "the picture has {frames} frames: the most is {}",
@@ -78,6 +125,31 @@ fn check_source(source: &SourceInfo, limits: &Limits) -> Result<(), ImagingError
     Ok(())
 }
 
+/// Refuses a result that is larger than its format or the limits allow.
+fn check_result(
+    format: Format,
+    (width, height): (u32, u32),
+    frames: u32,
+    limits: &Limits,
+) -> Result<(), ImagingError> {
+    for (field, side) in [("width", width), ("height", height)] {
+        let most = codec::max_side(format);
+        if side > most {
+            let message = format!("{side} is too large for {format}: the most is {most}");
+            return Err(FieldError::new(field, message).into());
+        }
+    }
+    let pixels = u64::from(width) * u64::from(height) * u64::from(frames);
+    if pixels > limits.max_result_pixels {
+        return Err(ImagingError::TooLarge(format!(
+            "the result would have {pixels} pixels ({width} × {height}{}): the most is {}",
+            in_frames(frames),
+            limits.max_result_pixels
+        )));
+    }
+    Ok(())
+}
+
 /// The third factor of an animation's pixels.
 fn in_frames(frames: u32) -> String {
     if frames > 1 {
@@ -87,8 +159,13 @@ fn in_frames(frames: u32) -> String {
     }
 }
 
-/// The format asked for, or the source's own. What can only be read becomes PNG.
-pub(crate) fn result_format(source: Format, request: &ResizeRequest) -> Result<Format, FieldError> {
+/// The format that a result gets: the one asked for, or the source's own. What can only be read
+/// becomes PNG.
+///
+/// # Errors
+///
+/// The format that was asked for is not written.
+pub fn result_format(source: Format, request: &ResizeRequest) -> Result<Format, FieldError> {
     match request.format {
         Some(format) if format.is_writable() => Ok(format),
         Some(format) => Err(FieldError::new(

@@ -1,167 +1,19 @@
-//! The short way for photographs that keep their format.
+//! Resampling of planes, one by one.
 //!
 //! JPEG and WebP store a brightness plane and two colour planes, the latter mostly at half the
-//! size. When nothing but the size changes, the planes are resampled one by one and handed to the
-//! encoder as they are: no conversion to RGB and back, no stretching of the colour planes, and
-//! half the samples. The result is the same picture; the long way is for everything else.
+//! size. When nothing but the size changes, the planes are resampled and handed to the encoder as
+//! they are: no conversion to RGB and back, no stretching of the colour planes, and half the
+//! samples. The result is the same picture.
 
 use fast_image_resize::PixelType;
 use fast_image_resize::images::{Image, ImageRef};
 
-use crate::{Filter, Fit, Format, Position, Profile, ResizeRequest};
-
-use super::geometry::{Geometry, Rect};
-use super::orientation::Orientation;
-use super::raster::{Layout, Raster, Samples};
-use super::resample::Resampler;
-
-/// When a picture shrinks by this much, the edges of its coding blocks of 4 pixels are averaged
-/// away, and the decoder need not smooth them.
-pub(crate) const BLOCKS_VANISH: f64 = 3.0;
-
-/// Size of planes in eighths of the stored picture's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Eighths {
-    pub(crate) brightness: u32,
-    pub(crate) color: u32,
-}
-
-impl Eighths {
-    pub(crate) const WHOLE: Self = Self::both(8);
-
-    pub(crate) const fn both(eighths: u32) -> Self {
-        Self {
-            brightness: eighths,
-            color: eighths,
-        }
-    }
-}
-
-/// Brightness and colour of a picture, each in its own plane, 8 bits a sample.
-///
-/// Colour samples lie in the middle of the brightness samples they belong to. The brightness
-/// plane is filled up to whole colour samples, so that all planes cover the same area.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Planes {
-    /// Brightness samples of a row that belong to the picture.
-    pub(crate) width: u32,
-    /// Rows of brightness samples that belong to the picture.
-    pub(crate) height: u32,
-    /// How many brightness samples, across and down, share one colour sample while both have the
-    /// same number of eighths; `None` in a picture of brightness alone.
-    pub(crate) color: Option<(u32, u32)>,
-    /// What decoding has left of the stored picture.
-    pub(crate) eighths: Eighths,
-    /// Columns and rows of a colour plane.
-    color_size: (u32, u32),
-    /// The planes one after the other, rows without padding.
-    pub(crate) samples: Vec<u8>,
-}
-
-impl Planes {
-    /// A black picture to be filled.
-    pub(crate) fn new(width: u32, height: u32, color: Option<(u32, u32)>) -> Self {
-        Self::reduced((width, height), color, Eighths::WHOLE)
-    }
-
-    /// The same for so much of a stored picture.
-    pub(crate) fn reduced(stored: (u32, u32), color: Option<(u32, u32)>, eighths: Eighths) -> Self {
-        let (across, down) = color.unwrap_or((1, 1));
-        let side = |pixels: u32, eighths: u32| (pixels * eighths).div_ceil(8);
-        let mut planes = Self {
-            width: side(stored.0, eighths.brightness),
-            height: side(stored.1, eighths.brightness),
-            color,
-            eighths,
-            color_size: (
-                side(stored.0, eighths.color).div_ceil(across),
-                side(stored.1, eighths.color).div_ceil(down),
-            ),
-            samples: Vec::new(),
-        };
-        let count = (0..planes.count()).map(|index| planes.len_of(index)).sum();
-        planes.samples = vec![0; count];
-        planes
-    }
-
-    /// 3, or 1 without colour.
-    pub(crate) fn count(&self) -> usize {
-        if self.color.is_some() { 3 } else { 1 }
-    }
-
-    /// Width and height of a plane; the first is brightness.
-    pub(crate) fn size_of(&self, index: usize) -> (u32, u32) {
-        if index > 0 {
-            return self.color_size;
-        }
-        let (across, down) = self.color.unwrap_or((1, 1));
-        (
-            self.width.next_multiple_of(across),
-            self.height.next_multiple_of(down),
-        )
-    }
-
-    fn len_of(&self, index: usize) -> usize {
-        let (width, height) = self.size_of(index);
-        width as usize * height as usize
-    }
-
-    /// The planes as slices to be filled; those of colour are empty without colour.
-    pub(crate) fn split_mut(&mut self) -> [&mut [u8]; 3] {
-        let brightness = self.len_of(0);
-        let color = self.color.map_or(0, |_| self.len_of(1));
-        let (first, rest) = self.samples.split_at_mut(brightness);
-        let (second, third) = rest.split_at_mut(color);
-        [first, second, third]
-    }
-
-    /// Repeats the last column and row of brightness into what fills them up to whole colour
-    /// samples. Decoders leave there what lies beyond the picture, or what the memory held before.
-    pub(crate) fn repeat_edges(&mut self) {
-        let (stride, rows) = self.size_of(0);
-        let (stride, rows) = (stride as usize, rows as usize);
-        let (width, height) = (self.width as usize, self.height as usize);
-        let [brightness, ..] = self.split_mut();
-        if stride > width {
-            for row in brightness.chunks_exact_mut(stride) {
-                let last = row[width - 1];
-                row[width..].fill(last);
-            }
-        }
-        for row in height..rows {
-            brightness.copy_within((height - 1) * stride..height * stride, row * stride);
-        }
-    }
-
-    /// The planes as slices; those of colour are empty without colour.
-    pub(crate) fn split(&self) -> [&[u8]; 3] {
-        let brightness = self.len_of(0);
-        let color = self.color.map_or(0, |_| self.len_of(1));
-        let (first, rest) = self.samples.split_at(brightness);
-        let (second, third) = rest.split_at(color);
-        [first, second, third]
-    }
-}
-
-/// Whether nothing but the size changes between a source and its result.
-///
-/// Whether the source's planes can be had is known only to its codec.
-pub(crate) fn suffices(
-    source: Format,
-    result: Format,
-    request: &ResizeRequest,
-    geometry: &Geometry,
-) -> bool {
-    source == result
-        && matches!(source, Format::Jpeg | Format::Webp)
-        && request.profile == Profile::Fast
-        && request.filter != Filter::Nearest
-        && !(request.fit == Fit::Cover && request.position == Position::Smart)
-        && geometry.canvas == geometry.scaled
-        && request.lossless != Some(true)
-        && request.max_bytes.is_none()
-        && request.sharpen.unwrap_or(0) == 0
-}
+use crate::geometry::{Geometry, Rect};
+use crate::options::Filter;
+use crate::orientation::Orientation;
+use crate::planes::Planes;
+use crate::raster::{Layout, Raster, Samples};
+use crate::resample::Resampler;
 
 /// What of a stored picture goes where.
 #[derive(Clone, Copy, Debug)]
@@ -311,7 +163,8 @@ fn fill(target: &mut [u8], stride: u32, samples: &[u8], (width, height): (u32, u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Limits;
+    use crate::limits::Limits;
+    use crate::options::ResizeRequest;
 
     const SIZE: (u32, u32) = (64, 48);
 
@@ -347,23 +200,6 @@ mod tests {
             color: (2, 2),
         };
         resample(source, &placement).unwrap()
-    }
-
-    #[test]
-    fn planes_cover_whole_color_samples() {
-        let planes = Planes::new(5, 3, Some((2, 2)));
-        assert_eq!((planes.size_of(0), planes.size_of(1)), ((6, 4), (3, 2)));
-        assert_eq!(planes.split().map(<[u8]>::len), [24, 6, 6]);
-        let gray = Planes::new(5, 3, None);
-        assert_eq!(gray.split().map(<[u8]>::len), [15, 0, 0]);
-    }
-
-    #[test]
-    fn what_lies_beyond_the_edges_is_what_lies_at_them() {
-        let mut planes = Planes::new(2, 1, Some((4, 2)));
-        planes.samples = vec![1, 2, 9, 9, 9, 9, 9, 9, 5, 6];
-        planes.repeat_edges();
-        assert_eq!(planes.samples, [1, 2, 2, 2, 1, 2, 2, 2, 5, 6]);
     }
 
     /// The colour samples of an odd size reach over another edge when the picture is mirrored,

@@ -189,6 +189,11 @@ fn spread<T: Copy>(values: &[T], layout: Layout, full: T) -> Vec<T> {
     }
 }
 
+/// Pixels of a picture.
+pub(crate) fn pixel_count(width: u32, height: u32) -> u64 {
+    u64::from(width) * u64::from(height)
+}
+
 /// Samples of a picture; the sizes were checked against limits before.
 pub(crate) fn sample_count(width: u32, height: u32, channels: usize) -> usize {
     width as usize * height as usize * channels

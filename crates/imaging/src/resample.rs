@@ -5,10 +5,9 @@ use fast_image_resize::{
     Filter as CustomKernel, FilterType, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer,
 };
 
-use crate::Filter;
-
-use super::geometry::Rect;
-use super::raster::{Layout, Raster, Samples, sample_count};
+use crate::geometry::Rect;
+use crate::options::Filter;
+use crate::raster::{Layout, Raster, Samples, sample_count};
 
 mod kernel;
 mod taps;

@@ -1,7 +1,7 @@
 //! Sharpening after resampling: an unsharp mask with the 3 × 3 binomial kernel
 //! (1 2 1, σ ≈ 0.7 pixels) as its blur.
 
-use super::raster::{Raster, Samples};
+use crate::raster::{Raster, Samples};
 
 /// Adds `strength` fiftieths of the difference between the picture and its blur, so that 50
 /// doubles fine detail. Alpha stays as it is; transparent neighbours lend no colour.

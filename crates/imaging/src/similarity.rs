@@ -1,22 +1,38 @@
-//! How like two pictures look to a person.
+//! How like two pictures look to a person: SSIMULACRA2.
 
 use ssimulacra2::{LinearRgb, compute_frame_ssimulacra2};
 
-use super::raster::Raster;
-use super::{codec, color, linear, sniff};
+use crate::limits::Limits;
+use crate::raster::{Raster, pixel_count};
+use crate::source::{Source, inspect};
+use crate::{color, linear};
 
 /// Bytes of memory for each pixel while two pictures are compared: what the metric holds at its
 /// finest scale, which is a dozen planes of three floats, and the pictures themselves.
-pub(crate) const BYTES_PER_PIXEL: u64 = 192;
+const BYTES_PER_PIXEL: u64 = 192;
 
-/// See [`super::similarity`]. Transparent parts are seen on white.
-pub(crate) fn ssimulacra2(picture: &[u8], reference: &[u8]) -> Option<f64> {
-    compute_frame_ssimulacra2(light(reference)?, light(picture)?).ok()
+/// SSIMULACRA2 of a picture against a reference of the same size: 100 is the same, 90 can't be told
+/// apart, 70 is high quality, 50 medium, below 30 is poor. Transparent parts are seen on white. None
+/// when the sizes differ, a side has less than 8 pixels, one of them is an animation or can't be
+/// decoded, or comparing them would take more memory than the limit.
+pub fn similarity(picture: &[u8], reference: &[u8], limits: &Limits) -> Option<f64> {
+    let source = inspect(reference).ok()?;
+    if similarity_bytes(source.width(), source.height()) > limits.max_memory_bytes {
+        return None;
+    }
+    let reference = light(&source, reference)?;
+    let picture = light(&inspect(picture).ok()?, picture)?;
+    compute_frame_ssimulacra2(reference, picture).ok()
+}
+
+/// An upper bound of the memory that [`similarity`] takes for pictures of this size.
+pub fn similarity_bytes(width: u32, height: u32) -> u64 {
+    pixel_count(width, height) * BYTES_PER_PIXEL
 }
 
 /// A still picture as a viewer sees it, in linear light.
-fn light(bytes: &[u8]) -> Option<LinearRgb> {
-    let raster = upright(bytes)?;
+fn light(source: &Source, bytes: &[u8]) -> Option<LinearRgb> {
+    let raster = upright(source, bytes)?;
     let (width, height) = (raster.width as usize, raster.height as usize);
     let (pixels, _) = raster.bytes().as_chunks::<4>();
     let lit = pixels.iter().map(|&[r, g, b, alpha]| {
@@ -26,13 +42,12 @@ fn light(bytes: &[u8]) -> Option<LinearRgb> {
     LinearRgb::new(lit.collect(), width, height).ok()
 }
 
-fn upright(bytes: &[u8]) -> Option<Raster> {
-    let format = sniff::sniff(bytes).ok()?;
-    let header = codec::header(format, bytes).ok()?;
+fn upright(source: &Source, bytes: &[u8]) -> Option<Raster> {
+    let header = source.parsed().header();
     if header.frames != 1 {
         return None;
     }
-    let raster = codec::decode(format, bytes, &header, 1, true).ok()?;
+    let raster = source.parsed().decode(bytes, 1, true).ok()?;
     let profile = color::Profile::read(header.metadata.icc.as_deref(), header.layout);
     let srgb = color::to_srgb(raster, profile.as_ref()).ok()?;
     Some(header.orientation.apply(srgb).into_rgba8())

@@ -5,7 +5,7 @@
 //! skin; the window with the highest sum wins, the one nearer to the middle among equals. It is
 //! the same kind of saliency that smartcrop.js and libvips's "attention" use.
 
-use super::raster::{Layout, Raster};
+use crate::raster::{Layout, Raster};
 
 /// Sides of the copy that is measured: enough to see where things are.
 pub(crate) const COPY_SIDE: u32 = 96;

@@ -1,15 +1,14 @@
 //! Which format bytes are in, by how they begin, never by a name.
 
-use crate::Format;
-
-use super::ImagingError;
+use crate::error::ImagingError;
+use crate::format::Format;
 
 /// The format of a picture.
 ///
 /// # Errors
 ///
 /// [`ImagingError::NotAPicture`], with what the bytes seem to be instead.
-pub(crate) fn sniff(bytes: &[u8]) -> Result<Format, ImagingError> {
+pub fn sniff(bytes: &[u8]) -> Result<Format, ImagingError> {
     if let Some(format) = picture(bytes) {
         return Ok(format);
     }

@@ -238,7 +238,7 @@ fn source_format(path: &Path) -> Option<Format> {
     let mut header = Vec::new();
     let file = File::open(path).ok()?;
     file.take(HEADER_BYTES).read_to_end(&mut header).ok()?;
-    imaging::format(&header)
+    imaging::sniff(&header).ok()
 }
 
 /// Writes a file that must not be there yet.

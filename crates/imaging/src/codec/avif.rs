@@ -3,80 +3,91 @@
 use avif_parse::{AV1Metadata, AvifData};
 use ravif::{BitDepth, Encoder, Img, RGB8, RGBA8};
 
-use crate::estimate;
+use crate::codec::decoder::{Decoder, ParsedPicture};
+use crate::codec::encode_options::EncodeOptions;
+use crate::codec::header::Header;
+use crate::codec::ycbcr::{self, Coding};
+use crate::format::Format;
 use crate::metadata::Metadata;
 use crate::raster::{Layout, Raster, Samples};
 
-use super::ycbcr::{self, Coding};
-use super::{EncodeOptions, Header};
-
+mod memory;
 mod properties;
 mod rav1d;
+
+pub(super) use memory::encoder_bytes;
 
 /// The encoder's effort, 1 (slow) to 10 (fast).
 const SPEED: u8 = 8;
 
+/// An AVIF file whose properties were read.
+#[derive(Debug)]
+struct Avif {
+    /// How the container says that colours are coded.
+    coding: Option<Coding>,
+}
+
 /// Reads the container and the sequence header.
-pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
+pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
     let (data, info) = open(bytes)?;
     let properties = properties::read(bytes);
-    let layout = match (info.monochrome, data.alpha_item.is_some()) {
+    let has_alpha = data.alpha_item.is_some();
+    let layout = match (info.monochrome, has_alpha) {
         (true, false) => Layout::Gray,
         (true, true) => Layout::GrayAlpha,
         (false, false) => Layout::Rgb,
         (false, true) => Layout::Rgba,
     };
-    let (width, height) = (info.max_frame_width.get(), info.max_frame_height.get());
-    let planes_in_pixel = match (info.monochrome, info.chroma_subsampling) {
-        (true, _) => 1.0,
-        (false, (true, true)) => 1.5,
-        (false, (false, false)) => 3.0,
-        (false, _) => 2.0,
-    } + if data.alpha_item.is_some() { 1.0 } else { 0.0 };
-    let icc = properties.icc.or_else(|| properties.coding?.profile());
-    Ok(Header {
-        width,
-        height,
-        frames: 1,
-        layout,
-        bits: if info.bit_depth > 8 { 16 } else { 8 },
-        shrinks: false,
-        planar_bytes: None,
-        decoder_bytes: estimate::avif_decoder(width, height, info.bit_depth, planes_in_pixel)
-            + bytes.len() as u64,
-        reduced_decoder: None,
+    let size = (info.max_frame_width.get(), info.max_frame_height.get());
+    let bits = if info.bit_depth > 8 { 16 } else { 8 };
+    let coding = properties.coding;
+    let decoder_bytes = memory::decoder_bytes(&info, has_alpha, bytes.len());
+    let header = Header {
+        decoder_bytes,
+        kept_bytes: decoder_bytes / 3,
         orientation: properties.orientation,
         metadata: Metadata {
             exif: properties.exif,
             xmp: None,
-            icc,
+            icc: properties.icc.or_else(|| coding?.profile()),
         },
-    })
+        ..Header::new(Format::Avif, size, layout, bits)
+    };
+    Ok(ParsedPicture::new(header, Avif { coding }))
 }
 
-/// Decodes to any layout but Cmyk; more than 8 bits become 16.
-pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
-    let (data, _) = open(bytes)?;
-    let coding: Option<Coding> = properties::read(bytes).coding;
-    let color = rav1d::decode(&data.primary_item)?;
-    let alpha = match &data.alpha_item {
-        Some(item) => Some(rav1d::decode(item)?),
-        None => None,
-    };
-    let size = (header.width, header.height);
-    for picture in [Some(&color), alpha.as_ref()].into_iter().flatten() {
-        if picture.size() != size {
-            return Err("its planes differ in size".to_owned());
+impl Decoder for Avif {
+    /// Decodes to any layout but Cmyk; more than 8 bits become 16.
+    fn decode(
+        &self,
+        bytes: &[u8],
+        header: &Header,
+        _shrink: u32,
+        _smooth: bool,
+    ) -> Result<Raster, String> {
+        let (data, _) = open(bytes)?;
+        let color = rav1d::decode(&data.primary_item)?;
+        let alpha = match &data.alpha_item {
+            Some(item) => Some(rav1d::decode(item)?),
+            None => None,
+        };
+        let size = (header.width, header.height);
+        for picture in [Some(&color), alpha.as_ref()].into_iter().flatten() {
+            if picture.size() != size {
+                return Err("its planes differ in size".to_owned());
+            }
         }
+        if alpha.is_some() != header.layout.has_alpha() {
+            return Err("its planes differ from its header".to_owned());
+        }
+        Ok(ycbcr::to_raster(
+            &color,
+            alpha.as_ref(),
+            header.layout,
+            self.coding,
+            data.premultiplied_alpha,
+        ))
     }
-    let premultiplied = data.premultiplied_alpha;
-    Ok(ycbcr::to_raster(
-        &color,
-        alpha.as_ref(),
-        header.layout,
-        coding,
-        premultiplied,
-    ))
 }
 
 fn open(mut bytes: &[u8]) -> Result<(AvifData, AV1Metadata), String> {
@@ -87,7 +98,11 @@ fn open(mut bytes: &[u8]) -> Result<(AvifData, AV1Metadata), String> {
 }
 
 /// Encodes Rgb or Rgba of 8 bits, on one thread: the result must not depend on the machine.
-pub(super) fn encode(raster: &Raster, options: &EncodeOptions<'_>) -> Result<Vec<u8>, String> {
+pub(super) fn encode(
+    raster: &Raster,
+    options: &EncodeOptions,
+    metadata: &Metadata,
+) -> Result<Vec<u8>, String> {
     let Samples::U8(samples) = &raster.samples else {
         return Err("AVIF is written with 8 bits a sample".to_owned());
     };
@@ -97,7 +112,7 @@ pub(super) fn encode(raster: &Raster, options: &EncodeOptions<'_>) -> Result<Vec
         .with_bit_depth(BitDepth::Eight)
         .with_speed(SPEED)
         .with_num_threads(Some(1));
-    if let Some(exif) = &options.metadata.exif {
+    if let Some(exif) = &metadata.exif {
         encoder = encoder.with_exif(exif.as_slice());
     }
     let (width, height) = (raster.width as usize, raster.height as usize);

@@ -2,60 +2,85 @@
 
 use gif::{ColorOutput, DecodeOptions, Decoder, DisposalMethod, MemoryLimit, Repeat};
 
-use crate::animation::{After, Canvas, Frame, Frames, Patch, Place};
-use crate::estimate;
+use crate::animation::{Canvas, Disposal, Frame, FrameRect, FrameSink, Frames, Subframe};
+use crate::codec::decoder::{Decoder as PictureDecoder, ParsedPicture};
+use crate::codec::encode_options::EncodeOptions;
+use crate::codec::header::Header;
+use crate::format::Format;
 use crate::metadata::Metadata;
-use crate::orientation::Orientation;
 use crate::raster::{Layout, Raster};
-
-use super::Header;
 
 mod blocks;
 mod encode;
+mod memory;
 
-pub(super) use encode::{GifSink, encode};
+use encode::GifSink;
+pub(super) use encode::encode;
+pub(super) use memory::encoder_bytes;
+
+/// A GIF file.
+#[derive(Debug)]
+struct Gif;
 
 /// Walks over all blocks: the screen's size and how many frames there are.
-pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
+pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
     let blocks = blocks::read(bytes)?;
-    let (width, height) = (u32::from(blocks.width), u32::from(blocks.height));
-    let metadata = Metadata {
-        icc: blocks.icc,
-        xmp: None,
-        exif: None,
-    };
-    Ok(Header {
-        width,
-        height,
+    let size = (u32::from(blocks.width), u32::from(blocks.height));
+    let header = Header {
         frames: blocks.frames,
-        layout: Layout::Rgba,
-        bits: 8,
-        shrinks: false,
-        planar_bytes: None,
-        decoder_bytes: estimate::gif_decoder(width, height, blocks.largest_frame, blocks.restores),
-        reduced_decoder: None,
-        orientation: Orientation::default(),
-        metadata,
-    })
+        decoder_bytes: memory::decoder_bytes(&blocks),
+        metadata: Metadata {
+            icc: blocks.icc,
+            xmp: None,
+            exif: None,
+        },
+        ..Header::new(Format::Gif, size, Layout::Rgba, 8)
+    };
+    Ok(ParsedPicture::new(header, Gif))
 }
 
-/// Decodes the first frame to Rgba.
-pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
-    let mut frames = GifFrames::new(bytes, header)?;
-    match frames.draw_next()? {
-        Some(_delay) => Ok(frames.canvas.into_raster()),
-        None => Err("it has no frame".to_owned()),
+impl PictureDecoder for Gif {
+    /// Decodes the first frame to Rgba.
+    fn decode(
+        &self,
+        bytes: &[u8],
+        header: &Header,
+        _shrink: u32,
+        _smooth: bool,
+    ) -> Result<Raster, String> {
+        let mut frames = GifFrames::new(bytes, header)?;
+        match frames.draw_next()? {
+            Some(_delay) => Ok(frames.canvas.into_raster()),
+            None => Err("it has no frame".to_owned()),
+        }
+    }
+
+    fn frames<'a>(&self, bytes: &'a [u8], header: &Header) -> Result<Box<dyn Frames + 'a>, String> {
+        Ok(Box::new(GifFrames::new(bytes, header)?))
+    }
+
+    fn frames_decoder_bytes(&self, header: &Header) -> u64 {
+        memory::frames_decoder_bytes(header)
     }
 }
 
+/// Begins an animation.
+pub(super) fn frame_sink(
+    size: (u32, u32),
+    plays: u32,
+    options: &EncodeOptions,
+) -> Result<Box<dyn FrameSink>, String> {
+    Ok(Box::new(GifSink::new(size, plays, options)?))
+}
+
 /// The frames of an animation.
-pub(super) struct GifFrames<'a> {
+struct GifFrames<'a> {
     decoder: Decoder<&'a [u8]>,
     canvas: Canvas,
 }
 
 impl<'a> GifFrames<'a> {
-    pub(super) fn new(bytes: &'a [u8], header: &Header) -> Result<Self, String> {
+    fn new(bytes: &'a [u8], header: &Header) -> Result<Self, String> {
         let mut options = DecodeOptions::new();
         options.set_color_output(ColorOutput::RGBA);
         // The estimate has bounded the memory before.
@@ -72,19 +97,19 @@ impl<'a> GifFrames<'a> {
         let Some(frame) = frame else {
             return Ok(None);
         };
-        self.canvas.draw(&Patch {
-            place: Place {
+        self.canvas.draw(&Subframe {
+            rect: FrameRect {
                 left: usize::from(frame.left),
                 top: usize::from(frame.top),
                 width: usize::from(frame.width),
                 height: usize::from(frame.height),
             },
             pixels: &frame.buffer,
-            over: true,
-            after: match frame.dispose {
-                DisposalMethod::Any | DisposalMethod::Keep => After::Keep,
-                DisposalMethod::Background => After::Clear,
-                DisposalMethod::Previous => After::Restore,
+            blends_over: true,
+            disposal: match frame.dispose {
+                DisposalMethod::Any | DisposalMethod::Keep => Disposal::Keep,
+                DisposalMethod::Background => Disposal::Background,
+                DisposalMethod::Previous => Disposal::Previous,
             },
         });
         Ok(Some(frame.delay))

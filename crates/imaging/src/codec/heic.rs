@@ -1,18 +1,25 @@
 //! HEIC, which is HEVC in HEIF, by the machine's libheif. It is only read.
 
-use crate::estimate;
+use crate::codec::boxes;
+use crate::codec::decoder::{Decoder, ParsedPicture};
+use crate::codec::header::Header;
+use crate::codec::ycbcr::{self, Coding, YcbcrPlanes};
+use crate::format::Format;
 use crate::metadata::Metadata;
-use crate::orientation::Orientation;
 use crate::raster::{Layout, Raster, sample_count};
-
-use super::ycbcr::{self, Coding};
-use super::{Header, boxes};
 
 mod hevc;
 mod libheif;
+mod memory;
 
-pub(crate) use hevc::Coded;
-use libheif::{Channel, Image, Picture, Plane};
+use hevc::CodedPictures;
+use libheif::{Channel, Image, ImageHandle, Plane};
+
+/// A HEIC file whose container was read.
+#[derive(Debug)]
+struct Heic {
+    coded: CodedPictures,
+}
 
 /// What MIAF says of pictures that don't say how they are coded (ISO/IEC 23000-22, 7.3.6.4).
 const UNTOLD: Coding = Coding {
@@ -23,8 +30,8 @@ const UNTOLD: Coding = Coding {
 };
 
 /// Reads the container.
-pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
-    let picture = Picture::open(bytes)?;
+pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
+    let picture = ImageHandle::open(bytes)?;
     let coded = hevc::coded(bytes);
     let layout = match (coded.chroma_format == 0, picture.has_alpha()) {
         (true, false) => Layout::Gray,
@@ -34,40 +41,41 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
     };
     let bits = picture.bits().ok_or("its bits of a sample are not told")?;
     let bits = if bits > 8 { 16 } else { 8 };
-    let (width, height) = picture.size();
     let exif = picture.metadata(c"Exif", None);
     let icc = picture.icc();
-    Ok(Header {
-        width,
-        height,
-        frames: 1,
-        layout,
-        bits,
-        shrinks: false,
-        planar_bytes: None,
-        decoder_bytes: estimate::heic_decoder(
-            picture.stored_size(),
-            &coded,
-            layout.has_alpha(),
-            bits,
-            sample_count(width, height, layout.channels()) as u64 * u64::from(bits / 8),
-        ) + 2 * bytes.len() as u64,
-        reduced_decoder: None,
-        // libheif turns by the container's boxes, which alone count: what EXIF says of it is to be
-        // ignored (ISO/IEC 23008-12).
-        orientation: Orientation::default(),
+    // libheif turns by the container's boxes, which alone count: what EXIF says of it is to be
+    // ignored (ISO/IEC 23008-12). So the orientation stays upright.
+    let header = Header::new(Format::Heic, picture.size(), layout, bits);
+    let decoder_bytes = memory::decoder_bytes(&header, picture.stored_size(), coded, bytes.len());
+    let header = Header {
+        decoder_bytes,
+        kept_bytes: decoder_bytes / 3,
         metadata: Metadata {
             exif: exif.and_then(|item| boxes::exif_of_item(&item)),
             xmp: picture.metadata(c"mime", Some(c"application/rdf+xml")),
             icc: icc.or_else(|| picture.coding()?.profile()),
         },
-    })
+        ..header
+    };
+    Ok(ParsedPicture::new(header, Heic { coded }))
+}
+
+impl Decoder for Heic {
+    fn decode(
+        &self,
+        bytes: &[u8],
+        header: &Header,
+        _shrink: u32,
+        _smooth: bool,
+    ) -> Result<Raster, String> {
+        decode(bytes, header, self.coded)
+    }
 }
 
 /// Decodes to any layout but Cmyk, upright; more than 8 bits become 16.
-pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
-    let picture = Picture::open(bytes)?;
-    let image = picture.decode(most_side(&picture, bytes))?;
+fn decode(bytes: &[u8], header: &Header, coded: CodedPictures) -> Result<Raster, String> {
+    let picture = ImageHandle::open(bytes)?;
+    let image = picture.decode(most_side(&picture, coded))?;
     let alpha = match header.layout.has_alpha() {
         true => Some(plane(&image, Channel::Alpha, header)?),
         false => None,
@@ -104,9 +112,9 @@ pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
 
 /// The longest side that the picture or a part of it may have. Blocks reach beyond the edge by
 /// less than 64 pixels.
-fn most_side(picture: &Picture<'_>, bytes: &[u8]) -> u32 {
+fn most_side(picture: &ImageHandle<'_>, coded: CodedPictures) -> u32 {
     let (width, height) = picture.stored_size();
-    let part = hevc::coded(bytes).largest;
+    let part = coded.largest;
     width.max(height).max(part.0).max(part.1).saturating_add(64)
 }
 
@@ -177,7 +185,7 @@ fn scaled(sample: u16, from: u8, to: u8) -> u16 {
 }
 
 /// Planes of brightness and, if there are three, colour differences, on their own.
-fn copied(planes: &[Plane<'_>], coding: Coding) -> Result<ycbcr::Picture, String> {
+fn copied(planes: &[Plane<'_>], coding: Coding) -> Result<YcbcrPlanes, String> {
     let bits = planes[0].bits;
     // H.265 has up to 16, and profiles for pictures up to 12 are decoded.
     if bits > 12 || planes.iter().any(|plane| plane.bits != bits) {
@@ -188,7 +196,7 @@ fn copied(planes: &[Plane<'_>], coding: Coding) -> Result<ycbcr::Picture, String
         height: plane.height,
         samples: (0..plane.height).flat_map(|y| plane.row(y)).collect(),
     });
-    Ok(ycbcr::Picture {
+    Ok(YcbcrPlanes {
         bits,
         planes: planes.collect(),
         coding,

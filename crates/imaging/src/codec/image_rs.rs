@@ -8,17 +8,20 @@ use image::codecs::tiff::TiffDecoder;
 use image::metadata::Orientation as Turn;
 use image::{ColorType, ImageDecoder, Limits};
 
-use crate::Format;
-use crate::estimate;
+use crate::codec::decoder::{Decoder, ParsedPicture};
+use crate::codec::header::Header;
+use crate::format::Format;
 use crate::metadata::Metadata;
 use crate::orientation::Orientation;
-use crate::raster::{Layout, Raster, sample_count};
+use crate::raster::{Layout, Raster, pixel_count, sample_count};
 
-use super::Header;
+/// A BMP, TIFF or ICO file.
+#[derive(Debug)]
+struct ImageRs;
 
 /// Reads the header of the picture, of the first page of a TIFF, or of an ICO's best picture.
-pub(super) fn header(format: Format, bytes: &[u8]) -> Result<Header, String> {
-    let mut decoder = decoder(format, bytes)?;
+pub(super) fn parse(format: Format, bytes: &[u8]) -> Result<ParsedPicture, String> {
+    let mut decoder = open(format, bytes)?;
     let (width, height) = decoder.dimensions();
     let color = decoder.color_type();
     let (layout, bits) = shape(color)?;
@@ -28,44 +31,64 @@ pub(super) fn header(format: Format, bytes: &[u8]) -> Result<Header, String> {
         xmp: decoder.xmp_metadata().ok().flatten(),
         icc: decoder.icc_profile().ok().flatten(),
     };
-    Ok(Header {
-        width,
-        height,
-        frames: 1,
-        layout,
-        bits,
-        shrinks: false,
-        planar_bytes: None,
-        decoder_bytes: estimate::image_rs_decoder(format, width, height, color),
-        reduced_decoder: None,
+    let header = Header {
+        decoder_bytes: decoder_bytes(format, pixel_count(width, height), color),
         orientation: Orientation::from_exif(u32::from(orientation)),
         metadata,
-    })
+        ..Header::new(format, (width, height), layout, bits)
+    };
+    Ok(ParsedPicture::new(header, ImageRs))
 }
 
-/// Decodes to any layout but Cmyk, in 8 or 16 bits. Floating-point samples (TIFF) are taken as
-/// 0 to 1.
-pub(super) fn decode(format: Format, bytes: &[u8], header: &Header) -> Result<Raster, String> {
-    let raster = samples(format, bytes, header)?;
-    // TIFF may hold colours that are already multiplied by alpha: ExtraSamples is 1.
-    const EXTRA_SAMPLES: u16 = 338;
-    let premultiplied = format == Format::Tiff && tiff_short(bytes, EXTRA_SAMPLES) == Some(1);
-    Ok(if premultiplied && raster.layout.has_alpha() {
-        raster.with_straight_alpha()
-    } else {
-        raster
-    })
+/// What the `image` crate's decoders hold: floats before they are scaled, a palette picture's
+/// bytes, a strip or tile.
+fn decoder_bytes(format: Format, pixels: u64, color: ColorType) -> u64 {
+    let pixel_bytes = u64::from(color.bytes_per_pixel());
+    match format {
+        Format::Tiff if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) => {
+            pixels * pixel_bytes
+        }
+        Format::Tiff => pixels * pixel_bytes / 2,
+        Format::Ico => pixels * 4,
+        _ => pixels,
+    }
 }
 
-fn samples(format: Format, bytes: &[u8], header: &Header) -> Result<Raster, String> {
-    let mut decoder = decoder(format, bytes)?;
+impl Decoder for ImageRs {
+    /// Decodes to any layout but Cmyk, in 8 or 16 bits. Floating-point samples (TIFF) are taken as
+    /// 0 to 1.
+    fn decode(
+        &self,
+        bytes: &[u8],
+        header: &Header,
+        _shrink: u32,
+        _smooth: bool,
+    ) -> Result<Raster, String> {
+        let raster = samples(bytes, header)?;
+        // TIFF may hold colours that are already multiplied by alpha: ExtraSamples is 1.
+        const EXTRA_SAMPLES: u16 = 338;
+        let premultiplied =
+            header.format == Format::Tiff && tiff_short(bytes, EXTRA_SAMPLES) == Some(1);
+        Ok(if premultiplied && raster.layout.has_alpha() {
+            raster.with_straight_alpha()
+        } else {
+            raster
+        })
+    }
+}
+
+fn samples(bytes: &[u8], header: &Header) -> Result<Raster, String> {
+    let mut decoder = open(header.format, bytes)?;
     // The estimate has bounded the memory before.
     decoder
         .set_limits(Limits::no_limits())
         .map_err(|error| error.to_string())?;
     let color = decoder.color_type();
     let (layout, _) = shape(color)?;
-    let (width, height) = (header.width, header.height);
+    let (width, height) = decoder.dimensions();
+    if (width, height) != (header.width, header.height) {
+        return Err("its size differs from its header".to_owned());
+    }
     let count = sample_count(width, height, layout.channels());
     match color.bytes_per_pixel() as usize / layout.channels() {
         1 => {
@@ -93,7 +116,7 @@ fn read(decoder: Box<dyn ImageDecoder + '_>, samples: &mut [u8]) -> Result<(), S
         .map_err(|error| error.to_string())
 }
 
-fn decoder(format: Format, bytes: &[u8]) -> Result<Box<dyn ImageDecoder + '_>, String> {
+fn open(format: Format, bytes: &[u8]) -> Result<Box<dyn ImageDecoder + '_>, String> {
     let reader = Cursor::new(bytes);
     let decoder: Result<Box<dyn ImageDecoder>, _> = match format {
         Format::Bmp => BmpDecoder::new(reader).map(|decoder| Box::new(decoder) as _),

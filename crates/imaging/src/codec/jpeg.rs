@@ -1,162 +1,144 @@
-//! JPEG by libjpeg-turbo.
+//! JPEG: by the project's own decoder and encoder where they are faster, else by libjpeg-turbo.
 
-use turbojpeg::{Compressor, Decompressor, Image, PixelFormat, ScalingFactor, Subsamp};
-
-use crate::estimate::{self, ReducedDecoder};
+use crate::codec::decoder::{Decoder, ParsedPicture};
+use crate::codec::encode_options::EncodeOptions;
+use crate::codec::header::Header;
+use crate::format::Format;
 use crate::metadata::Metadata;
-use crate::raster::{Layout, Raster, Samples, sample_count};
-
-use super::{EncodeOptions, Header};
+use crate::planes::{Eighths, Planes};
+use crate::raster::{Layout, Raster, Samples};
 
 mod baseline;
+mod frame;
 mod markers;
-pub(super) mod planes;
+mod memory;
+mod metadata;
 mod reduced;
+mod segments;
+mod spec;
+mod turbo;
 
-pub(crate) use markers::Coefficients;
-pub(crate) use reduced::{FIRST_BYTES as JPEG_FIRST_BYTES, KEPT as JPEG_KEPT};
+use markers::Markers;
+pub(super) use memory::{encoder_bytes, planes_encoder_bytes};
+use spec::FULL_COLOR_QUALITY;
 
-/// From this quality on colour is always stored in full resolution.
-const FULL_COLOR_QUALITY: u8 = 90;
-/// Scans of a progressive picture; files with thousands of them only exist to keep decoders busy.
-const MAX_SCANS: u32 = 500;
-/// Stray bytes before the end marker that some cameras write and that mean no damage.
-const HARMLESS_STRAY_BYTES: u32 = 16;
-
-/// Samples of a block, and coefficients.
-const AREA: usize = 64;
-/// The place in rows and columns of each coefficient, as they are stored (T.81, figure A.6).
-const ZIGZAG: [u8; AREA] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20,
-    13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59,
-    52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
-];
-
-/// Bits of the longest Huffman code.
-const LONGEST_CODE: usize = 16;
+/// A JPEG file whose markers were read.
+#[derive(Debug)]
+struct Jpeg {
+    markers: Markers,
+}
 
 /// Reads all markers before the first scan.
-pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
-    let markers = markers::read(bytes)?;
-    let layout = match markers.components.len() {
+pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
+    let (markers, metadata) = markers::read(bytes)?;
+    let layout = match markers.frame.components.len() {
         1 => Layout::Gray,
         3 => Layout::Rgb,
         4 => Layout::Cmyk,
         count => return Err(format!("it has {count} colour components, not 1, 3 or 4")),
     };
-    if markers.bits != 8 {
+    if markers.frame.bits != 8 {
         return Err(format!(
             "its samples have {} bits, and only 8 are read",
-            markers.bits
+            markers.frame.bits
         ));
     }
-    let coefficients = markers.coefficients();
-    let planar_bytes = markers.planar_bytes();
-    let reducible = markers.reducible();
-    let longest_run = markers.longest_run as u64;
-    let metadata = Metadata {
-        exif: markers.exif,
-        xmp: markers.xmp,
-        icc: markers.icc,
-    };
-    Ok(Header {
-        width: markers.width,
-        height: markers.height,
-        frames: 1,
-        layout,
-        bits: 8,
-        shrinks: !markers.lossless,
-        planar_bytes,
-        decoder_bytes: estimate::jpeg_decoder(&coefficients),
-        reduced_decoder: reducible.map(|_| ReducedDecoder::new(&coefficients, longest_run)),
+    let header = Header {
+        shrinks: !markers.frame.is_lossless,
+        planar_bytes: markers.planar_bytes(),
+        decoder_bytes: memory::libjpeg_decoder_bytes(&markers),
         orientation: metadata.orientation(),
         metadata,
-    })
+        ..Header::new(Format::Jpeg, markers.frame.size(), layout, 8)
+    };
+    Ok(ParsedPicture::new(header, Jpeg { markers }))
 }
 
-/// Decodes to Gray, Rgb or Cmyk; `shrink` is 1, 2, 4 or 8.
-pub(super) fn decode(bytes: &[u8], header: &Header, shrink: u32) -> Result<Raster, String> {
-    let mut decompressor = Decompressor::new().map_err(|error| error.to_string())?;
-    let scaling = ScalingFactor::new(1, shrink as usize);
-    let prepared = decompressor
-        .set_scan_limit(MAX_SCANS)
-        .and_then(|()| decompressor.set_scaling_factor(scaling));
-    prepared.map_err(|error| error.to_string())?;
-    let (width, height) = (
-        header.width.div_ceil(shrink),
-        header.height.div_ceil(shrink),
-    );
-    let channels = header.layout.channels();
-    let mut pixels = vec![0; sample_count(width, height, channels)];
-    let format = match header.layout {
-        Layout::Gray => PixelFormat::GRAY,
-        Layout::Cmyk => PixelFormat::CMYK,
-        _ => PixelFormat::RGB,
-    };
-    let image = Image {
-        pixels: pixels.as_mut_slice(),
-        width: width as usize,
-        pitch: width as usize * channels,
-        height: height as usize,
-        format,
-    };
-    if let Err(error) = decompressor.decompress(bytes, image) {
-        let reason = error.to_string();
-        if !is_harmless(&reason) {
-            return Err(reason);
-        }
+impl Jpeg {
+    /// Whether the project's own decoder makes planes of such a size.
+    fn is_reduced(&self, eighths: Eighths) -> bool {
+        eighths.brightness <= reduced::MOST_EIGHTHS && self.markers.reducible().is_some()
     }
-    // Adobe's programs store the light that passes instead of the ink.
-    if header.layout == Layout::Cmyk && markers::read(bytes)?.adobe_transform.is_some() {
-        for sample in &mut pixels {
-            *sample = 255 - *sample;
-        }
-    }
-    Ok(Raster::from_u8(width, height, header.layout, pixels))
 }
 
-/// Whether libjpeg's first warning is about a few stray bytes after complete picture data
-/// (`JWRN_EXTRANEOUS_DATA` before the end marker 0xd9). Every other warning means lost data.
-fn is_harmless(reason: &str) -> bool {
-    let Some((_, rest)) = reason.split_once("Corrupt JPEG data: ") else {
-        return false;
-    };
-    let Some(count) = rest.strip_suffix(" extraneous bytes before marker 0xd9") else {
-        return false;
-    };
-    count
-        .parse::<u32>()
-        .is_ok_and(|count| count <= HARMLESS_STRAY_BYTES)
+impl Decoder for Jpeg {
+    /// Decodes to Gray, Rgb or Cmyk; `shrink` is 1, 2, 4 or 8.
+    fn decode(
+        &self,
+        bytes: &[u8],
+        header: &Header,
+        shrink: u32,
+        _smooth: bool,
+    ) -> Result<Raster, String> {
+        let mut raster = turbo::decode(bytes, header, shrink)?;
+        // Adobe's programs store the light that passes instead of the ink.
+        let is_inverted = header.layout == Layout::Cmyk && self.markers.adobe_transform.is_some();
+        if is_inverted && let Samples::U8(samples) = &mut raster.samples {
+            for sample in samples {
+                *sample = 255 - *sample;
+            }
+        }
+        Ok(raster)
+    }
+
+    /// Decodes to planes of 1, 2, 3, 4 or 8 eighths of the size; those of colour may be larger than
+    /// asked for.
+    fn decode_planes(
+        &self,
+        bytes: &[u8],
+        eighths: Eighths,
+        _smooth: bool,
+    ) -> Result<Option<Planes>, String> {
+        if eighths.brightness <= reduced::MOST_EIGHTHS
+            && let Some(color) = self.markers.reducible()
+        {
+            // Colour that is sampled more sparsely than results have it can spare nothing.
+            let is_sparse = color.is_some_and(|(across, down)| across > 2 || down > 2);
+            let eighths = match is_sparse {
+                true => Eighths::both(eighths.brightness),
+                false => eighths,
+            };
+            return reduced::decode(bytes, &self.markers.frame, color, eighths).map(Some);
+        }
+        turbo::decode_planes(bytes, eighths.brightness)
+    }
+
+    fn planes_decoder_bytes(&self, header: &Header, eighths: Eighths) -> u64 {
+        match self.is_reduced(eighths) {
+            true => memory::reduced_decoder_bytes(&self.markers, eighths),
+            false => header.decoder_bytes,
+        }
+    }
 }
 
 /// Encodes Gray or Rgb of 8 bits, with optimised Huffman tables.
-pub(super) fn encode(raster: &Raster, options: &EncodeOptions<'_>) -> Result<Vec<u8>, String> {
-    let (format, subsampling) = match raster.layout {
-        Layout::Gray => (PixelFormat::GRAY, Subsamp::Gray),
-        Layout::Rgb if options.full_color || options.quality >= FULL_COLOR_QUALITY => {
-            (PixelFormat::RGB, Subsamp::None)
-        }
-        Layout::Rgb => (PixelFormat::RGB, Subsamp::Sub2x2),
-        other => return Err(format!("{other:?} pixels do not fit into JPEG")),
+pub(super) fn encode(
+    raster: &Raster,
+    options: &EncodeOptions,
+    metadata: &Metadata,
+) -> Result<Vec<u8>, String> {
+    let bytes = turbo::encode(raster, options)?;
+    Ok(metadata::with_metadata(bytes, metadata))
+}
+
+/// Brightness samples of a result that share a colour sample.
+pub(super) fn planes_sampling(options: &EncodeOptions) -> (u32, u32) {
+    if options.quality >= FULL_COLOR_QUALITY {
+        (1, 1)
+    } else {
+        (2, 2)
+    }
+}
+
+/// Encodes planes whose colour is sampled as [`planes_sampling`] says.
+pub(super) fn encode_planes(
+    planes: &Planes,
+    options: &EncodeOptions,
+    metadata: &Metadata,
+) -> Result<Vec<u8>, String> {
+    let bytes = match options.progressive {
+        false => baseline::encode(planes, options.quality),
+        true => turbo::encode_planes(planes, options.quality)?,
     };
-    let Samples::U8(pixels) = &raster.samples else {
-        return Err("JPEG holds 8 bits a sample".to_owned());
-    };
-    let image = Image {
-        pixels: pixels.as_slice(),
-        width: raster.width as usize,
-        pitch: raster.width as usize * raster.layout.channels(),
-        height: raster.height as usize,
-        format,
-    };
-    let compress = || {
-        let mut compressor = Compressor::new()?;
-        compressor.set_quality(i32::from(options.quality))?;
-        compressor.set_subsamp(subsampling)?;
-        compressor.set_optimize(true)?;
-        compressor.set_progressive(options.progressive)?;
-        compressor.compress_to_vec(image)
-    };
-    let bytes = compress().map_err(|error: turbojpeg::Error| error.to_string())?;
-    Ok(markers::with_metadata(bytes, options.metadata))
+    Ok(metadata::with_metadata(bytes, metadata))
 }

@@ -3,18 +3,21 @@
 use jxl_oxide::frame::Encoding;
 use jxl_oxide::{AllocTracker, InitializeResult, JxlImage, PixelFormat};
 
-use crate::estimate;
+use crate::codec::decoder::{Decoder, ParsedPicture};
+use crate::codec::header::Header;
+use crate::format::Format;
 use crate::metadata::Metadata;
-use crate::orientation::Orientation;
-use crate::raster::{Layout, Raster, sample_count};
+use crate::raster::{Layout, Raster, pixel_count, sample_count};
 
-use super::Header;
+/// A JPEG XL file.
+#[derive(Debug)]
+struct Jxl;
 
 /// Bytes given to the decoder at once while the header is looked for.
 const STEP: usize = 4096;
 
 /// Reads the header of the image and, where they tell more, those of its frames.
-pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
+pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
     let mut waiting = JxlImage::builder().build_uninit();
     let mut rest = bytes;
     loop {
@@ -29,7 +32,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
             InitializeResult::NeedMoreData(more) => waiting = more,
             InitializeResult::Initialized(mut image) => {
                 let is_float = is_float(&mut image, rest)?;
-                return describe(&image, is_float);
+                return Ok(ParsedPicture::new(describe(&image, is_float)?, Jxl));
             }
         }
     }
@@ -58,29 +61,44 @@ fn describe(image: &JxlImage, is_float: bool) -> Result<Header, String> {
     };
     let depth = image.image_header().metadata.bit_depth.bits_per_sample();
     let bits = if depth > 8 { 16 } else { 8 };
-    let (width, height) = (image.width(), image.height());
+    let header = Header::new(Format::Jxl, (image.width(), image.height()), layout, bits);
     Ok(Header {
-        width,
-        height,
-        frames: 1,
-        layout,
-        bits,
-        shrinks: false,
-        planar_bytes: None,
-        decoder_bytes: estimate::jxl_decoder(width, height, layout, bits, is_float),
-        // The decoder turns the picture itself.
-        reduced_decoder: None,
-        orientation: Orientation::default(),
+        decoder_bytes: decoder_bytes(&header, is_float),
+        // The decoder turns the picture itself, so the orientation stays upright.
         metadata: Metadata {
             exif: None,
             xmp: None,
             icc: Some(image.rendered_icc()),
         },
+        ..header
     })
 }
 
+/// Floating-point planes, always of three colours, in two stages of the decoder; of lossless
+/// pictures integers of twice a sample's width, and transforms in part.
+fn decoder_bytes(header: &Header, is_float: bool) -> u64 {
+    let pixels = pixel_count(header.width, header.height);
+    match is_float {
+        true if header.layout.has_alpha() => pixels * 31,
+        true => pixels * 26,
+        false => pixels * u64::from(header.pixel_bytes()) * 3,
+    }
+}
+
+impl Decoder for Jxl {
+    fn decode(
+        &self,
+        bytes: &[u8],
+        header: &Header,
+        _shrink: u32,
+        _smooth: bool,
+    ) -> Result<Raster, String> {
+        decode(bytes, header)
+    }
+}
+
 /// Decodes the first frame, upright, in 8 or 16 bits.
-pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
+fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
     let image = JxlImage::builder()
         .alloc_tracker(AllocTracker::with_limit(most_reserved(header)))
         .read(bytes)

@@ -4,25 +4,27 @@ use std::io::Cursor;
 
 use png::{BitDepth, BlendOp, ColorType, Decoder, DisposeOp, Limits, Reader, Transformations};
 
-use crate::animation::{After, Canvas, Frame, Frames, Patch, Place};
-use crate::estimate;
+use crate::animation::{Canvas, Disposal, Frame, FrameRect, Frames, Subframe};
+use crate::codec::decoder::{Decoder as PictureDecoder, ParsedPicture};
+use crate::codec::header::Header;
+use crate::format::Format;
 use crate::metadata::Metadata;
 use crate::raster::{Layout, Raster, sample_count};
 
-use super::Header;
-
+mod deflate;
 mod encode;
 mod filter;
-mod plain;
-mod wave;
+mod memory;
+mod wavefront;
 
 pub(super) use encode::encode;
+pub(super) use memory::encoder_bytes;
 
 type Source<'a> = Cursor<&'a [u8]>;
 
 /// Reads all chunks before the picture data. Chunks of gamma and chromaticities without a profile
 /// are passed over, as other resizers do.
-pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
+pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
     let reader = open(bytes, Transformations::EXPAND)?;
     let (color, depth) = reader.output_color_type();
     let layout = layout(color)?;
@@ -41,28 +43,45 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
     let frames = info
         .animation_control
         .map_or(1, |control| control.num_frames.max(1));
-    Ok(Header {
-        width: info.width,
-        height: info.height,
+    let header = Header {
         frames,
-        layout,
-        bits,
-        shrinks: false,
-        planar_bytes: None,
-        decoder_bytes: estimate::png_decoder(info.width, info.height, layout, bits, frames)
-            + plain::joined_bytes(bytes, bits, frames),
-        reduced_decoder: None,
         orientation: metadata.orientation(),
         metadata,
-    })
+        ..Header::new(Format::Png, (info.width, info.height), layout, bits)
+    };
+    let header = Header {
+        decoder_bytes: memory::decoder_bytes(&header, bytes.len()),
+        ..header
+    };
+    Ok(ParsedPicture::new(header, Png))
+}
+
+/// A PNG file.
+#[derive(Debug)]
+struct Png;
+
+impl PictureDecoder for Png {
+    fn decode(
+        &self,
+        bytes: &[u8],
+        header: &Header,
+        _shrink: u32,
+        _smooth: bool,
+    ) -> Result<Raster, String> {
+        decode(bytes, header)
+    }
+
+    fn frames<'a>(&self, bytes: &'a [u8], header: &Header) -> Result<Box<dyn Frames + 'a>, String> {
+        Ok(Box::new(PngFrames::new(bytes, header)?))
+    }
 }
 
 /// Decodes the default picture to any layout but Cmyk, in 8 or 16 bits. Palettes and fewer bits
 /// are expanded.
-pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
+fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
     let (width, height, layout) = (header.width, header.height, header.layout);
     if header.bits == 8
-        && let Some(samples) = plain::decode(bytes, (width, height), layout)
+        && let Some(samples) = deflate::decode(bytes, (width, height), layout)
     {
         return Ok(Raster::from_u8(width, height, layout, samples));
     }
@@ -104,7 +123,7 @@ fn layout(color: ColorType) -> Result<Layout, String> {
 }
 
 /// The frames of an animation, in 8 bits.
-pub(super) struct PngFrames<'a> {
+struct PngFrames<'a> {
     reader: Reader<Source<'a>>,
     canvas: Canvas,
     left: u32,
@@ -112,7 +131,7 @@ pub(super) struct PngFrames<'a> {
 }
 
 impl<'a> PngFrames<'a> {
-    pub(super) fn new(bytes: &'a [u8], header: &Header) -> Result<Self, String> {
+    fn new(bytes: &'a [u8], header: &Header) -> Result<Self, String> {
         let mut reader = open(bytes, Transformations::EXPAND | Transformations::STRIP_16)?;
         let control = reader.info().animation_control;
         let control = control.ok_or_else(|| "it has no frames".to_owned())?;
@@ -145,19 +164,19 @@ impl Frames for PngFrames<'_> {
         let control = control.ok_or_else(|| "a frame has no control chunk".to_owned())?;
         pixels.truncate(output.buffer_size());
         let raster = Raster::from_u8(output.width, output.height, layout, pixels).into_rgba8();
-        self.canvas.draw(&Patch {
-            place: Place {
+        self.canvas.draw(&Subframe {
+            rect: FrameRect {
                 left: control.x_offset as usize,
                 top: control.y_offset as usize,
                 width: output.width as usize,
                 height: output.height as usize,
             },
             pixels: raster.bytes(),
-            over: control.blend_op == BlendOp::Over,
-            after: match control.dispose_op {
-                DisposeOp::None => After::Keep,
-                DisposeOp::Background => After::Clear,
-                DisposeOp::Previous => After::Restore,
+            blends_over: control.blend_op == BlendOp::Over,
+            disposal: match control.dispose_op {
+                DisposeOp::None => Disposal::Keep,
+                DisposeOp::Background => Disposal::Background,
+                DisposeOp::Previous => Disposal::Previous,
             },
         });
         // A denominator of 0 means hundredths (PNG third edition, 11.3.6.2).

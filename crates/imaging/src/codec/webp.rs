@@ -1,67 +1,108 @@
 //! WebP by libwebp.
 
-use crate::animation::Frames;
-use crate::estimate;
+use crate::animation::{FrameSink, Frames};
+use crate::codec::decoder::{Decoder, ParsedPicture};
+use crate::codec::encode_options::EncodeOptions;
+use crate::codec::header::Header;
+use crate::format::Format;
 use crate::metadata::Metadata;
-use crate::planar::Planes;
+use crate::planes::{Eighths, Planes};
 use crate::raster::{Layout, Raster, Samples};
-
-use super::{EncodeOptions, Header};
 
 mod animation;
 mod chunks;
 mod ffi;
+mod memory;
 mod planes;
 
-pub(super) use animation::{WebpFrames, WebpSink};
+use animation::{WebpFrames, WebpSink};
+use ffi::Features;
+pub(super) use memory::{encoder_bytes, planes_encoder_bytes};
 
-/// Reads the chunks before the picture data, and counts the frames.
-pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
-    let chunks = chunks::read(bytes)?;
-    let features = ffi::features(bytes)?;
-    let metadata = Metadata {
-        exif: chunks.exif,
-        xmp: chunks.xmp,
-        icc: chunks.icc,
-    };
-    Ok(Header {
-        width: features.width,
-        height: features.height,
-        frames: chunks.frames.max(1),
-        layout: if features.has_alpha {
-            Layout::Rgba
-        } else {
-            Layout::Rgb
-        },
-        bits: 8,
-        shrinks: false,
-        planar_bytes: (!features.lossless && !features.has_alpha).then_some(6),
-        decoder_bytes: estimate::webp_decoder(
-            features.width,
-            features.height,
-            features.lossless,
-            chunks.frames,
-        ),
-        reduced_decoder: None,
-        orientation: metadata.orientation(),
-        metadata,
-    })
+/// A WebP file whose chunks were read.
+#[derive(Debug)]
+struct Webp {
+    features: Features,
+    is_animated: bool,
 }
 
-/// Decodes to Rgb or Rgba of 8 bits; the first frame of an animation. `smooth` is for results in
-/// which single pixels of the source are still seen.
-pub(super) fn decode(bytes: &[u8], header: &Header, smooth: bool) -> Result<Raster, String> {
-    if header.frames > 1 || chunks::read(bytes)?.frames > 0 {
-        let first = WebpFrames::new(bytes, header)?.next_frame()?;
-        return Ok(first.ok_or_else(|| "it has no frame".to_owned())?.raster);
+/// Reads the chunks before the picture data, and counts the frames.
+pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
+    let (frames, metadata) = chunks::read(bytes)?;
+    let features = ffi::features(bytes)?;
+    let layout = match features.has_alpha {
+        true => Layout::Rgba,
+        false => Layout::Rgb,
+    };
+    let header = Header {
+        frames: frames.max(1),
+        planar_bytes: features.has_planes().then_some(6),
+        decoder_bytes: memory::decoder_bytes(&features, frames),
+        orientation: metadata.orientation(),
+        metadata,
+        ..Header::new(Format::Webp, (features.width, features.height), layout, 8)
+    };
+    let is_animated = frames > 0;
+    let webp = Webp {
+        features,
+        is_animated,
+    };
+    Ok(ParsedPicture::new(header, webp))
+}
+
+impl Decoder for Webp {
+    /// Decodes to Rgb or Rgba of 8 bits; the first frame of an animation. `smooth` is for results in
+    /// which single pixels of the source are still seen.
+    fn decode(
+        &self,
+        bytes: &[u8],
+        header: &Header,
+        _shrink: u32,
+        smooth: bool,
+    ) -> Result<Raster, String> {
+        if self.is_animated {
+            let first = WebpFrames::new(bytes, header)?.next_frame()?;
+            return Ok(first.ok_or_else(|| "it has no frame".to_owned())?.raster);
+        }
+        let (width, height, layout) = (header.width, header.height, header.layout);
+        let pixels = ffi::decode(bytes, layout, (width, height), smooth)?;
+        Ok(Raster::from_u8(width, height, layout, pixels))
     }
-    let (width, height, layout) = (header.width, header.height, header.layout);
-    let pixels = ffi::decode(bytes, layout, (width, height), smooth)?;
-    Ok(Raster::from_u8(width, height, layout, pixels))
+
+    /// `smooth` is for results in which single pixels of the source are still seen.
+    fn decode_planes(
+        &self,
+        bytes: &[u8],
+        _eighths: Eighths,
+        smooth: bool,
+    ) -> Result<Option<Planes>, String> {
+        match self.features.has_planes() {
+            true => planes::decode(bytes, &self.features, smooth).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn frames<'a>(&self, bytes: &'a [u8], header: &Header) -> Result<Box<dyn Frames + 'a>, String> {
+        Ok(Box::new(WebpFrames::new(bytes, header)?))
+    }
+}
+
+/// Begins an animation.
+pub(super) fn frame_sink(
+    size: (u32, u32),
+    plays: u32,
+    options: &EncodeOptions,
+    metadata: &Metadata,
+) -> Result<Box<dyn FrameSink>, String> {
+    Ok(Box::new(WebpSink::new(size, plays, options, metadata)?))
 }
 
 /// Encodes Rgb or Rgba of 8 bits.
-pub(super) fn encode(raster: &Raster, options: &EncodeOptions<'_>) -> Result<Vec<u8>, String> {
+pub(super) fn encode(
+    raster: &Raster,
+    options: &EncodeOptions,
+    metadata: &Metadata,
+) -> Result<Vec<u8>, String> {
     let Samples::U8(pixels) = &raster.samples else {
         return Err("WebP holds 8 bits a sample".to_owned());
     };
@@ -76,28 +117,20 @@ pub(super) fn encode(raster: &Raster, options: &EncodeOptions<'_>) -> Result<Vec
         bytes,
         (raster.width, raster.height),
         raster.layout.has_alpha(),
-        options.metadata,
+        metadata,
     ))
-}
-
-/// Decodes the planes of brightness and colour; `None` when the picture is not stored so.
-/// `smooth` is for results in which single pixels of the source are still seen.
-pub(super) fn decode_planes(bytes: &[u8], smooth: bool) -> Result<Option<Planes>, String> {
-    let features = ffi::features(bytes)?;
-    if features.lossless || features.has_alpha {
-        return Ok(None);
-    }
-    planes::decode(bytes, &features, smooth).map(Some)
 }
 
 /// Encodes planes whose colour has half the size.
 pub(super) fn encode_planes(
     planes: &Planes,
-    options: &EncodeOptions<'_>,
+    options: &EncodeOptions,
+    metadata: &Metadata,
 ) -> Result<Vec<u8>, String> {
     let bytes = planes::encode(planes, options.quality)?;
     let size = (planes.width, planes.height);
-    Ok(chunks::with_metadata(bytes, size, false, options.metadata))
+    Ok(chunks::with_metadata(bytes, size, false, metadata))
 }
 
+/// Brightness samples of a result that share a colour sample.
 pub(super) const PLANES_SAMPLING: (u32, u32) = planes::SAMPLING;

@@ -54,14 +54,14 @@ pub(super) struct Plane {
 
 /// A decoded picture: luma alone, or luma and two colour differences.
 #[derive(Clone, Debug)]
-pub(super) struct Picture {
+pub(super) struct YcbcrPlanes {
     /// 8, 10 or 12.
     pub(super) bits: u8,
     pub(super) planes: Vec<Plane>,
     pub(super) coding: Coding,
 }
 
-impl Picture {
+impl YcbcrPlanes {
     pub(super) fn size(&self) -> (u32, u32) {
         (self.planes[0].width, self.planes[0].height)
     }
@@ -125,8 +125,8 @@ fn neighbours(place: u32, full: u32, side: u32) -> (u32, u32, f32) {
 
 /// Joins colour and alpha. What the container says about the colours outranks the stream.
 pub(super) fn to_raster(
-    color: &Picture,
-    alpha: Option<&Picture>,
+    color: &YcbcrPlanes,
+    alpha: Option<&YcbcrPlanes>,
     layout: Layout,
     coding: Option<Coding>,
     premultiplied: bool,
@@ -146,8 +146,8 @@ pub(super) fn to_raster(
 
 /// The samples of all pixels, each made from 0 to 1 by `sample`.
 fn join<T>(
-    color: &Picture,
-    alpha: Option<&Picture>,
+    color: &YcbcrPlanes,
+    alpha: Option<&YcbcrPlanes>,
     layout: Layout,
     coding: Coding,
     premultiplied: bool,

@@ -3,12 +3,12 @@
 
 use std::array;
 
-use crate::Filter;
 use crate::geometry::Rect;
+use crate::options::Filter;
 use crate::raster::{Layout, Raster, Samples};
 use crate::resample::Taps;
 
-use super::{LIGHT_OF_U8, U8_OF_LIGHT};
+use super::transfer::{LIGHT_OF_U8, U8_OF_LIGHT};
 
 /// Samples of a row that are summed at once: as many as fit into vector registers.
 const TILE: usize = 32;

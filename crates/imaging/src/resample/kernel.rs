@@ -3,7 +3,7 @@
 use std::f64::consts::PI;
 use std::sync::LazyLock;
 
-use crate::Filter;
+use crate::options::Filter;
 
 /// How far the longest filter reaches, in pixels of the smaller picture.
 pub(super) const LONGEST_REACH: f64 = 3.0;

@@ -1,6 +1,6 @@
 //! The weights of a pass over rows or columns.
 
-use crate::Filter;
+use crate::options::Filter;
 
 use super::kernel::Kernel;
 

@@ -242,7 +242,11 @@ fn good_files_look_as_another_reader_sees_them() {
         }
         let bytes = std::fs::read(path).unwrap();
         let source = inspect(&bytes).unwrap();
-        let options = format!("format=png width={} height={}", source.width, source.height);
+        let options = format!(
+            "format=png width={} height={}",
+            source.width(),
+            source.height()
+        );
         let resized = resize(&bytes, &request(&options), &Limits::default());
         let resized = resized.unwrap_or_else(|error| panic!("{path:?}: {error}"));
         let result = folder.path().join(format!("{number}.png"));
@@ -345,7 +349,7 @@ fn files_cut_short_are_refused() {
             matches!(few, Err(ImagingError::Header { .. })),
             "{path:?}: {few:?}"
         );
-        let format = inspect(&bytes).unwrap().format;
+        let format = inspect(&bytes).unwrap().format();
         assert!(matches!(
             format,
             Format::Jpeg | Format::Png | Format::Webp | Format::Gif

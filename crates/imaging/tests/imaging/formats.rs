@@ -2,8 +2,11 @@
 //! turned, mirrored or of 10 bits.
 
 use super::heif::turned;
+use super::libjxl;
 use super::made::{avif, boxed_jxl, jxl};
-use super::pictures::{Pixels, decode, difference, difference_as_read, drawing, pixels, png};
+use super::pictures::{
+    Pixels, decode, difference, difference_as_read, drawing, pixel_bytes, pixels, png,
+};
 use super::support::{corpus, request};
 use picresize_imaging::Format;
 use picresize_imaging::{ImagingError, Limits, inspect, resize};
@@ -46,11 +49,12 @@ fn jpeg_xl_is_read_as_it_was_drawn() {
             let jxl = jxl(&samples, SIZE, color, deep);
             let source = inspect(&jxl).unwrap();
             assert_eq!(
-                (source.format, source.width, source.height),
+                (source.format(), source.width(), source.height()),
                 (Format::Jxl, SIZE.0, SIZE.1)
             );
             let bytes = if deep { 2 } else { 1 };
-            assert_eq!(source.pixel_bytes as usize, color.samples() * bytes);
+            assert_eq!(source.has_alpha(), has_alpha);
+            assert_eq!(pixel_bytes(&jxl), color.samples() * bytes);
             for options in ["width=90 height=61", "width=40"] {
                 let (size, found) = pixels(&jxl, options);
                 let (expected_size, expected) = pixels(&plain, options);
@@ -134,8 +138,7 @@ fn avif_of_10_bits_is_read_as_it_was_drawn() {
         let plain = png(SIZE.0, SIZE.1, color, &samples);
         for (deep, bytes) in [(true, 2), (false, 1)] {
             let avif = avif(&samples, SIZE, color, deep);
-            let source = inspect(&avif).unwrap();
-            assert_eq!(source.pixel_bytes as usize, color.samples() * bytes);
+            assert_eq!(pixel_bytes(&avif), color.samples() * bytes);
             for options in ["width=90 height=61", "width=40"] {
                 let found = pixels(&avif, options);
                 let expected = pixels(&plain, options);
@@ -164,7 +167,7 @@ fn avif_is_turned_and_mirrored_as_its_boxes_say() {
             let (width, height) = (expected.0, expected.1);
             let file = turned(&plain, turns, mirror);
             let source = inspect(&file).unwrap();
-            assert_eq!((source.width, source.height), (width, height));
+            assert_eq!((source.width(), source.height()), (width, height));
             let found = Pixels::of(pixels(&file, &format!("width={width} height={height}")));
             assert!(found.2 == expected.2, "{turns} turns, mirrored: {mirror:?}");
         }

@@ -3,9 +3,10 @@
 use std::fs;
 
 use super::heif::{tiled, turned};
+use super::libheif;
 use super::pictures::{
     Pixels, decode, deep_png, difference, difference_as_read, drawing, make, next_random, opaque,
-    pixel, pixels, png, tagged,
+    pixel, pixel_bytes, pixels, png, tagged,
 };
 use super::support::{corpus, request};
 use picresize_imaging::Format;
@@ -85,10 +86,10 @@ fn heic_is_read_as_it_was_drawn() {
             let file = heic(picture, options);
             let source = inspect(&file).unwrap();
             assert_eq!(
-                (source.format, source.width, source.height),
+                (source.format(), source.width(), source.height()),
                 (Format::Heic, SIZE.0, SIZE.1)
             );
-            assert_eq!(source.pixel_bytes as usize, color.samples() * bytes);
+            assert_eq!(pixel_bytes(&file), color.samples() * bytes);
             for options in ["width=90 height=61", "width=40"] {
                 let found = pixels(&file, options);
                 let expected = pixels(&plain, options);
@@ -134,7 +135,7 @@ fn exif_and_profile_are_kept_and_nothing_is_turned_by_exif() {
     let jpeg = tagged();
     let file = heic(&jpeg, "-q 95 -p chroma=444");
     let source = inspect(&file).unwrap();
-    assert_eq!((source.width, source.height), (80, 40));
+    assert_eq!((source.width(), source.height()), (80, 40));
 
     // As the JPEG is stored, but for colour, which libheif's program makes finer without smoothing.
     let expected = Pixels::of(pixels(&jpeg, "width=40 height=80")).turned();
@@ -148,7 +149,7 @@ fn exif_and_profile_are_kept_and_nothing_is_turned_by_exif() {
     let has = |bytes: &[u8], wanted: &[u8]| bytes.windows(wanted.len()).any(|part| part == wanted);
     let kept = make(&file, "width=80 format=jpeg metadata=keep color=keep").bytes;
     assert!(has(&kept, b"Ann") && has(&kept, b"ICC_PROFILE"));
-    assert_eq!(inspect(&kept).unwrap().width, 80, "it stays upright");
+    assert_eq!(inspect(&kept).unwrap().width(), 80, "it stays upright");
     let stripped = make(&file, "width=80 format=jpeg").bytes;
     assert!(!has(&stripped, b"Ann") && !has(&stripped, b"ICC_PROFILE"));
 }
@@ -167,7 +168,7 @@ fn heic_is_turned_and_mirrored_as_its_boxes_say() {
             let (width, height) = (expected.0, expected.1);
             let file = turned(&plain, turns, mirror);
             let source = inspect(&file).unwrap();
-            assert_eq!((source.width, source.height), (width, height));
+            assert_eq!((source.width(), source.height()), (width, height));
             let found = Pixels::of(pixels(&file, &format!("width={width} height={height}")));
             assert!(found.2 == expected.2, "{turns} turns, mirrored: {mirror:?}");
         }
@@ -184,7 +185,7 @@ fn heic_of_tiles_is_put_together() {
     let upright = Pixels::of(pixels(&tile, "width=128"));
     let file = tiled(&tile, (128, 64), (3, 2), (300, 100));
     let source = inspect(&file).unwrap();
-    assert_eq!((source.width, source.height), (300, 100));
+    assert_eq!((source.width(), source.height()), (300, 100));
     let found = Pixels::of(pixels(&file, "width=300"));
     let expected = upright.map(300, 100, |x, y| (x % 128, y % 64));
     assert!(found.2 == expected.2);

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::jpegs::{KINDS, Kind, data_start, segments, without};
+use super::jpegs::{self, KINDS, Kind, data_start, segments, without};
 use super::pictures::{make, next_random, pixels, png};
 use super::support::request;
 use picresize_imaging::{ImagingError, Limits, Resized, inspect, resize};

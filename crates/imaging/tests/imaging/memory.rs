@@ -8,9 +8,8 @@ use std::process::Command;
 
 use super::pictures::{decode, deep_png, drawing, make, opaque, png};
 use super::support::{corpus, files_below, request};
-use picresize_imaging::{
-    ImagingError, Limits, fingerprint, fingerprint_bytes, inspect, plan, resize,
-};
+use super::{heif, libheif, libjxl};
+use picresize_imaging::{ImagingError, Limits, fingerprint, inspect};
 
 const CHILD: &str = "PICRESIZE_MEMORY_CHILD";
 /// What an estimate may be above twice the use: a small picture takes less when it is flat, which is
@@ -47,24 +46,24 @@ fn child() {
         Err(error) => return println!("\nREFUSED {error}"),
     };
     if options == LOOK_UP {
-        let found = fingerprint(&bytes, &limits);
+        let found = source.fingerprint(&bytes, &limits);
         let used = mark.peak();
         // What is broken or has nothing in it may end before it takes anything.
         let word = if found.is_some() { "USED" } else { "ENDED" };
-        return println!("\n{word} {} {used}", fingerprint_bytes(&source));
+        return println!("\n{word} {} {used}", source.fingerprint_bytes());
     }
     let request = request(options);
-    let plan = match plan(&source, &request, &limits) {
+    let plan = match source.plan(&request, &limits) {
         Ok(plan) => plan,
         Err(error) => return println!("\nREFUSED {error}"),
     };
-    let result = resize(&bytes, &request, &limits);
+    let result = plan.resize(&bytes);
     if let Ok(resized) = &result {
         fingerprint(&resized.bytes, &limits);
     }
     let used = mark.peak();
     match result {
-        Ok(_) => println!("\nUSED {} {used}", plan.memory_bytes),
+        Ok(_) => println!("\nUSED {} {used}", plan.memory_bytes()),
         Err(ImagingError::Body { reason, .. }) => println!("\nREFUSED {reason}"),
         Err(error) => panic!("{path} {options}: {error}"),
     }
@@ -104,7 +103,7 @@ fn status_bytes(field: &str) -> u64 {
 /// `None` when the picture was refused.
 fn measure(path: &Path, options: &str) -> Option<Measured> {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture"])
+        .args(["--exact", "memory::child", "--nocapture"])
         .env(CHILD, format!("{}\n{options}", path.display()))
         .output()
         .unwrap();

@@ -445,7 +445,7 @@ fn animations_stay_animations() {
         let resized = make(&source, &format!("width=32 format={format}"));
         assert_eq!((resized.width, resized.height, resized.frames), (32, 24, 6));
         let source = picresize_imaging::inspect(&resized.bytes).unwrap();
-        assert_eq!(source.frames, 6, "{format}");
+        assert_eq!(source.frames(), 6, "{format}");
     }
     let still = make(&source, "width=32 format=png filter=nearest");
     assert_eq!(still.frames, 1);

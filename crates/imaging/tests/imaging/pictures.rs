@@ -103,6 +103,15 @@ pub(crate) fn decode(bytes: &[u8]) -> ((u32, u32), Vec<u8>) {
     ((info.width, info.height), pixels)
 }
 
+/// Bytes of a pixel in a picture that is read: PNG keeps the channels and the depth that a source
+/// has.
+pub(crate) fn pixel_bytes(source: &[u8]) -> usize {
+    let result = make(source, "width=10 format=png").bytes;
+    let reader = png::Decoder::new(Cursor::new(result)).read_info().unwrap();
+    let (color, depth) = reader.output_color_type();
+    color.samples() * depth as usize / 8
+}
+
 /// The pixels of a result that was asked for as PNG.
 pub(crate) fn pixels(source: &[u8], options: &str) -> ((u32, u32), Vec<u8>) {
     let resized = make(source, &format!("{options} format=png"));

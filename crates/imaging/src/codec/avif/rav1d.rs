@@ -16,10 +16,10 @@ use rav1d::src::lib::{
     dav1d_open, dav1d_picture_unref, dav1d_send_data,
 };
 
-use crate::codec::ycbcr::{Coding, Picture, Plane};
+use crate::codec::ycbcr::{Coding, Plane, YcbcrPlanes};
 
 /// Decodes the first frame of a stream of AV1 units, on this thread alone.
-pub(super) fn decode(units: &[u8]) -> Result<Picture, String> {
+pub(super) fn decode(units: &[u8]) -> Result<YcbcrPlanes, String> {
     let decoder = Decoder::open()?;
     decoder.send(units)?;
     decoder.picture()
@@ -70,7 +70,7 @@ impl Decoder {
         Ok(())
     }
 
-    fn picture(&self) -> Result<Picture, String> {
+    fn picture(&self) -> Result<YcbcrPlanes, String> {
         let mut picture = Dav1dPicture::default();
         // SAFETY: the context is open, `picture` is valid for writing.
         let result = unsafe { dav1d_get_picture(self.0, Some(NonNull::from(&mut picture))) };
@@ -92,7 +92,7 @@ impl Drop for Decoder {
 }
 
 /// Copies the planes out of the decoder's picture.
-fn copy(picture: &Dav1dPicture) -> Result<Picture, String> {
+fn copy(picture: &Dav1dPicture) -> Result<YcbcrPlanes, String> {
     let (width, height) = (picture.p.w as u32, picture.p.h as u32);
     let layout = picture.p.layout;
     let (halved_x, halved_y) = match layout {
@@ -140,7 +140,7 @@ fn copy(picture: &Dav1dPicture) -> Result<Picture, String> {
     let sequence = picture.seq_hdr.ok_or("the AV1 picture has no header")?;
     // SAFETY: the picture keeps its sequence header alive.
     let sequence = unsafe { sequence.as_ref() };
-    Ok(Picture {
+    Ok(YcbcrPlanes {
         bits,
         planes,
         coding: Coding {

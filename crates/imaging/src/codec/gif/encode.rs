@@ -5,22 +5,19 @@ use std::borrow::Cow;
 use gif::{DisposalMethod, Encoder, Frame as GifFrame, Repeat};
 
 use crate::animation::{Frame, FrameSink};
-use crate::codec::EncodeOptions;
+use crate::codec::encode_options::EncodeOptions;
 use crate::quantize::{Alpha, quantize};
 use crate::raster::Raster;
 
 /// Encodes Rgba of 8 bits as one frame.
-pub(in crate::codec) fn encode(
-    raster: Cow<'_, Raster>,
-    options: &EncodeOptions<'_>,
-) -> Result<Vec<u8>, String> {
+pub(crate) fn encode(raster: Cow<'_, Raster>, options: &EncodeOptions) -> Result<Vec<u8>, String> {
     let mut sink = GifSink::new((raster.width, raster.height), 1, options)?;
     sink.push(raster, 0)?;
     Box::new(sink).finish()
 }
 
 /// An animation in the making.
-pub(in crate::codec) struct GifSink {
+pub(crate) struct GifSink {
     encoder: Encoder<Vec<u8>>,
     width: u16,
     height: u16,
@@ -32,10 +29,10 @@ pub(in crate::codec) struct GifSink {
 }
 
 impl GifSink {
-    pub(in crate::codec) fn new(
+    pub(crate) fn new(
         (width, height): (u32, u32),
         plays: u32,
-        options: &EncodeOptions<'_>,
+        options: &EncodeOptions,
     ) -> Result<Self, String> {
         let side = |side: u32| {
             u16::try_from(side).map_err(|_| format!("{side} pixels are too many for a side"))

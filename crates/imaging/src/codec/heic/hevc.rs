@@ -5,18 +5,18 @@ use crate::codec::boxes::{boxes, find};
 
 /// What holds for all pictures of a file: the whole, or its tiles, transparency, thumbnails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Coded {
+pub(super) struct CodedPictures {
     /// How finely the finest of them has colour: 0 not at all, 1 in both directions half, 2 half
     /// across, 3 fully.
-    pub(crate) chroma_format: u8,
+    pub(super) chroma_format: u8,
     /// Size of the one with the most pixels.
-    pub(crate) largest: (u32, u32),
+    pub(super) largest: (u32, u32),
     /// Whether one is put together from tiles.
-    pub(crate) is_tiled: bool,
+    pub(super) is_tiled: bool,
 }
 
 /// Reads the configurations. What is damaged is left out: the pictures are checked elsewhere.
-pub(super) fn coded(file: &[u8]) -> Coded {
+pub(super) fn coded(file: &[u8]) -> CodedPictures {
     let meta = find(file, b"meta").and_then(|meta| meta.get(4..));
     let meta = meta.unwrap_or_default();
     let properties = find(meta, b"iprp").and_then(|iprp| find(iprp, b"ipco"));
@@ -29,7 +29,7 @@ pub(super) fn coded(file: &[u8]) -> Coded {
         .iter()
         .filter_map(|payload| payload.get(16).map(|byte| byte & 3));
     let sizes = configurations.iter().flat_map(|payload| sizes(payload));
-    Coded {
+    CodedPictures {
         chroma_format: chroma_formats.max().unwrap_or(3),
         largest: sizes
             .max_by_key(|&(width, height)| u64::from(width) * u64::from(height))
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn size_and_colour_are_found() {
         for chroma_format in [0, 1, 3] {
-            let expected = Coded {
+            let expected = CodedPictures {
                 chroma_format,
                 largest: (1200, 1800),
                 is_tiled: false,

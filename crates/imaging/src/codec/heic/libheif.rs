@@ -191,13 +191,13 @@ impl Drop for Context<'_> {
 }
 
 /// The primary picture of a file. It is upright: libheif turns, mirrors and cuts by itself.
-pub(super) struct Picture<'a> {
+pub(super) struct ImageHandle<'a> {
     functions: &'static Functions,
     handle: NonNull<c_void>,
     context: Context<'a>,
 }
 
-impl<'a> Picture<'a> {
+impl<'a> ImageHandle<'a> {
     /// Reads the boxes of a file, and decodes nothing.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, String> {
         let functions = LIBHEIF.as_ref().map_err(Clone::clone)?;
@@ -351,7 +351,7 @@ impl<'a> Picture<'a> {
     }
 }
 
-impl Drop for Picture<'_> {
+impl Drop for ImageHandle<'_> {
     fn drop(&mut self) {
         // SAFETY: the handle is libheif's and is released once, before its context.
         unsafe { (self.functions.heif_image_handle_release)(self.handle.as_ptr()) };

@@ -4,16 +4,18 @@
 //! longer than all else in encoding. Here each block becomes a few tokens while it is transformed;
 //! the tables come from counting the tokens, and writing them out is all that is left.
 
-use crate::planar::Planes;
+use crate::planes::Planes;
 
-use super::markers;
-use dct::Quantizer;
-use huffman::Code;
-use tokens::{TABLES, Tokens, Writer};
+use super::segments::put_segment;
+use super::spec::{AREA, ZIGZAG};
 
 mod dct;
 mod huffman;
 mod tokens;
+
+use dct::Quantizer;
+use huffman::Code;
+use tokens::{TABLES, Tokens, Writer};
 
 /// Class and number of each of the [`TABLES`], as a file names them (T.81, B.2.4.2).
 const TABLE_IDS: [u8; TABLES] = [0x00, 0x10, 0x01, 0x11];
@@ -146,17 +148,17 @@ impl Component<'_> {
 fn headers(
     components: &[Component<'_>],
     (width, height): (u32, u32),
-    steps: &[[u8; dct::AREA]; 2],
+    steps: &[[u8; AREA]; 2],
     codes: &[Code],
 ) -> Vec<u8> {
     let mut jpeg = vec![0xff, 0xd8];
-    let mut segment = |marker, payload: &[u8]| markers::put_segment(&mut jpeg, marker, payload);
+    let mut segment = |marker, payload: &[u8]| put_segment(&mut jpeg, marker, payload);
     // JFIF 1.1 with square pixels and no thumbnail of its own.
     segment(0xe0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
     let kinds = codes.len() / 2;
     for (number, steps) in (0..).zip(steps).take(kinds) {
         let mut table = vec![number];
-        table.extend(dct::ZIGZAG.map(|place| steps[usize::from(place)]));
+        table.extend(ZIGZAG.map(|place| steps[usize::from(place)]));
         segment(0xdb, &table);
     }
     let [h0, h1] = (height as u16).to_be_bytes();
@@ -180,7 +182,8 @@ fn headers(
 
 #[cfg(test)]
 mod tests {
-    use super::super::planes::{by_libjpeg, progressive};
+    use crate::codec::jpeg::turbo;
+
     use super::*;
 
     /// Slopes, edges and noise.
@@ -211,7 +214,7 @@ mod tests {
                 *sample = (state >> 24) as u8;
             }
             planes.repeat_edges();
-            let found = by_libjpeg(&encode(&planes, 100), 8).unwrap();
+            let found = turbo::decode_planes(&encode(&planes, 100), 8).unwrap();
             let error = mean_square(&found.expect("it has planes"), &planes);
             assert!(error < 0.5, "{color:?}: {error}");
         }
@@ -236,9 +239,13 @@ mod tests {
                     let case = format!("{color:?} {size:?} {quality}");
                     let planes = picture(size.0, size.1, color);
                     let own = encode(&planes, quality);
-                    let found = by_libjpeg(&own, 8).unwrap().expect("it has planes");
-                    let theirs = progressive(&planes, quality).unwrap();
-                    let expected = by_libjpeg(&theirs, 8).unwrap().expect("it has planes");
+                    let found = turbo::decode_planes(&own, 8)
+                        .unwrap()
+                        .expect("it has planes");
+                    let theirs = turbo::encode_planes(&planes, quality).unwrap();
+                    let expected = turbo::decode_planes(&theirs, 8)
+                        .unwrap()
+                        .expect("it has planes");
                     let own_error = mean_square(&found, &planes);
                     let their_error = mean_square(&expected, &planes);
                     assert!(

@@ -5,83 +5,79 @@
 //! needs only those of low frequencies. Here the others are passed over, several at once, and the
 //! transforms are as small as the result.
 
-use crate::planar::{Eighths, Planes};
+use crate::planes::{Eighths, Planes};
 
-use super::{MAX_SCANS, markers};
-use bits::Fault;
-use frame::{Frame, Scan, Tables};
-use plane::Plane;
-use progressive::Picture;
-
-pub(crate) use progressive::{FIRST_BYTES, KEPT};
+use super::frame::Frame;
+use super::segments::segment;
+use super::spec::MAX_SCANS;
 
 mod bits;
 mod dct;
-mod frame;
+mod fault;
 mod huffman;
 mod plane;
-mod progressive;
+pub(super) mod progressive;
+mod scan;
 mod sequential;
+
+use fault::Fault;
+use plane::Plane;
+use progressive::CoefficientStore;
+use scan::{Scan, Tables};
 
 /// The largest size, in eighths.
 pub(super) const MOST_EIGHTHS: u32 = 4;
 
 /// Decodes to planes of so many eighths of the size; those of colour have as many as brightness,
-/// or one less. The picture is of the kind, and its colour sampled, as
-/// [`markers::Markers::reducible`] says.
+/// or one less. `frame` is the picture's own, of a kind and its colour sampled as
+/// [`Markers::reducible`](super::markers::Markers::reducible) says.
 ///
 /// # Errors
 ///
 /// What is damaged or missing.
 pub(super) fn decode(
     bytes: &[u8],
+    frame: &Frame,
     color: Option<(u32, u32)>,
     eighths: Eighths,
 ) -> Result<Planes, String> {
     match (eighths.brightness, eighths.color) {
-        (1, _) => decode_to::<1, 1>(bytes, color),
-        (2, 1) => decode_to::<2, 1>(bytes, color),
-        (2, _) => decode_to::<2, 2>(bytes, color),
-        (3, 2) => decode_to::<3, 2>(bytes, color),
-        (3, _) => decode_to::<3, 3>(bytes, color),
-        (_, 3) => decode_to::<4, 3>(bytes, color),
-        _ => decode_to::<4, 4>(bytes, color),
+        (1, _) => decode_to::<1, 1>(bytes, frame, color),
+        (2, 1) => decode_to::<2, 1>(bytes, frame, color),
+        (2, _) => decode_to::<2, 2>(bytes, frame, color),
+        (3, 2) => decode_to::<3, 2>(bytes, frame, color),
+        (3, _) => decode_to::<3, 3>(bytes, frame, color),
+        (_, 3) => decode_to::<4, 3>(bytes, frame, color),
+        _ => decode_to::<4, 4>(bytes, frame, color),
     }
 }
 
 /// Decodes to `N` × `N` samples a block of brightness, and `C` × `C` of colour.
 fn decode_to<const N: usize, const C: usize>(
     bytes: &[u8],
+    frame: &Frame,
     color: Option<(u32, u32)>,
 ) -> Result<Planes, String> {
     let describe = |fault: Fault| fault.to_string();
     let mut tables = Tables::default();
     let mut rest = bytes.get(2..).unwrap_or_default();
-    let (frame, progressive) = loop {
-        let (marker, payload, after) = markers::segment(rest)?;
-        rest = after;
-        match marker {
-            0xc0..=0xc2 => break (Frame::read(payload), marker == 0xc2),
-            _ => tables.read(marker, payload)?,
-        }
-    };
-    let frame = frame.ok_or("the frame header is cut short")?;
-    let stored = (frame.width as u32, frame.height as u32);
     let eighths = Eighths {
         brightness: N as u32,
         color: C as u32,
     };
-    let mut planes = Planes::reduced(stored, color, eighths);
+    let mut planes = Planes::reduced(frame.size(), color, eighths);
     let sizes: [_; 3] = std::array::from_fn(|index| planes.size_of(index));
     let slices = planes.split_mut().into_iter().zip(sizes);
     let mut targets: Vec<_> = slices
         .take(frame.components.len())
         .map(|(samples, size)| Plane::new(samples, size))
         .collect();
-    let mut picture = progressive.then(|| Picture::<N, C>::new(&frame));
+    let mut coefficients = frame
+        .is_progressive
+        .then(|| CoefficientStore::<N, C>::new(frame));
     let mut scans = 0;
     loop {
-        let (marker, payload, after) = markers::segment(rest)?;
+        let (marker, payload, after) = segment(rest)?;
         rest = after;
         match marker {
             0xd9 if scans == 0 => return Err("it ends before any picture data".to_owned()),
@@ -91,19 +87,20 @@ fn decode_to<const N: usize, const C: usize>(
                 if scans > MAX_SCANS {
                     return Err(format!("it has more than {MAX_SCANS} scans"));
                 }
-                let scan = Scan::read(payload, &frame).ok_or("a scan header is damaged")?;
-                rest = match &mut picture {
-                    Some(picture) => picture.scan(rest, &scan, &tables),
-                    None => sequential::decode::<N, C>(rest, &frame, &scan, &tables, &mut targets),
+                let scan = Scan::read(payload, frame).ok_or("a scan header is damaged")?;
+                rest = match &mut coefficients {
+                    Some(coefficients) => coefficients.scan(rest, &scan, &tables),
+                    None => sequential::decode::<N, C>(rest, frame, &scan, &tables, &mut targets),
                 }
                 .map_err(describe)?;
             }
+            // The frame header was read before, and is passed over.
             _ => tables.read(marker, payload)?,
         }
     }
-    if let Some(picture) = picture {
-        picture
-            .transform(&frame, &tables, &mut targets)
+    if let Some(coefficients) = coefficients {
+        coefficients
+            .transform(frame, &tables, &mut targets)
             .map_err(describe)?;
     }
     planes.repeat_edges();
@@ -114,7 +111,8 @@ fn decode_to<const N: usize, const C: usize>(
 mod tests {
     use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
-    use super::super::planes;
+    use crate::codec::jpeg::{markers, turbo};
+
     use super::*;
 
     /// Slopes, stripes and noise, which leave coefficients of every frequency.
@@ -150,15 +148,18 @@ mod tests {
         compressor.compress_to_vec(image).unwrap()
     }
 
+    fn decoded(bytes: &[u8], eighths: Eighths) -> Result<Planes, String> {
+        let (markers, _) = markers::read(bytes)?;
+        let color = markers.reducible().expect("it is of the kind");
+        decode(bytes, &markers.frame, color, eighths)
+    }
+
     fn reduced(bytes: &[u8], eighths: u32) -> Result<Planes, String> {
-        let color = markers::read(bytes)?
-            .reducible()
-            .expect("it is of the kind");
-        decode(bytes, color, Eighths::both(eighths))
+        decoded(bytes, Eighths::both(eighths))
     }
 
     fn libjpeg(bytes: &[u8], eighths: u32) -> Planes {
-        planes::by_libjpeg(bytes, eighths).unwrap().unwrap()
+        turbo::decode_planes(bytes, eighths).unwrap().unwrap()
     }
 
     fn difference(found: &Planes, expected: &Planes) -> u8 {
@@ -216,13 +217,12 @@ mod tests {
         for subsamp in SAMPLINGS {
             for progressive in [false, true] {
                 let bytes = encode((131, 75), subsamp, progressive);
-                let color = markers::read(&bytes).unwrap().reducible().unwrap();
                 for eighths in 2..=4 {
                     let smaller = Eighths {
                         brightness: eighths,
                         color: eighths - 1,
                     };
-                    let found = decode(&bytes, color, smaller).unwrap();
+                    let found = decoded(&bytes, smaller).unwrap();
                     let large = reduced(&bytes, eighths).unwrap();
                     let small = reduced(&bytes, eighths - 1).unwrap();
                     let case = format!("{subsamp:?} {progressive} {eighths}/8");
@@ -259,11 +259,10 @@ mod tests {
             let bytes = encode((200, 150), Subsamp::Sub2x2, progressive);
             for eighths in 1..=4 {
                 for cut in (0..bytes.len()).step_by(97) {
-                    let Ok(markers) = markers::read(&bytes[..cut]) else {
+                    if markers::read(&bytes[..cut]).is_err() {
                         continue;
-                    };
-                    let color = markers.reducible().unwrap();
-                    let result = decode(&bytes[..cut], color, Eighths::both(eighths));
+                    }
+                    let result = reduced(&bytes[..cut], eighths);
                     assert!(result.is_err(), "{progressive} {eighths}/8 cut to {cut}");
                 }
             }
@@ -278,13 +277,40 @@ mod tests {
             for at in (2..good.len()).step_by(3) {
                 let mut bytes = good.clone();
                 bytes[at] ^= 1 << (at % 8);
-                if let Ok(markers) = markers::read(&bytes)
-                    && let Some(color) = markers.reducible()
-                    && u64::from(markers.width) * u64::from(markers.height) < 1 << 20
+                if let Ok((markers, _)) = markers::read(&bytes)
+                    && markers.reducible().is_some()
+                    && markers.frame.width * markers.frame.height < 1 << 20
                 {
                     for eighths in 1..=4 {
-                        let _ = decode(&bytes, color, Eighths::both(eighths));
+                        let _ = reduced(&bytes, eighths);
                     }
+                }
+            }
+        }
+    }
+
+    /// A header of one picture and the bytes of another: an error or a picture, and no more.
+    #[test]
+    fn the_bytes_of_another_picture_do_no_harm() {
+        let kinds = [
+            (Subsamp::Sub2x2, false),
+            (Subsamp::Sub2x2, true),
+            (Subsamp::Gray, true),
+        ];
+        let pictures: Vec<_> = [(90, 70), (17, 200)]
+            .into_iter()
+            .flat_map(|size| kinds.map(|(subsamp, progressive)| encode(size, subsamp, progressive)))
+            .collect();
+        for inspected in &pictures {
+            let (markers, _) = markers::read(inspected).unwrap();
+            let color = markers.reducible().unwrap();
+            for bytes in pictures
+                .iter()
+                .map(Vec::as_slice)
+                .chain([&b""[..], b"\xff\xd8"])
+            {
+                for eighths in 1..=4 {
+                    let _ = decode(bytes, &markers.frame, color, Eighths::both(eighths));
                 }
             }
         }

@@ -4,21 +4,23 @@ use std::borrow::Cow;
 
 use png::{BitDepth, ColorType, Encoder, Info, chunk};
 
-use crate::codec::EncodeOptions;
+use crate::codec::encode_options::EncodeOptions;
+use crate::metadata::Metadata;
 use crate::quantize::{Alpha, quantize};
 use crate::raster::{Layout, Raster, Samples};
 
-use super::plain;
+use super::deflate;
 
 /// Encodes any layout but Cmyk, in 8 or 16 bits, or with a palette.
-pub(in crate::codec) fn encode(
+pub(crate) fn encode(
     raster: Cow<'_, Raster>,
-    options: &EncodeOptions<'_>,
+    options: &EncodeOptions,
+    metadata: &Metadata,
 ) -> Result<Vec<u8>, String> {
     if let Some(colors) = options.palette {
-        return with_palette(raster, colors, options);
+        return with_palette(raster, colors, metadata);
     }
-    let mut info = info(&raster, options);
+    let mut info = info(&raster, metadata);
     info.color_type = match raster.layout {
         Layout::Gray => ColorType::Grayscale,
         Layout::GrayAlpha => ColorType::GrayscaleAlpha,
@@ -29,13 +31,13 @@ pub(in crate::codec) fn encode(
     match &raster.samples {
         Samples::U8(samples) => {
             info.bit_depth = BitDepth::Eight;
-            write(info, samples, options)
+            write(info, samples, metadata)
         }
         Samples::U16(samples) => {
             info.bit_depth = BitDepth::Sixteen;
             let big_endian: Vec<u8> = samples.iter().flat_map(|s| s.to_be_bytes()).collect();
             drop(raster);
-            write(info, &big_endian, options)
+            write(info, &big_endian, metadata)
         }
         Samples::F32(_) => Err("PNG holds 8 or 16 bits a sample".to_owned()),
     }
@@ -44,9 +46,9 @@ pub(in crate::codec) fn encode(
 fn with_palette(
     raster: Cow<'_, Raster>,
     colors: u16,
-    options: &EncodeOptions<'_>,
+    metadata: &Metadata,
 ) -> Result<Vec<u8>, String> {
-    let mut info = info(&raster, options);
+    let mut info = info(&raster, metadata);
     let width = raster.width;
     let rgba = raster.into_owned().into_rgba8();
     let pixels = rgba.bytes().as_chunks().0.to_vec();
@@ -68,7 +70,7 @@ fn with_palette(
     };
     info.bit_depth = BitDepth::from_u8(bits).ok_or("the palette is too large")?;
     let packed = pack(&indexed.indices, width as usize, usize::from(bits));
-    write(info, &packed, options)
+    write(info, &packed, metadata)
 }
 
 /// Packs indices into rows of whole bytes, the first pixel in the highest bits (PNG, 7.2).
@@ -86,22 +88,22 @@ fn pack(indices: &[u8], width: usize, bits: usize) -> Vec<u8> {
         .collect()
 }
 
-fn info<'a>(raster: &Raster, options: &EncodeOptions<'a>) -> Info<'a> {
+fn info<'a>(raster: &Raster, metadata: &'a Metadata) -> Info<'a> {
     let mut info = Info::with_size(raster.width, raster.height);
-    let icc = options.metadata.icc.as_deref();
+    let icc = metadata.icc.as_deref();
     info.icc_profile = icc.map(Cow::Borrowed);
-    let exif = options.metadata.exif.as_deref();
+    let exif = metadata.exif.as_deref();
     info.exif_metadata = exif.map(Cow::Borrowed);
     info
 }
 
-fn write(info: Info<'_>, rows: &[u8], options: &EncodeOptions<'_>) -> Result<Vec<u8>, String> {
+fn write(info: Info<'_>, rows: &[u8], metadata: &Metadata) -> Result<Vec<u8>, String> {
     let pixel_bytes = info.bytes_per_pixel();
-    let data = plain::compress(rows, info.raw_row_length() - 1, pixel_bytes);
+    let data = deflate::compress(rows, info.raw_row_length() - 1, pixel_bytes);
     let mut bytes = Vec::new();
     let compose = || {
         let mut encoder = Encoder::with_info(&mut bytes, info)?;
-        if let Some(xmp) = &options.metadata.xmp {
+        if let Some(xmp) = &metadata.xmp {
             let text = String::from_utf8_lossy(xmp).into_owned();
             encoder.add_itxt_chunk("XML:com.adobe.xmp".to_owned(), text)?;
         }

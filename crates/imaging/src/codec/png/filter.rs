@@ -1,6 +1,6 @@
 //! PNG's row filters (PNG specification, third edition, section 9), both ways.
 
-use super::wave::{self, WAVE};
+use super::wavefront::{self, ROWS};
 
 /// Undoes the filters of `rows`, each a filter byte and `row_bytes` filtered bytes, in place, and
 /// closes the gaps of the filter bytes. `None` when a filter byte is unknown.
@@ -15,9 +15,9 @@ pub(super) fn undo(mut rows: Vec<u8>, row_bytes: usize, pixel_bytes: usize) -> O
         _ => undo_group::<4>,
     };
     let first = vec![0; row_bytes];
-    for top in (0..count).step_by(WAVE) {
-        let mut filters = [0; WAVE];
-        let group = WAVE.min(count - top);
+    for top in (0..count).step_by(ROWS) {
+        let mut filters = [0; ROWS];
+        let group = ROWS.min(count - top);
         for (y, filter) in (top..count).zip(&mut filters) {
             let stored = y * (row_bytes + 1);
             *filter = rows[stored];
@@ -39,16 +39,16 @@ pub(super) fn undo(mut rows: Vec<u8>, row_bytes: usize, pixel_bytes: usize) -> O
     Some(rows)
 }
 
-/// Up to [`WAVE`] rows below `above`, all of its length.
+/// Up to [`ROWS`] rows below `above`, all of its length.
 fn undo_group<const N: usize>(filters: &[u8], above: &[u8], rows: &mut [u8]) -> Option<()> {
     if filters.iter().any(|filter| *filter > 4) {
         return None;
     }
     // Only these two take longer than to load and store a pixel.
     let slow = filters.iter().filter(|filter| matches!(filter, 3 | 4));
-    match <[u8; WAVE]>::try_from(filters) {
-        Ok([4, 4, 4, 4]) => wave::undo::<N, true>([4; WAVE], above, rows),
-        Ok(filters) if slow.count() > 1 => wave::undo::<N, false>(filters, above, rows),
+    match <[u8; ROWS]>::try_from(filters) {
+        Ok([4, 4, 4, 4]) => wavefront::undo::<N, true>([4; ROWS], above, rows),
+        Ok(filters) if slow.count() > 1 => wavefront::undo::<N, false>(filters, above, rows),
         _ => {
             let mut above = above;
             for (filter, row) in filters.iter().zip(rows.chunks_exact_mut(above.len())) {

@@ -14,14 +14,15 @@ use libwebp_sys::{
 };
 
 use crate::animation::{Frame, FrameSink, Frames};
-use crate::codec::{EncodeOptions, Header};
+use crate::codec::encode_options::EncodeOptions;
+use crate::codec::header::Header;
 use crate::metadata::Metadata;
 use crate::raster::{Layout, Raster, sample_count};
 
 use super::{chunks, ffi};
 
 /// The frames of an animation.
-pub(in crate::codec) struct WebpFrames<'a> {
+pub(crate) struct WebpFrames<'a> {
     decoder: NonNull<WebPAnimDecoder>,
     width: u32,
     height: u32,
@@ -34,7 +35,7 @@ pub(in crate::codec) struct WebpFrames<'a> {
 }
 
 impl<'a> WebpFrames<'a> {
-    pub(in crate::codec) fn new(bytes: &'a [u8], header: &Header) -> Result<Self, String> {
+    pub(crate) fn new(bytes: &'a [u8], header: &Header) -> Result<Self, String> {
         let data = WebPData {
             bytes: bytes.as_ptr(),
             size: bytes.len(),
@@ -121,7 +122,7 @@ impl Drop for WebpFrames<'_> {
 }
 
 /// An animation in the making.
-pub(in crate::codec) struct WebpSink {
+pub(crate) struct WebpSink {
     encoder: NonNull<WebPAnimEncoder>,
     size: (u32, u32),
     quality: u8,
@@ -132,10 +133,11 @@ pub(in crate::codec) struct WebpSink {
 }
 
 impl WebpSink {
-    pub(in crate::codec) fn new(
+    pub(crate) fn new(
         size: (u32, u32),
         plays: u32,
-        options: &EncodeOptions<'_>,
+        options: &EncodeOptions,
+        metadata: &Metadata,
     ) -> Result<Self, String> {
         // SAFETY: the options are initialised by libwebp before they are read.
         let encoder = unsafe {
@@ -154,7 +156,7 @@ impl WebpSink {
             quality: options.quality,
             lossless: options.lossless,
             begins_at: 0,
-            metadata: options.metadata.clone(),
+            metadata: metadata.clone(),
         })
     }
 }

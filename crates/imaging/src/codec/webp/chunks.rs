@@ -2,24 +2,16 @@
 
 use crate::metadata::Metadata;
 
-/// What the chunks tell beside the picture.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Chunks {
-    /// Animation frames; 0 in a still picture.
-    pub(super) frames: u32,
-    pub(super) exif: Option<Vec<u8>>,
-    pub(super) xmp: Option<Vec<u8>>,
-    pub(super) icc: Option<Vec<u8>>,
-}
-
 /// Walks over the chunks, as far as the bytes go: whether picture data is complete shows itself
-/// when it is decoded.
+/// when it is decoded. Gives the number of an animation's frames, 0 in a still picture, and the
+/// metadata.
 ///
 /// # Errors
 ///
 /// When not even one chunk is there.
-pub(super) fn read(bytes: &[u8]) -> Result<Chunks, String> {
-    let mut chunks = Chunks::default();
+pub(super) fn read(bytes: &[u8]) -> Result<(u32, Metadata), String> {
+    let mut frames = 0;
+    let mut metadata = Metadata::default();
     let mut rest = bytes.get(12..).unwrap_or_default();
     if rest.len() < 8 {
         return Err("it is cut short".to_owned());
@@ -27,18 +19,18 @@ pub(super) fn read(bytes: &[u8]) -> Result<Chunks, String> {
     while let Some((name, payload, after)) = chunk(rest) {
         rest = after;
         match name {
-            b"ANMF" => chunks.frames += 1,
+            b"ANMF" => frames += 1,
             b"EXIF" => {
                 // Some writers keep the prefix that only JPEG needs.
                 let tiff = payload.strip_prefix(b"Exif\0\0").unwrap_or(payload);
-                chunks.exif = Some(tiff.to_vec());
+                metadata.exif = Some(tiff.to_vec());
             }
-            b"XMP " => chunks.xmp = Some(payload.to_vec()),
-            b"ICCP" => chunks.icc = Some(payload.to_vec()),
+            b"XMP " => metadata.xmp = Some(payload.to_vec()),
+            b"ICCP" => metadata.icc = Some(payload.to_vec()),
             _ => {}
         }
     }
-    Ok(chunks)
+    Ok((frames, metadata))
 }
 
 /// The first chunk's name and payload, and the bytes after it.

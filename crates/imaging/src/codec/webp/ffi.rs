@@ -18,12 +18,20 @@ const METHOD: i32 = 2;
 const NOISE_SHAPING: i32 = 80;
 
 /// Size and kind of a picture.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Features {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) has_alpha: bool,
     /// Whether the picture, or some frame, is coded losslessly, or may be.
     pub(super) lossless: bool,
+}
+
+impl Features {
+    /// Whether the picture is stored as planes of brightness and colour alone.
+    pub(super) fn has_planes(&self) -> bool {
+        !self.lossless && !self.has_alpha
+    }
 }
 
 /// Reads the picture's own header.

@@ -7,7 +7,7 @@ use libwebp_sys::{
     WebPYUVABuffer,
 };
 
-use crate::planar::Planes;
+use crate::planes::Planes;
 
 use super::ffi::{Features, Picture, Writer, check, config, explain, wrong_version};
 

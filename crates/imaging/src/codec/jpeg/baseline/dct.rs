@@ -8,7 +8,7 @@ use std::f64::consts::{PI, SQRT_2};
 
 use wide::{f32x4, i8x16, i16x8, i16x16, i32x4, i32x8, u8x16};
 
-pub(super) use super::super::{AREA, ZIGZAG};
+use crate::codec::jpeg::spec::{AREA, ZIGZAG};
 
 /// Quantization steps at quality 50, in rows and columns (T.81, tables K.1 and K.2).
 #[rustfmt::skip]

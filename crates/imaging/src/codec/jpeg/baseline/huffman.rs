@@ -1,6 +1,6 @@
 //! The best Huffman code for what was counted (T.81, annex K.2).
 
-use super::super::LONGEST_CODE;
+use crate::codec::jpeg::spec::LONGEST_CODE;
 
 /// Symbols there can be.
 pub(super) const SYMBOLS: usize = 256;

@@ -1,6 +1,8 @@
 //! The bits of a scan.
 
-use super::super::HARMLESS_STRAY_BYTES;
+use crate::codec::jpeg::spec::HARMLESS_STRAY_BYTES;
+
+use super::fault::Fault;
 use super::huffman::{Coefficients, END, PAIR_BITS, SKIP_BITS, Step, Symbols, extend};
 
 /// Bytes that are looked at at once.
@@ -11,27 +13,6 @@ const WINDOW_BITS: u32 = 57;
 /// Coefficients by the order of storage, and room for what is set behind them and has no meaning:
 /// the end of a block counts as [`END`] coefficients.
 pub(super) const VALUES: usize = 256;
-
-/// What is wrong with coded data.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-pub(super) enum Fault {
-    #[error("its data holds a code that stands for nothing")]
-    Code,
-    #[error("a block has more than 64 coefficients")]
-    Block,
-    #[error("it is cut short")]
-    Short,
-    #[error("a quantization table is missing")]
-    QuantizationTable,
-    #[error("a Huffman table is missing")]
-    HuffmanTable,
-    #[error("a scan holds coefficients that do not belong together")]
-    Scan,
-    #[error("a restart marker is missing")]
-    Restart,
-    #[error("{0} bytes of its data belong to nothing")]
-    Stray(usize),
-}
 
 /// The bits of a scan, or of what lies between two restart markers.
 #[derive(Debug)]

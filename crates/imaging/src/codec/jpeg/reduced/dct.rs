@@ -9,8 +9,7 @@ use std::f64::consts::PI;
 
 use wide::{f32x4, i16x8, i32x4, u8x16};
 
-pub(super) use super::super::AREA;
-use super::super::ZIGZAG;
+use crate::codec::jpeg::spec::{AREA, ZIGZAG};
 
 const MAX_STEP: u16 = 8191;
 /// What coefficients are multiplied by.

@@ -4,8 +4,9 @@
 //! bits find two codes together with the values behind them and, where coefficients are only passed
 //! over, as many as the bits hold.
 
-use super::super::LONGEST_CODE;
-use super::bits::Fault;
+use crate::codec::jpeg::spec::LONGEST_CODE;
+
+use super::fault::Fault;
 
 /// Bits that are looked at for a pair, a skip and a single symbol. What a picture uses of all its
 /// tables together must fit into a processor's first cache, or the look-ups wait.

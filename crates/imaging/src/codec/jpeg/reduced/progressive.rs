@@ -3,11 +3,15 @@
 //! Only the coefficients that are needed are kept. Of the others it is remembered whether they are
 //! zero, because a refining scan has a bit for each that is not; those bits are passed over.
 
-use super::bits::{self, Bits, Data, Fault};
+use crate::codec::jpeg::frame::{Component, Frame};
+use crate::codec::jpeg::spec::AREA;
+
+use super::bits::{self, Bits, Data};
 use super::dct::{self, Scale};
-use super::frame::{Component, Frame, Part, Scan, Tables};
+use super::fault::Fault;
 use super::huffman::Symbols;
 use super::plane::Plane;
+use super::scan::{Part, Scan, Tables};
 
 /// Values of a block that are kept for one to four samples a side: rows of four.
 pub(crate) const KEPT: [usize; 4] = [1, 8, 12, 16];
@@ -36,7 +40,7 @@ struct Blocks {
 /// All coefficients that are needed of a picture for `N` × `N` samples a block of brightness, and
 /// `C` × `C` of colour.
 #[derive(Debug)]
-pub(super) struct Picture<const N: usize, const C: usize> {
+pub(super) struct CoefficientStore<const N: usize, const C: usize> {
     components: Vec<Blocks>,
     /// Columns and rows of MCUs.
     mcus: (usize, usize),
@@ -62,13 +66,10 @@ impl Target<'_> {
     }
 }
 
-impl<const N: usize, const C: usize> Picture<N, C> {
+impl<const N: usize, const C: usize> CoefficientStore<N, C> {
     pub(super) fn new(frame: &Frame) -> Self {
         let (across, down) = frame.sampling();
-        let mcus = (
-            frame.width.div_ceil(8 * across),
-            frame.height.div_ceil(8 * down),
-        );
+        let mcus = frame.mcus();
         let blocks = |(index, component): (usize, &Component)| {
             let kept = if index == 0 { kept::<N>() } else { kept::<C>() };
             let (columns, rows) = (mcus.0 * component.across, mcus.1 * component.down);
@@ -98,7 +99,7 @@ impl<const N: usize, const C: usize> Picture<N, C> {
         scan: &Scan,
         tables: &Tables,
     ) -> Result<&'d [u8], Fault> {
-        let in_order = scan.first <= scan.last && scan.last < dct::AREA && scan.low < 14;
+        let in_order = scan.first <= scan.last && scan.last < AREA && scan.low < 14;
         if !in_order || (scan.first == 0) != (scan.last == 0) {
             return Err(Fault::Scan);
         }

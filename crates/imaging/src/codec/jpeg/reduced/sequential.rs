@@ -2,11 +2,15 @@
 
 use std::ops::Range;
 
-use super::bits::{Bits, Data, Fault, VALUES};
+use crate::codec::jpeg::frame::Frame;
+use crate::codec::jpeg::spec::AREA;
+
+use super::bits::{Bits, Data, VALUES};
 use super::dct::{self, Scale};
-use super::frame::{Frame, Part, Scan, Tables};
+use super::fault::Fault;
 use super::huffman::{Coefficients, Symbols};
 use super::plane::Plane;
+use super::scan::{Part, Scan, Tables};
 
 /// What is looked up of a pair of Huffman tables.
 struct Lookups {
@@ -36,7 +40,7 @@ pub(super) fn decode<'d, const N: usize, const C: usize>(
     // Neither fewer components nor another order is allowed here (T.81, B.2.3).
     let components = scan.parts.iter().map(|part| part.component);
     let all = components.eq(0..frame.components.len());
-    if !all || (scan.first, scan.last, scan.low) != (0, dct::AREA - 1, 0) {
+    if !all || (scan.first, scan.last, scan.low) != (0, AREA - 1, 0) {
         return Err(Fault::Scan);
     }
     let pair = |part: &Part| (part.differences, part.coefficients);

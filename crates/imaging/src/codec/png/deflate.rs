@@ -1,6 +1,6 @@
-//! The plain kind of PNG, which nearly all photographs are: 8 bits, no palette, no interlacing,
-//! no animation. The whole picture is inflated in one call, which libdeflate does about twice as
-//! fast as a streaming decoder.
+//! Inflating and deflating a whole picture in one call, which libdeflate does about twice as fast as
+//! a streaming decoder. It is read so when it has 8 bits and no palette, interlacing or animation,
+//! as nearly all photographs have.
 
 use std::borrow::Cow;
 
@@ -18,17 +18,8 @@ const THOROUGH: i32 = 6;
 /// and pays.
 const GRAPHIC: usize = 5;
 
-/// Bytes the decoder holds at most beside the picture: its chunks, put together.
-pub(super) fn joined_bytes(bytes: &[u8], bits: u8, frames: u32) -> u64 {
-    if bits == 8 && frames == 1 {
-        bytes.len() as u64
-    } else {
-        0
-    }
-}
-
-/// Decodes a plain PNG of a size and layout. `None` when it isn't plain, or has any fault: then
-/// the general decoder knows what to say.
+/// Decodes a PNG of 8 bits of a size and layout. `None` when it is of another kind, or has any
+/// fault: then the general decoder knows what to say.
 pub(super) fn decode(bytes: &[u8], (width, height): (u32, u32), layout: Layout) -> Option<Vec<u8>> {
     let data = picture_data(bytes, layout)?;
     let row_bytes = width as usize * layout.channels();

@@ -3,21 +3,21 @@
 //! With the filters "average" and "Paeth" each pixel waits for the one on its left, so the speed
 //! of a single row is the length of that chain of operations, however wide the processor is. But
 //! a row needs of the one above no more than the pixels up to its own column: four rows can go
-//! side by side in one register, each one column behind the row above it, as a wave goes.
+//! side by side in one register, each one column behind the row above it: a wavefront.
 
 use wide::{u8x16, u16x8};
 
 /// Rows that are undone together.
-pub(super) const WAVE: usize = 4;
+pub(super) const ROWS: usize = 4;
 
 /// A pixel of each row, from the top, its first byte lowest; of a pixel of less than 4 bytes the
 /// rest has no meaning.
-type Pixels = [u32; WAVE];
+type Pixels = [u32; ROWS];
 
 /// Undoes `filters` of `rows`, all of the length of `above`, in place. `PAETH` says that all of
 /// them are 4.
 pub(super) fn undo<const N: usize, const PAETH: bool>(
-    filters: [u8; WAVE],
+    filters: [u8; ROWS],
     above: &[u8],
     rows: &mut [u8],
 ) {
@@ -27,10 +27,10 @@ pub(super) fn undo<const N: usize, const PAETH: bool>(
     let (second, rest) = rest.split_at_mut(length);
     let (third, rest) = rest.split_at_mut(length);
     let mut rows = [first, second, third, &mut rest[..length]];
-    let mut wave = Wave::<PAETH>::new(filters);
-    let lag = WAVE - 1;
+    let mut wavefront = Wavefront::<PAETH>::new(filters);
+    let lag = ROWS - 1;
     for step in 0..lag.min(width) {
-        wave.step_at_edge::<N>(step, above, &mut rows);
+        wavefront.step_at_edge::<N>(step, above, &mut rows);
     }
     let mut step = lag.min(width);
     {
@@ -38,7 +38,7 @@ pub(super) fn undo<const N: usize, const PAETH: bool>(
         // Four bytes are loaded also of smaller pixels, while there are as many.
         let mut at = lag * N;
         // A copy of its own, which the compiler keeps in registers.
-        let mut steady = wave;
+        let mut steady = wavefront;
         while at + 4 <= length {
             let stored = [
                 load(first, at),
@@ -54,10 +54,10 @@ pub(super) fn undo<const N: usize, const PAETH: bool>(
             at += N;
             step += 1;
         }
-        wave = steady;
+        wavefront = steady;
     }
     for step in step..width + lag {
-        wave.step_at_edge::<N>(step, above, &mut rows);
+        wavefront.step_at_edge::<N>(step, above, &mut rows);
     }
 }
 
@@ -74,7 +74,7 @@ fn store<const N: usize>(row: &mut [u8], at: usize, pixel: u32) {
 
 /// What the next step needs of those before it.
 #[derive(Clone, Copy)]
-struct Wave<const PAETH: bool> {
+struct Wavefront<const PAETH: bool> {
     /// The pixels undone last.
     left: u8x16,
     /// The pixels that lay above those.
@@ -83,8 +83,8 @@ struct Wave<const PAETH: bool> {
     filtered: [u8x16; 4],
 }
 
-impl<const PAETH: bool> Wave<PAETH> {
-    fn new(filters: [u8; WAVE]) -> Self {
+impl<const PAETH: bool> Wavefront<PAETH> {
+    fn new(filters: [u8; ROWS]) -> Self {
         let rows_with = |filter| {
             let rows = filters.map(|other| if other == filter { u32::MAX } else { 0 });
             bytemuck::cast(rows)
@@ -121,7 +121,7 @@ impl<const PAETH: bool> Wave<PAETH> {
         &mut self,
         step: usize,
         above: &[u8],
-        rows: &mut [&mut [u8]; WAVE],
+        rows: &mut [&mut [u8]; ROWS],
     ) {
         let width = above.len() / N;
         let column = |row: usize| step.checked_sub(row).filter(|column| *column < width);

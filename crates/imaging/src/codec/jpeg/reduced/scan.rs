@@ -1,25 +1,12 @@
-//! The frame, the scans and their tables (ITU-T T.81, annex B.2), as far as the project's own
+//! The headers of scans and their tables (ITU-T T.81, annex B.2), as far as the project's own
 //! decoder reads them.
 
-use super::bits::Fault;
-use super::dct::{AREA, Scale};
+use crate::codec::jpeg::frame::{Component, Frame};
+use crate::codec::jpeg::spec::AREA;
+
+use super::dct::Scale;
+use super::fault::Fault;
 use super::huffman::Codes;
-
-/// One component of the frame.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Component {
-    pub(super) id: u8,
-    pub(super) across: usize,
-    pub(super) down: usize,
-    pub(super) quantization: usize,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Frame {
-    pub(super) width: usize,
-    pub(super) height: usize,
-    pub(super) components: Vec<Component>,
-}
 
 /// What scans refer to; later definitions replace earlier ones.
 #[derive(Clone, Debug, Default)]
@@ -133,36 +120,6 @@ impl Tables {
             rest = after;
         }
         Ok(())
-    }
-}
-
-impl Frame {
-    /// Reads a start of frame (T.81, B.2.2); `None` when it is cut short.
-    pub(super) fn read(payload: &[u8]) -> Option<Self> {
-        let [8, h0, h1, w0, w1, count, components @ ..] = payload else {
-            return None;
-        };
-        let (components, _) = components.as_chunks::<3>();
-        let components = components.get(..usize::from(*count))?;
-        Some(Self {
-            width: usize::from(u16::from_be_bytes([*w0, *w1])),
-            height: usize::from(u16::from_be_bytes([*h0, *h1])),
-            components: components
-                .iter()
-                .map(|&[id, factors, quantization]| Component {
-                    id,
-                    across: usize::from(factors >> 4),
-                    down: usize::from(factors & 15),
-                    quantization: usize::from(quantization),
-                })
-                .collect(),
-        })
-    }
-
-    /// Largest sampling factors.
-    pub(super) fn sampling(&self) -> (usize, usize) {
-        let most = |of: fn(&Component) -> usize| self.components.iter().map(of).max().unwrap_or(1);
-        (most(|c| c.across), most(|c| c.down))
     }
 }
 

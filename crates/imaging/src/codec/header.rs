@@ -1,0 +1,68 @@
+//! What a codec finds in a picture's header, in terms that all formats share.
+
+use crate::format::Format;
+use crate::metadata::Metadata;
+use crate::orientation::Orientation;
+use crate::raster::Layout;
+
+/// What a header tells, in the stored orientation.
+#[derive(Clone, Debug)]
+pub(crate) struct Header {
+    pub(crate) format: Format,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    /// 1 for a still picture.
+    pub(crate) frames: u32,
+    /// Of the decoded picture.
+    pub(crate) layout: Layout,
+    /// Bits of a decoded sample: 8 or 16.
+    pub(crate) bits: u8,
+    /// Whether the decoder can shrink while it decodes: pixels by 2, 4 and 8, planes to 1, 2, 3 and
+    /// 4 eighths.
+    pub(crate) shrinks: bool,
+    /// Bytes that four pixels take in planes of brightness and colour; `None` when the picture is
+    /// not stored in such planes.
+    pub(crate) planar_bytes: Option<u32>,
+    /// Bytes that the decoder holds beside the decoded picture, however much it shrinks.
+    pub(crate) decoder_bytes: u64,
+    /// The part of them that the allocator keeps when the decoder has freed them.
+    pub(crate) kept_bytes: u64,
+    pub(crate) orientation: Orientation,
+    pub(crate) metadata: Metadata,
+}
+
+impl Header {
+    /// The header of an upright still picture without metadata, whose decoder neither shrinks nor
+    /// holds anything.
+    pub(crate) fn new(
+        format: Format,
+        (width, height): (u32, u32),
+        layout: Layout,
+        bits: u8,
+    ) -> Self {
+        Self {
+            format,
+            width,
+            height,
+            frames: 1,
+            layout,
+            bits,
+            shrinks: false,
+            planar_bytes: None,
+            decoder_bytes: 0,
+            kept_bytes: 0,
+            orientation: Orientation::default(),
+            metadata: Metadata::default(),
+        }
+    }
+
+    /// Width and height as a viewer sees them: after the orientation is applied.
+    pub(crate) fn viewed_size(&self) -> (u32, u32) {
+        self.orientation.turn_size((self.width, self.height))
+    }
+
+    /// Bytes of one decoded pixel.
+    pub(crate) fn pixel_bytes(&self) -> u32 {
+        self.layout.channels() as u32 * u32::from(self.bits / 8)
+    }
+}

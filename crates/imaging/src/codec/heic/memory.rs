@@ -1,0 +1,32 @@
+//! The memory that libheif needs, by measurement of 1.15.
+
+use crate::codec::header::Header;
+use crate::raster::pixel_count;
+
+use super::hevc::CodedPictures;
+
+/// For the largest coded picture, which may be the whole or a tile of it, HEVC's decoder and the
+/// steps of the conversion to red, green and blue; then the planes of those, or a copy in 16 bits of
+/// those that are stored. The file is held twice.
+pub(super) fn decoder_bytes(
+    header: &Header,
+    (width, height): (u32, u32),
+    coded: CodedPictures,
+    file_bytes: usize,
+) -> u64 {
+    let bytes = u64::from(header.bits / 8);
+    let decoded = pixel_count(header.width, header.height) * u64::from(header.pixel_bytes());
+    // Tiles become red, green and blue even where there is no colour.
+    let finest = usize::from(coded.chroma_format.max(u8::from(coded.is_tiled)));
+    let alpha = u64::from(header.layout.has_alpha());
+    let whole = pixel_count(width, height);
+    let planes = whole * ([2, 3, 4, 6][finest].max(3 * bytes) + alpha * 2);
+    let largest = pixel_count(coded.largest.0, coded.largest.1);
+    let working = largest * ([5, 9, 10, 11][finest] + alpha * 5) * bytes;
+    let beside = match largest < whole {
+        true => planes,
+        false => 0,
+    };
+    let held = planes.max((beside + working).saturating_sub(decoded));
+    (1 << 20) + held + 2 * file_bytes as u64
+}

@@ -1,0 +1,66 @@
+//! The memory that JPEG needs: of libjpeg-turbo and of the project's own decoder and encoder.
+
+use crate::codec::encode_options::{EncodeOptions, EncodedPixels};
+use crate::planes::Eighths;
+
+use super::frame::Component;
+use super::markers::Markers;
+use super::reduced::progressive::{FIRST_BYTES, KEPT};
+use super::spec::FULL_COLOR_QUALITY;
+
+/// Bytes of a block's coefficients.
+const BLOCK_BYTES: u64 = 64 * 2;
+
+/// libjpeg: two bytes for each coefficient of the whole picture when the file has several scans,
+/// rows of blocks otherwise.
+pub(super) fn libjpeg_decoder_bytes(markers: &Markers) -> u64 {
+    let (columns, all_rows) = markers.frame.mcus();
+    let rows = match markers.has_several_scans() {
+        true => all_rows,
+        // The colour converter's and upsampler's context rows.
+        false => 3,
+    };
+    let blocks_of_mcu: usize = markers.frame.components.iter().map(Component::area).sum();
+    columns as u64 * rows as u64 * blocks_of_mcu as u64 * BLOCK_BYTES
+}
+
+/// The project's own decoder, which makes planes of one to four eighths of the size: a run of data
+/// without a marker and, of a progressive picture's blocks, the coefficients that are needed and a
+/// word for those that are not.
+pub(super) fn reduced_decoder_bytes(markers: &Markers, eighths: Eighths) -> u64 {
+    let longest_run = markers.longest_run as u64;
+    let blocks = match markers.has_several_scans() {
+        true => libjpeg_decoder_bytes(markers) / BLOCK_BYTES,
+        false => 0,
+    };
+    // One sample a block is its first coefficient, and no other scans are read.
+    if eighths.brightness == 1 && blocks > 0 {
+        return longest_run.min(blocks * FIRST_BYTES as u64) + blocks * 2;
+    }
+    let components = &markers.frame.components;
+    let all: usize = components.iter().map(Component::area).sum();
+    let brightness = components.first().map_or(1, Component::area);
+    let brightness_blocks = blocks * brightness as u64 / all.max(1) as u64;
+    let color_blocks = blocks - brightness_blocks;
+    let block = |eighths: u32| 2 * KEPT[eighths as usize - 1] as u64 + 8;
+    longest_run
+        + brightness_blocks * block(eighths.brightness)
+        + color_blocks * block(eighths.color)
+}
+
+/// Coefficients of the whole picture for optimised tables, and the output twice: as libjpeg grows
+/// it, and as it is handed over. Full-size colour doubles them.
+pub(crate) fn encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u64 {
+    match options.is_high_quality() || options.full_color {
+        true => pixels.count * 12,
+        false => pixels.count * 8,
+    }
+}
+
+/// Planes, up to half as many tokens of four bytes as they have samples, and the output.
+pub(crate) fn planes_encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u64 {
+    match !options.progressive && options.quality < FULL_COLOR_QUALITY {
+        true => pixels.count * 6,
+        false => encoder_bytes(options, pixels),
+    }
+}

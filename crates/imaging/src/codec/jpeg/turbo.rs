@@ -1,0 +1,171 @@
+//! The calls to libjpeg-turbo.
+
+use turbojpeg::{
+    Colorspace, Compressor, DecompressHeader, Decompressor, Image, PixelFormat, ScalingFactor,
+    Subsamp, YuvImage,
+};
+
+use crate::codec::encode_options::EncodeOptions;
+use crate::codec::header::Header;
+use crate::planes::{Eighths, Planes};
+use crate::raster::{Layout, Raster, Samples, sample_count};
+
+use super::spec::{FULL_COLOR_QUALITY, HARMLESS_STRAY_BYTES, MAX_SCANS};
+
+/// Decodes to Gray, Rgb or Cmyk, inks as they are stored; `shrink` is 1, 2, 4 or 8.
+pub(super) fn decode(bytes: &[u8], header: &Header, shrink: u32) -> Result<Raster, String> {
+    let mut decompressor = Decompressor::new().map_err(|error| error.to_string())?;
+    let scaling = ScalingFactor::new(1, shrink as usize);
+    let prepared = decompressor
+        .set_scan_limit(MAX_SCANS)
+        .and_then(|()| decompressor.set_scaling_factor(scaling));
+    prepared.map_err(|error| error.to_string())?;
+    let (width, height) = (
+        header.width.div_ceil(shrink),
+        header.height.div_ceil(shrink),
+    );
+    let channels = header.layout.channels();
+    let mut pixels = vec![0; sample_count(width, height, channels)];
+    let format = match header.layout {
+        Layout::Gray => PixelFormat::GRAY,
+        Layout::Cmyk => PixelFormat::CMYK,
+        _ => PixelFormat::RGB,
+    };
+    let image = Image {
+        pixels: pixels.as_mut_slice(),
+        width: width as usize,
+        pitch: width as usize * channels,
+        height: height as usize,
+        format,
+    };
+    if let Err(error) = decompressor.decompress(bytes, image) {
+        let reason = error.to_string();
+        if !is_harmless(&reason) {
+            return Err(reason);
+        }
+    }
+    Ok(Raster::from_u8(width, height, header.layout, pixels))
+}
+
+/// Decodes to planes of 1 to 8 eighths of the size. `None` when the picture has no such planes: its
+/// colours are stored as RGB or ink, or sampled in a way that libjpeg-turbo has no name for.
+pub(super) fn decode_planes(bytes: &[u8], eighths: u32) -> Result<Option<Planes>, String> {
+    let mut decompressor = Decompressor::new().map_err(|error| error.to_string())?;
+    let Ok(header) = decompressor.read_header(bytes) else {
+        return Ok(None);
+    };
+    let Some(color) = sampling(&header) else {
+        return Ok(None);
+    };
+    let scaling = ScalingFactor::new(eighths as usize, 8);
+    let prepared = decompressor
+        .set_scan_limit(MAX_SCANS)
+        .and_then(|()| decompressor.set_scaling_factor(scaling));
+    prepared.map_err(|error| error.to_string())?;
+    let stored = (header.width as u32, header.height as u32);
+    let mut planes = Planes::reduced(stored, color, Eighths::both(eighths));
+    let (width, height) = (planes.width as usize, planes.height as usize);
+    let image = YuvImage {
+        pixels: planes.samples.as_mut_slice(),
+        width,
+        align: 1,
+        height,
+        subsamp: header.subsamp,
+    };
+    if let Err(error) = decompressor.decompress_to_yuv(bytes, image) {
+        let reason = error.to_string();
+        if !is_harmless(&reason) {
+            return Err(reason);
+        }
+    }
+    planes.repeat_edges();
+    Ok(Some(planes))
+}
+
+/// Brightness samples that share a colour sample; the outer `None` is for pictures without such
+/// planes.
+fn sampling(header: &DecompressHeader) -> Option<Option<(u32, u32)>> {
+    match (header.colorspace, header.subsamp) {
+        _ if header.is_lossless => None,
+        (Colorspace::Gray, Subsamp::Gray) => Some(None),
+        (Colorspace::YCbCr, Subsamp::Gray) => None,
+        (Colorspace::YCbCr, sampling) => {
+            Some(Some((sampling.width() as u32, sampling.height() as u32)))
+        }
+        _ => None,
+    }
+}
+
+/// Whether libjpeg's first warning is about a few stray bytes after complete picture data
+/// (`JWRN_EXTRANEOUS_DATA` before the end marker 0xd9). Every other warning means lost data.
+fn is_harmless(reason: &str) -> bool {
+    let Some((_, rest)) = reason.split_once("Corrupt JPEG data: ") else {
+        return false;
+    };
+    let Some(count) = rest.strip_suffix(" extraneous bytes before marker 0xd9") else {
+        return false;
+    };
+    count
+        .parse::<u32>()
+        .is_ok_and(|count| count <= HARMLESS_STRAY_BYTES)
+}
+
+/// Encodes Gray or Rgb of 8 bits, with optimised Huffman tables.
+pub(super) fn encode(raster: &Raster, options: &EncodeOptions) -> Result<Vec<u8>, String> {
+    let (format, subsampling) = match raster.layout {
+        Layout::Gray => (PixelFormat::GRAY, Subsamp::Gray),
+        Layout::Rgb if options.full_color || options.quality >= FULL_COLOR_QUALITY => {
+            (PixelFormat::RGB, Subsamp::None)
+        }
+        Layout::Rgb => (PixelFormat::RGB, Subsamp::Sub2x2),
+        other => return Err(format!("{other:?} pixels do not fit into JPEG")),
+    };
+    let Samples::U8(pixels) = &raster.samples else {
+        return Err("JPEG holds 8 bits a sample".to_owned());
+    };
+    let image = Image {
+        pixels: pixels.as_slice(),
+        width: raster.width as usize,
+        pitch: raster.width as usize * raster.layout.channels(),
+        height: raster.height as usize,
+        format,
+    };
+    let compress = || {
+        let mut compressor = Compressor::new()?;
+        compressor.set_quality(i32::from(options.quality))?;
+        compressor.set_subsamp(subsampling)?;
+        compressor.set_optimize(true)?;
+        compressor.set_progressive(options.progressive)?;
+        compressor.compress_to_vec(image)
+    };
+    compress().map_err(|error: turbojpeg::Error| error.to_string())
+}
+
+/// Encodes planes as a progressive picture.
+pub(super) fn encode_planes(planes: &Planes, quality: u8) -> Result<Vec<u8>, String> {
+    let subsamp = match planes.color {
+        None => Subsamp::Gray,
+        Some((1, 1)) => Subsamp::None,
+        Some((2, 2)) => Subsamp::Sub2x2,
+        Some((across, down)) => {
+            return Err(format!(
+                "one colour sample for {across} × {down} pixels is not written"
+            ));
+        }
+    };
+    let image = YuvImage {
+        pixels: planes.samples.as_slice(),
+        width: planes.width as usize,
+        align: 1,
+        height: planes.height as usize,
+        subsamp,
+    };
+    let compress = || {
+        let mut compressor = Compressor::new()?;
+        compressor.set_quality(i32::from(quality))?;
+        compressor.set_optimize(true)?;
+        compressor.set_progressive(true)?;
+        compressor.compress_yuv_to_vec(image)
+    };
+    compress().map_err(|error: turbojpeg::Error| error.to_string())
+}

@@ -1,0 +1,39 @@
+//! The memory that WebP needs, beside the decoded picture and for encoding.
+
+use crate::codec::encode_options::{EncodeOptions, EncodedPixels};
+use crate::raster::pixel_count;
+
+use super::ffi::Features;
+
+/// Lossless pictures are held as 32-bit colours beside the result; animations as two canvases.
+pub(super) fn decoder_bytes(features: &Features, frames: u32) -> u64 {
+    let pixels = pixel_count(features.width, features.height);
+    let colors = if features.lossless { pixels * 4 } else { 0 };
+    let canvases = if frames > 0 { pixels * 8 } else { 0 };
+    colors + canvases
+}
+
+/// What libwebp holds, by measurement.
+pub(crate) fn encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u64 {
+    if options.lossless {
+        return (14 << 20) + pixels.count * 26;
+    }
+    // Transparency is packed losslessly, which takes the lossless coder's tables.
+    if pixels.has_alpha {
+        return (5 << 20) + pixels.count * 12;
+    }
+    // It has no gray of its own.
+    let is_gray = pixels.bytes == 1;
+    match options.is_high_quality() || is_gray {
+        true => pixels.count * 8,
+        false => pixels.count * 7,
+    }
+}
+
+/// Planes, and the output as it grows.
+pub(crate) fn planes_encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u64 {
+    match options.is_high_quality() {
+        true => pixels.count * 5,
+        false => pixels.count * 3,
+    }
+}

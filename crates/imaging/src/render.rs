@@ -1,0 +1,143 @@
+//! From decoded pixels to the pixels of the result.
+//!
+//! Colour is converted to sRGB after resampling with the profile `fast`, on the few pixels of the
+//! result. With `fine` it is converted before, since linear light is reached from sRGB.
+
+use std::rc::Rc;
+
+use crate::codec::header::Header;
+use crate::color::{self, to_srgb};
+use crate::format::Format;
+use crate::geometry::{Geometry, Rect};
+use crate::options::{ColorPolicy, Filter, Fit, Position, Profile, ResizeRequest};
+use crate::raster::{Layout, Raster};
+use crate::resample::resample;
+use crate::sharpen::sharpen;
+use crate::shrink_on_load::halvings_in_light;
+use crate::{compose, linear, smart};
+
+/// How a stored picture, or each frame of an animation, becomes the result's pixels.
+#[derive(Clone)]
+pub(crate) struct Renderer<'a> {
+    header: &'a Header,
+    request: &'a ResizeRequest,
+    format: Format,
+    geometry: Geometry,
+    profile: Option<Rc<color::Profile>>,
+}
+
+impl<'a> Renderer<'a> {
+    pub(crate) fn new(
+        header: &'a Header,
+        request: &'a ResizeRequest,
+        format: Format,
+        geometry: Geometry,
+    ) -> Self {
+        let profile = match request.color {
+            ColorPolicy::Keep if header.layout != Layout::Cmyk => None,
+            _ => color::Profile::read(header.metadata.icc.as_deref(), header.layout).map(Rc::new),
+        };
+        Self {
+            header,
+            request,
+            format,
+            geometry,
+            profile,
+        }
+    }
+
+    /// Whether a colour profile is followed, which takes whole pixels.
+    pub(crate) fn has_profile(&self) -> bool {
+        self.profile.is_some()
+    }
+
+    /// Everything between decoding and encoding.
+    pub(crate) fn finish(mut self, decoded: Raster) -> Result<Raster, String> {
+        self.choose_part(&decoded)?;
+        self.render(decoded)
+    }
+
+    /// Moves the part in view to where the picture is interesting, when that was asked for.
+    pub(crate) fn choose_part(&mut self, decoded: &Raster) -> Result<(), String> {
+        if self.request.position != Position::Smart || self.request.fit != Fit::Cover {
+            return Ok(());
+        }
+        let whole = Rect {
+            x: 0.0,
+            y: 0.0,
+            width: f64::from(decoded.width),
+            height: f64::from(decoded.height),
+        };
+        let side = |pixels: u32| pixels.min(smart::COPY_SIDE);
+        let size = (side(decoded.width), side(decoded.height));
+        let copy = resample(decoded, whole, size, Filter::Bilinear)?;
+        let copy = self.header.orientation.apply(copy.into_rgba8());
+        let viewed = self.header.viewed_size();
+        let share_x = self.geometry.crop.width / f64::from(viewed.0);
+        let share_y = self.geometry.crop.height / f64::from(viewed.1);
+        let (along_x, along_y) = smart::place(&copy, share_x, share_y);
+        self.geometry.move_crop(viewed, along_x, along_y);
+        Ok(())
+    }
+
+    /// Resamples, turns, sharpens and lays out one decoded picture.
+    pub(crate) fn render(&self, decoded: Raster) -> Result<Raster, String> {
+        let profile = self.profile.as_deref();
+        let scaled = match self.request.profile {
+            Profile::Fast => {
+                let scaled = self.scale(&decoded)?;
+                drop(decoded);
+                to_srgb(scaled, profile)?
+            }
+            Profile::Fine => self.scale_in_light(to_srgb(decoded, profile)?)?,
+        };
+        let upright = self.header.orientation.apply(scaled);
+        let sharp = sharpen(upright, self.request.sharpen.unwrap_or(0));
+        Ok(compose::finish(
+            sharp,
+            self.format,
+            &self.geometry,
+            self.request,
+        ))
+    }
+
+    fn scale(&self, decoded: &Raster) -> Result<Raster, String> {
+        let (part, size) = self.part_and_size(decoded);
+        resample(decoded, part, size, self.request.filter)
+    }
+
+    /// The same in linear light.
+    fn scale_in_light(&self, decoded: Raster) -> Result<Raster, String> {
+        let (part, size) = self.part_and_size(&decoded);
+        let shrunk = shrunk_by(self.header.width, decoded.width);
+        let by = halvings_in_light(shrunk, &self.geometry, self.request.filter);
+        if let Some(scaled) = linear::resample(&decoded, by, part, size, self.request.filter) {
+            return Ok(scaled);
+        }
+        let light = linear::to_light(decoded);
+        let scaled = resample(&light, part, size, self.request.filter)?;
+        drop(light);
+        Ok(linear::from_light(scaled))
+    }
+
+    /// The part of a decoded picture that is in view, and the size it gets, as it is stored.
+    fn part_and_size(&self, decoded: &Raster) -> (Rect, (u32, u32)) {
+        let orientation = self.header.orientation;
+        let part = orientation.stored_rect(self.geometry.crop, self.header.viewed_size());
+        let step_x = f64::from(shrunk_by(self.header.width, decoded.width));
+        let step_y = f64::from(shrunk_by(self.header.height, decoded.height));
+        let part = Rect {
+            x: part.x / step_x,
+            y: part.y / step_y,
+            width: part.width / step_x,
+            height: part.height / step_y,
+        };
+        (part, orientation.turn_size(self.geometry.scaled))
+    }
+}
+
+/// By how much a side was shrunk, when what was left over made one more pixel.
+fn shrunk_by(stored: u32, decoded: u32) -> u32 {
+    // A side of a few pixels tells only the least factor, which is as good. All are powers of 2.
+    stored.div_ceil(decoded).next_power_of_two()
+}

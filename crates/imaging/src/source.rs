@@ -1,0 +1,60 @@
+//! A picture that was inspected: what its header tells, kept for all that is done with it.
+
+use std::sync::Arc;
+
+use crate::codec;
+use crate::codec::decoder::ParsedPicture;
+use crate::error::ImagingError;
+use crate::format::Format;
+use crate::sniff::sniff;
+
+/// What the header of a picture tells. It is read once, by [`inspect`], and a clone costs nothing.
+///
+/// A source does not hold the picture's bytes: they are given again to what decodes them.
+#[derive(Clone, Debug)]
+pub struct Source {
+    parsed: Arc<ParsedPicture>,
+}
+
+/// Reads the header of a picture: what it is and how large, by its bytes alone.
+///
+/// # Errors
+///
+/// [`ImagingError::NotAPicture`] and [`ImagingError::Header`].
+pub fn inspect(bytes: &[u8]) -> Result<Source, ImagingError> {
+    let parsed = codec::parse(sniff(bytes)?, bytes)?;
+    Ok(Source {
+        parsed: Arc::new(parsed),
+    })
+}
+
+impl Source {
+    /// The format, by the first bytes.
+    pub fn format(&self) -> Format {
+        self.parsed.header().format
+    }
+
+    /// Pixels across, as a viewer sees them: after the orientation is applied.
+    pub fn width(&self) -> u32 {
+        self.parsed.header().viewed_size().0
+    }
+
+    /// Pixels down, as a viewer sees them: after the orientation is applied.
+    pub fn height(&self) -> u32 {
+        self.parsed.header().viewed_size().1
+    }
+
+    /// The frames of an animation; 1 for a still picture.
+    pub fn frames(&self) -> u32 {
+        self.parsed.header().frames
+    }
+
+    /// Whether the format and kind of the picture can be transparent.
+    pub fn has_alpha(&self) -> bool {
+        self.parsed.header().layout.has_alpha()
+    }
+
+    pub(crate) fn parsed(&self) -> &ParsedPicture {
+        &self.parsed
+    }
+}
