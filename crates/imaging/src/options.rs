@@ -8,7 +8,8 @@ mod read;
 mod table;
 mod values;
 
-pub use table::{OPTIONS, OptionSpec, ResizeRequest, Values};
+pub use read::Values;
+pub use table::{OPTIONS, OptionSpec, ResizeRequest};
 pub use values::{Background, ColorPolicy, Filter, Fit, MetadataPolicy, Position, Profile};
 
 use read::clip;

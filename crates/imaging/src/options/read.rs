@@ -1,10 +1,73 @@
-//! Reads and writes the values of options.
+//! Which values an option can have, and how they are read and written.
 
 use std::num::IntErrorKind;
 
-use super::table::Values;
-use super::values::Background;
-use crate::Format;
+use crate::format::Format;
+
+/// The values that an option can have.
+#[derive(Clone, Copy, Debug)]
+pub enum Values {
+    /// One of these words, each with a note on what it means. The note may be empty.
+    Words(&'static [(&'static str, &'static str)]),
+    /// A whole number between two limits, both included.
+    Whole {
+        /// The smallest number.
+        least: u64,
+        /// The largest number.
+        most: u64,
+    },
+    /// A colour by its name or its hexadecimal digits.
+    Color,
+    /// A format that can be written, or the source's own.
+    Format,
+}
+
+impl Values {
+    pub(super) const TRUTH: Self = Self::Words(&[("true", ""), ("false", "")]);
+    /// A side in pixels, or another number whose upper limit depends on the settings. That limit
+    /// is checked later, with the picture at hand.
+    pub(super) const PIXELS: Self = Self::whole(1, u32::MAX as u64);
+
+    pub(super) const fn whole(least: u64, most: u64) -> Self {
+        Self::Whole { least, most }
+    }
+
+    /// The values in words. `literal` marks up what is typed as it stands.
+    ///
+    /// ```
+    /// use picresize_imaging::OPTIONS;
+    ///
+    /// let profile = OPTIONS.iter().find(|option| option.key == "profile").unwrap();
+    /// let values = profile.values.describe(|word| format!("`{word}`"));
+    /// assert_eq!(values, "`fast`, `fine` (linear light, full colour)");
+    /// ```
+    pub fn describe(&self, literal: impl Fn(&str) -> String) -> String {
+        let list = |words: &[&str]| -> Vec<String> { words.iter().map(|w| literal(w)).collect() };
+        let words = match self {
+            Self::Words(words) => {
+                let noted = words.iter().map(|(word, note)| match *note {
+                    "" => literal(word),
+                    note => format!("{} ({note})", literal(word)),
+                });
+                noted.collect()
+            }
+            Self::Whole { least, most } if *most >= u32::MAX.into() => {
+                return format!("{least} or more");
+            }
+            Self::Whole { least, most } => return format!("{least} to {most}"),
+            Self::Color => list(&[
+                "#rgb",
+                "#rrggbb",
+                "#rrggbbaa",
+                "white",
+                "black",
+                "transparent",
+            ]),
+            Self::Format => [vec![literal("same")], list(&writable_formats())].concat(),
+        };
+        words.join(", ")
+    }
+}
 
 /// A value as text. The default of each type means that the option was not given.
 pub(super) trait OptionValue: Default {
@@ -43,22 +106,6 @@ impl OptionValue for Option<bool> {
 
     fn write(&self) -> Option<String> {
         self.map(|truth| truth.to_string())
-    }
-}
-
-impl OptionValue for Option<Background> {
-    fn read(text: &str, _: &Values) -> Result<Self, String> {
-        match Background::parse(text) {
-            Some(color) => Ok(Some(color)),
-            None => Err(format!(
-                "{:?} is not a colour: use #rgb, #rrggbb, #rrggbbaa, white, black or transparent",
-                clip(text)
-            )),
-        }
-    }
-
-    fn write(&self) -> Option<String> {
-        self.map(|color| color.to_string())
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::read::{OptionValue, one_of};
-use super::table::Values;
+use super::read::{OptionValue, Values, clip, one_of};
 
 /// Declares an enum whose values have names in the text form. A note in brackets goes into lists of
 /// the values.
@@ -175,6 +174,22 @@ impl Background {
             *channel = if step == 1 { value * 17 } else { value };
         }
         Some(Self(color))
+    }
+}
+
+impl OptionValue for Option<Background> {
+    fn read(text: &str, _: &Values) -> Result<Self, String> {
+        match Background::parse(text) {
+            Some(color) => Ok(Some(color)),
+            None => Err(format!(
+                "{:?} is not a colour: use #rgb, #rrggbb, #rrggbbaa, white, black or transparent",
+                clip(text)
+            )),
+        }
+    }
+
+    fn write(&self) -> Option<String> {
+        self.map(|color| color.to_string())
     }
 }
 
