@@ -5,15 +5,26 @@ use std::fmt;
 /// A picture format that is read, and mostly also written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
+    /// JPEG: baseline, progressive and arithmetic; gray, YCbCr, RGB, CMYK and YCCK.
     Jpeg,
+    /// PNG of every colour type and depth, and APNG.
     Png,
+    /// WebP: lossy, lossless and animated.
     Webp,
+    /// GIF, still and animated.
     Gif,
+    /// AVIF, still pictures of 8 to 12 bits. Needs the feature `avif`.
     Avif,
+    /// Windows bitmaps. Only read.
     Bmp,
+    /// TIFF. Only read, its first picture.
     Tiff,
+    /// Windows icons. Only read, the best of the pictures in a file.
     Ico,
+    /// JPEG XL. Only read, and only with the feature `jxl`.
     Jxl,
+    /// HEIC, which is HEVC in HEIF. Only read, by the machine's libheif, and only with the feature
+    /// `heic`.
     Heic,
 }
 

@@ -55,12 +55,13 @@ pub use fingerprint::{Fingerprint, fingerprint};
 pub use format::Format;
 pub use limits::Limits;
 pub use options::{
-    Background, ColorPolicy, FieldError, Filter, Fit, MetadataPolicy, Position, Profile,
-    ResizeRequest,
+    Background, ColorPolicy, FieldError, Filter, Fit, MetadataPolicy, OPTIONS, OptionSpec,
+    Position, Profile, ResizeRequest, Values,
 };
 pub use pipeline::{Resized, resize};
-pub use plan::Plan;
+pub use plan::{Plan, result_format};
 pub use similarity::{similarity, similarity_bytes};
+pub use sniff::sniff;
 pub use source::{Source, inspect};
 
 /// Changes whenever the same input could give other bytes.

@@ -8,7 +8,7 @@ use crate::format::Format;
 /// # Errors
 ///
 /// [`ImagingError::NotAPicture`], with what the bytes seem to be instead.
-pub(crate) fn sniff(bytes: &[u8]) -> Result<Format, ImagingError> {
+pub fn sniff(bytes: &[u8]) -> Result<Format, ImagingError> {
     if let Some(format) = picture(bytes) {
         return Ok(format);
     }
