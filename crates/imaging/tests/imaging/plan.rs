@@ -35,7 +35,9 @@ fn pictures() -> Vec<Vec<u8>> {
         pictures.push(deep_png(width, height, png::ColorType::Grayscale, &gray));
         pictures.extend([clear, opaque]);
     }
-    let rgb: Vec<u8> = (0..130 * 90 * 3_u32).map(|at| (at * at / 700) as u8).collect();
+    let rgb: Vec<u8> = (0..130 * 90 * 3_u32)
+        .map(|at| (at * at / 700) as u8)
+        .collect();
     pictures.extend(KINDS.iter().map(|kind| kind.encode(&rgb, (130, 90))));
     pictures.push(jxl(&rgb, (130, 90), png::ColorType::Rgb, false));
     pictures
