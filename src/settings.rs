@@ -94,7 +94,7 @@ mod tests {
         passwords
             .into_iter()
             .chain(settings.kafka.properties.values())
-            .map(|secret| secret.expose_secret())
+            .map(ExposeSecret::expose_secret)
             .collect()
     }
 

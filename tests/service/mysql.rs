@@ -6,7 +6,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
 use picresize::operation::OperationId;
 use picresize::picture_store::mysql::{MysqlOptions, MysqlStore, TlsMode};
-use picresize::picture_store::{PictureStore, StoreError};
+use picresize::picture_store::{OperationStore, RetentionStore, StoreError};
 
 use crate::support::{MARIADB, MYSQL, PATIENCE, address};
 
