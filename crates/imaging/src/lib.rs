@@ -45,6 +45,7 @@ mod render;
 mod resample;
 mod sharpen;
 mod shrink_on_load;
+#[cfg(feature = "similarity")]
 mod similarity;
 mod smart;
 mod sniff;
@@ -60,6 +61,7 @@ pub use options::{
 };
 pub use pipeline::{Resized, resize};
 pub use plan::Plan;
+#[cfg(feature = "similarity")]
 pub use similarity::{similarity, similarity_bytes};
 pub use source::{Source, inspect};
 
