@@ -7,7 +7,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /picresize
 
-# The dependencies, with empty packages: built again only when a Cargo.toml or Cargo.lock changes.
+# Builds the dependencies with empty packages. This layer is rebuilt only when a Cargo.toml or
+# Cargo.lock changes.
 COPY Cargo.toml Cargo.lock ./
 COPY crates/imaging/Cargo.toml crates/imaging/
 RUN mkdir -p src benches crates/imaging/src crates/imaging/benches \
@@ -17,14 +18,14 @@ RUN mkdir -p src benches crates/imaging/src crates/imaging/benches \
     && cargo build --release --locked --bin picresize
 
 COPY . .
-# Cargo compares modification times, and those of the checkout may be older than the empty files'.
+# Cargo compares modification times, and the checkout may be older than the empty files.
 RUN touch src/main.rs src/lib.rs crates/imaging/src/lib.rs \
     && cargo build --release --locked --bin picresize \
     && strip target/release/picresize
 
 FROM debian:bookworm-slim
 
-# libheif1 reads HEIC; the program looks for it when it runs.
+# libheif1 reads HEIC; the program loads it at run time.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates libheif1 libssl3 \
     && rm -rf /var/lib/apt/lists/* \
@@ -38,15 +39,15 @@ LABEL org.opencontainers.image.title="picresize" \
     org.opencontainers.image.version="0.1.0" \
     org.opencontainers.image.licenses="MIT OR Apache-2.0"
 
-# A container is reached through the ports that are published for it, so it listens on all of its
-# own addresses. `serve` keeps its log and its table in /data.
+# Only published ports of a container can be reached, so the program listens on all addresses.
+# `serve` keeps its log and its table in /data.
 ENV PICRESIZE__SERVER__LISTEN=0.0.0.0:8000 \
     PICRESIZE__DATA__FOLDER=/data
 USER picresize
 WORKDIR /data
 VOLUME /data
 EXPOSE 8000
-# For a role that answers elsewhere, such as a worker: picresize health URL.
+# A role with another address, such as a worker, needs: picresize health URL.
 HEALTHCHECK --interval=10s --timeout=6s --start-period=30s CMD ["picresize", "health"]
 ENTRYPOINT ["picresize"]
 CMD ["serve"]

@@ -1,29 +1,29 @@
 <#
 .SYNOPSIS
-Sets picresize up in containers, with three Kafka brokers, Control Center, MySQL and Adminer.
+Installs picresize in containers, with three Kafka brokers, Control Center, MySQL and Adminer.
 
 .DESCRIPTION
-Checks Docker, writes the passwords and names into .env, starts everything by compose.yaml, and
-waits until it is healthy. Docker needs 6 GB of memory. Runs in Windows PowerShell 5.1 and in
-PowerShell 7 on Windows, Linux and macOS; install.sh does the same without PowerShell.
+Checks Docker, writes passwords and names into .env, starts everything with compose.yaml, and waits
+until it is healthy. Docker needs 6 GB of memory. Runs in Windows PowerShell 5.1 and in PowerShell 7
+on Windows, Linux and macOS; install.sh does the same without PowerShell.
 
 .PARAMETER Unattended
-Asks nothing: generates the passwords, keeps an .env that is there.
+Asks nothing: generates passwords, or keeps an existing .env.
 
 .PARAMETER Workers
-How many workers run: 1 to 64.
+The number of workers to run: 1 to 64.
 
 .PARAMETER Timeout
-Seconds to wait at the most for everything to be healthy.
+The longest time, in seconds, to wait until everything is healthy.
 
 .PARAMETER Uninstall
-Removes the containers. Asks about the data; unattended keeps it.
+Removes the containers. Asks whether to remove the data (unattended: keeps it).
 
 .PARAMETER RemoveData
 With -Uninstall: removes the data and .env too, without asking.
 
 .PARAMETER Help
-Shows this.
+Shows this help.
 
 .EXAMPLE
 .\install.ps1
@@ -34,7 +34,7 @@ Shows this.
 .EXAMPLE
 powershell -ExecutionPolicy Bypass -File .\install.ps1
 
-Where Windows does not let scripts run.
+If Windows does not allow scripts to run.
 
 .EXAMPLE
 .\install.ps1 -Uninstall -RemoveData
@@ -54,7 +54,7 @@ $ErrorActionPreference = 'Stop'
 
 $Project = 'picresize'
 $Image = 'picresize:0.1.0'
-# Docker Desktop with 6 GB set tells a little less.
+# Docker Desktop set to 6 GB reports a little less.
 $LeastMemory = 5800000000
 $EnvFile = Join-Path $PSScriptRoot '.env'
 $WorkersGiven = $PSBoundParameters.ContainsKey('Workers')
@@ -82,20 +82,20 @@ function Assert-Options {
         Stop-Install "-Timeout '$Timeout' is not a number of seconds from 1 to 86400."
     }
     if ($RemoveData -and -not $Uninstall) {
-        Stop-Install '-RemoveData goes with -Uninstall only.'
+        Stop-Install '-RemoveData needs -Uninstall.'
     }
 }
 
 function Get-DockerMemory {
     if (-not (Get-Command docker -ErrorAction SilentlyContinue)) {
         Stop-Install ('Docker is not installed: install Docker Desktop, or Docker Engine with ' +
-            'its Compose plugin, as https://docs.docker.com/get-docker says, and run this again.')
+            'its Compose plugin (see https://docs.docker.com/get-docker), and run this again.')
     }
     $answer = Invoke-Docker @('info', '--format', '{{.MemTotal}}')
     if (-not $answer.Ok -or $answer.Text -notmatch '^[0-9]+$') {
         Stop-Install ('Docker does not answer: start Docker Desktop (or the service: sudo ' +
-            "systemctl start docker), see that 'docker info' works for this user, and run this " +
-            'again.')
+            "systemctl start docker), make sure that 'docker info' works for this user, and run " +
+            'this again.')
     }
     [long]$answer.Text
 }
@@ -103,31 +103,31 @@ function Get-DockerMemory {
 function Assert-Compose {
     $answer = Invoke-Docker @('compose', 'version', '--short')
     if (-not $answer.Ok) {
-        Stop-Install ('Docker has no Compose: install its plugin (package docker-compose-plugin, ' +
-            "docker-compose-v2 or docker-compose), until 'docker compose version' works.")
+        Stop-Install ('Docker has no Compose plugin: install it (package docker-compose-plugin, ' +
+            "docker-compose-v2 or docker-compose) and check that 'docker compose version' works.")
     }
     $version = $answer.Text -replace '^v', ''
     $known = $version -match '^([0-9]+)\.([0-9]+)'
     if (-not $known -or [version]$Matches[0] -lt [version]'2.24') {
-        Stop-Install ("Docker Compose is $version, and 2.24 is the least that will do: update " +
-            'Docker Desktop or the Compose plugin, and run this again.')
+        Stop-Install ("Docker Compose is $version, but 2.24 or newer is needed: update Docker " +
+            'Desktop or the Compose plugin, and run this again.')
     }
 }
 
 function Assert-Memory([long]$Memory) {
     if ($Memory -lt $LeastMemory) {
         $megabytes = [math]::Floor($Memory / 1000000)
-        Stop-Install ("Docker has $megabytes MB of memory, and picresize needs 6000: give it " +
+        Stop-Install ("Docker has $megabytes MB of memory, but picresize needs 6000: give it " +
             'more in Docker Desktop (Settings, Resources; with WSL 2: memory=6GB below [wsl2] in ' +
-            '.wslconfig in your user folder, then wsl --shutdown), or use a larger machine, and ' +
+            '.wslconfig in your user folder, then wsl --shutdown) or use a larger machine, and ' +
             'run this again.')
     }
 }
 
-# Leaves an .env: the one that was there, or a new one.
+# Makes sure that there is an .env: the existing one, or a new one.
 function Initialize-Settings {
     if (Test-Path -LiteralPath $EnvFile) {
-        $question = 'There is an .env already. Keep its passwords and names?'
+        $question = '.env exists already. Keep its passwords and names?'
         if ($Unattended -or (Confirm-Answer $question $true)) {
             Write-Host 'Keeping .env.'
             if ($WorkersGiven) {
@@ -136,16 +136,16 @@ function Initialize-Settings {
             return
         }
         if (Test-Data) {
-            Stop-Install ('The data of picresize opens with the passwords in .env, and with no ' +
-                "others: remove it with '.\install.ps1 -Uninstall' first, or keep .env.")
+            Stop-Install ('The data of picresize can only be opened with the passwords in .env: ' +
+                "keep .env, or remove the data with '.\install.ps1 -Uninstall' first.")
         }
     } elseif (Test-Data) {
-        Stop-Install ("There is data of an earlier picresize (the volume ${Project}_mysql), and " +
-            'no .env with its passwords: put that .env back, or remove the data with ' +
+        Stop-Install ("There is data from an earlier installation (the volume ${Project}_mysql), " +
+            'but no .env with its passwords: put that .env back, or remove the data with ' +
             "'.\install.ps1 -Uninstall -RemoveData'.")
     }
     $settings = New-Settings
-    $question = 'Use generated passwords and the usual names?'
+    $question = 'Use generated passwords and the default names?'
     if (-not $Unattended -and -not (Confirm-Answer $question $true)) {
         Read-Settings $settings
     }
@@ -157,7 +157,7 @@ function Test-Data {
     (Invoke-Docker @('volume', 'inspect', "${Project}_mysql")).Ok
 }
 
-# Every key of .env with its value, in their order.
+# Every key of .env with its value, in the order of the file.
 function New-Settings {
     [ordered]@{
         PICRESIZE_PORT = '8000'
@@ -168,7 +168,7 @@ function New-Settings {
         PICRESIZE_REQUESTS_TOPIC = 'picresize.requests'
         PICRESIZE_EVENTS_TOPIC = 'picresize.events'
         PICRESIZE_DEAD_LETTERS_TOPIC = 'picresize.dead-letters'
-        # 16 random bytes in URL-safe base64, whose 22nd character has two bits to bear: A, Q, g
+        # 16 random bytes in URL-safe base64. The last, 22nd character has only two bits: A, Q, g
         # or w.
         PICRESIZE_KAFKA_CLUSTER_ID = (New-RandomText 21) + 'Q'
         PICRESIZE_MYSQL_DATABASE = 'picresize'
@@ -187,7 +187,7 @@ function New-RandomText([int]$Length) {
     $byte = New-Object byte[] 1
     while ($text.Length -lt $Length) {
         $generator.GetBytes($byte)
-        # 248 is 4 times 62: with the bytes above it, some characters would come more often.
+        # 248 is 4 times 62. Larger bytes would make some characters more frequent than others.
         if ($byte[0] -lt 248) {
             [void]$text.Append($alphabet[$byte[0] % 62])
         }
@@ -197,7 +197,7 @@ function New-RandomText([int]$Length) {
 }
 
 function Read-Settings($Settings) {
-    Write-Host 'An empty answer takes what stands in brackets.'
+    Write-Host 'Press Enter to use the value in brackets.'
     foreach ($port in @(
             @('PICRESIZE_PORT', 'Port of the page'),
             @('PICRESIZE_ADMINER_PORT', 'Port of Adminer'),
@@ -211,7 +211,7 @@ function Read-Settings($Settings) {
     Read-Setting $Settings 'PICRESIZE_MYSQL_MIGRATION_USER' 'MySQL user of migrations' {
         param($it)
         if ($it -ceq $Settings.PICRESIZE_MYSQL_USER) {
-            "'$it' is the user of the service: take another name."
+            "'$it' is the user of the service: choose another name."
         } else {
             Get-UserFault $it
         }
@@ -227,7 +227,7 @@ function Read-Settings($Settings) {
         Read-Setting $Settings $topic[0] $topic[1] {
             param($it)
             if ($taken -ccontains $it) {
-                "'$it' is another topic already: take another name."
+                "'$it' is already used for a topic: choose another name."
             } else {
                 Get-NameFault $it
             }
@@ -255,7 +255,7 @@ function Read-Setting($Settings, [string]$Key, [string]$Question, [scriptblock]$
     }
 }
 
-# Like Read-Setting, without showing what is typed.
+# Like Read-Setting, but does not show what is typed.
 function Read-Secret($Settings, [string]$Key, [string]$Question) {
     while ($true) {
         $hidden = Read-Host "$Question [generated]" -AsSecureString
@@ -274,39 +274,39 @@ function Read-Secret($Settings, [string]$Key, [string]$Question) {
 
 function Get-PortFault([string]$Port) {
     if ($Port -notmatch '^[0-9]{1,5}$' -or [int]$Port -lt 1 -or [int]$Port -gt 65535) {
-        "'$Port' is not a port: a number from 1 to 65535."
+        "'$Port' is not a port: give a number from 1 to 65535."
     }
 }
 
 function Get-UserFault([string]$User) {
     if ($User -eq 'root') {
-        "'root' is MySQL's own: take another name."
+        "'root' is reserved by MySQL: choose another name."
     } elseif ($User -notmatch '^[A-Za-z][A-Za-z0-9_]{0,31}$') {
-        "'$User' is not a user: a letter, then letters, digits and _, 32 at the most."
+        "'$User' is not a user name: use a letter, then letters, digits and _, at most 32."
     }
 }
 
-# The password is never shown, not even a refused one.
+# Never shows the password, not even a refused one.
 function Get-SecretFault([string]$Secret) {
     if ($Secret -notmatch '^[A-Za-z0-9_.~+=@%:,/-]+$') {
-        'The password has a character that is not a letter, a digit or one of _.~+=@%:,/-'
+        'The password may only contain letters, digits and _.~+=@%:,/-'
     } elseif ($Secret -notmatch '[A-Za-z]') {
-        'The password has no letter.'
+        'The password needs a letter.'
     } elseif ($Secret.Length -lt 12) {
-        "The password has $($Secret.Length) characters: 12 is the least."
+        "The password has $($Secret.Length) characters: at least 12 are needed."
     }
 }
 
-# Of topics and groups.
+# Checks the name of a topic or a group.
 function Get-NameFault([string]$Name) {
     if ($Name -notmatch '^[A-Za-z][A-Za-z0-9._-]{0,199}$') {
-        "'$Name' is not a name: a letter, then letters, digits and . _ -, 200 at the most."
+        "'$Name' is not a name: use a letter, then letters, digits and . _ -, at most 200."
     }
 }
 
 function Write-Settings($Settings) {
-    $lines = @('# The names and passwords that compose.yaml takes. Keep this file: the data ' +
-        'opens with no others.')
+    $lines = @('# The names and passwords for compose.yaml. Keep this file: without it the data ' +
+        'cannot be opened.')
     foreach ($key in $Settings.Keys) {
         $lines += "$key=$($Settings[$key])"
     }
@@ -319,7 +319,7 @@ function Set-Workers {
     Write-EnvFile ($kept + "PICRESIZE_WORKERS=$Workers")
 }
 
-# UTF-8 without a mark, with the line ends that Compose reads everywhere, for the owner alone.
+# Writes UTF-8 without a byte order mark, with LF line ends, readable by the owner only.
 function Write-EnvFile([string[]]$Lines) {
     $new = "$EnvFile.new"
     [System.IO.File]::WriteAllText($new, '')
@@ -332,25 +332,25 @@ function Write-EnvFile([string[]]$Lines) {
 }
 
 function Start-Services {
-    Write-Host 'Building and starting (the first time takes some minutes) ...'
+    Write-Host 'Building and starting (this takes some minutes the first time) ...'
     Show-Docker @('compose', '--project-name', $Project, 'up', '--detach', '--build',
         '--remove-orphans')
     if ($LASTEXITCODE -ne 0) {
-        Stop-Install ('Not everything could be started, as said above. What a service says is ' +
-            "shown by 'docker compose logs SERVICE'. A port that is taken is changed in .env. " +
+        Stop-Install ('Not everything could be started: see the messages above and ' +
+            "'docker compose logs SERVICE'. If a port is already in use, change it in .env. " +
             'Then run this again.')
     }
 }
 
 function Wait-Healthy {
     $clock = [System.Diagnostics.Stopwatch]::StartNew()
-    $told = ''
+    $shown = ''
     while ($true) {
         $state = Get-ServiceState
         $waited = [int]$clock.Elapsed.TotalSeconds
         if ($state.Failed) {
             $failed = $state.Failed
-            Stop-Install "$failed ended with a failure: 'docker compose logs $failed' says why."
+            Stop-Install "$failed failed: 'docker compose logs $failed' shows why."
         }
         $waiting = $state.Waiting -join ', '
         if (-not $waiting) {
@@ -358,13 +358,13 @@ function Wait-Healthy {
         }
         if ($waited -ge $Timeout) {
             Stop-Install ("Not healthy after $Timeout seconds: $waiting. 'docker compose logs " +
-                "SERVICE' says why, and -Timeout lets this wait longer.")
+                "SERVICE' shows why. Use -Timeout to wait longer.")
         }
         $progress = "$($state.Ready) of $($state.All) healthy, waiting for $waiting"
         Write-Progress -Activity 'Starting picresize' -Status "$waited s: $progress"
-        if ($progress -ne $told) {
+        if ($progress -ne $shown) {
             Write-Host ('{0,4} s: {1}' -f $waited, $progress)
-            $told = $progress
+            $shown = $progress
         }
         Start-Sleep -Seconds 2
     }
@@ -372,7 +372,7 @@ function Wait-Healthy {
     Write-Host ('{0,4} s: {1} of {1} healthy' -f $waited, $state.All)
 }
 
-# Counts the containers: `migrate` is to end well, all others to be healthy.
+# Counts the containers: `migrate` must have succeeded, all others must be healthy.
 function Get-ServiceState {
     $state = @{ All = 0; Ready = 0; Waiting = @(); Failed = '' }
     foreach ($line in @(Get-ContainerLine)) {
@@ -389,10 +389,10 @@ function Get-ServiceState {
     $state
 }
 
-# A line for each container: its service, status, exit code and health.
+# Returns a line for each container: its service, status, exit code and health.
 function Get-ContainerLine {
     $containers = Invoke-Docker @('compose', '--project-name', $Project, 'ps', '--all', '--quiet')
-    # No double quotes in it: Windows PowerShell would lose them on the way to docker.
+    # No double quotes here: Windows PowerShell would drop them on the way to docker.
     $format = '{{index .Config.Labels `com.docker.compose.service`}} {{.State.Status}} ' +
         '{{.State.ExitCode}} {{if .State.Health}}{{.State.Health.Status}}{{end}}'
     $states = Invoke-Docker (@('inspect', '--format', $format) + $containers.Lines)
@@ -409,11 +409,11 @@ function Show-Addresses {
     Write-Host "  The page        http://127.0.0.1:$(Get-FirstPort 'PORT' '8000')"
     Write-Host "  Adminer         http://127.0.0.1:$(Get-FirstPort 'ADMINER_PORT' '8080')"
     Write-Host "  Control Center  http://127.0.0.1:$(Get-FirstPort 'CONTROL_CENTER_PORT' '9021')"
-    Write-Host 'Adminer asks for PICRESIZE_MYSQL_USER and PICRESIZE_MYSQL_PASSWORD, which are in .env.'
+    Write-Host 'Log in to Adminer with PICRESIZE_MYSQL_USER and PICRESIZE_MYSQL_PASSWORD from .env.'
     Write-Host "'docker compose stop' stops everything, '.\install.ps1 -Uninstall' removes it."
 }
 
-# The port in .env, or the first of a range.
+# Returns the port in .env, or the first port of a range.
 function Get-FirstPort([string]$Key, [string]$Default) {
     foreach ($line in Get-Content -LiteralPath $EnvFile) {
         if ($line -match "^PICRESIZE_$Key=([0-9]+)") {
@@ -433,7 +433,7 @@ function Remove-Picresize {
     if ($withData) {
         $arguments += '--volumes'
     }
-    # Where no compose.yaml is, Compose goes by the labels of what there is, and needs no .env.
+    # In a folder without compose.yaml, Compose finds the containers by label and needs no .env.
     $empty = Join-Path ([System.IO.Path]::GetTempPath()) ([System.IO.Path]::GetRandomFileName())
     [void](New-Item -ItemType Directory -Path $empty)
     Push-Location -LiteralPath $empty
@@ -442,17 +442,17 @@ function Remove-Picresize {
     Pop-Location
     Remove-Item -LiteralPath $empty
     if (-not $removed) {
-        Stop-Install ('Not everything could be removed, as said above: run this again when that ' +
-            'is mended.')
+        Stop-Install ('Not everything could be removed: fix what the messages above say, and run ' +
+            'this again.')
     }
     [void](Invoke-Docker @('image', 'rm', $Image))
     if ($withData) {
         if (Test-Path -LiteralPath $EnvFile) {
             Remove-Item -LiteralPath $EnvFile
         }
-        Write-Host 'picresize and its data are removed.'
+        Write-Host 'Removed picresize and its data.'
     } else {
-        Write-Host 'picresize is removed. Its data and .env are kept: .\install.ps1 brings it back.'
+        Write-Host 'Removed picresize. Its data and .env are kept: .\install.ps1 starts it again.'
     }
 }
 
@@ -468,15 +468,15 @@ function Confirm-Answer([string]$Question, [bool]$Default) {
     $answer -match '^[yY]'
 }
 
-# What docker answers, without what it complains about.
+# Runs docker and returns its standard output.
 function Invoke-Docker([string[]]$Arguments) {
-    # Windows PowerShell makes an error of each line that a program writes to standard error.
+    # Windows PowerShell turns each line that a program writes to standard error into an error.
     $ErrorActionPreference = 'Continue'
     $lines = @(& docker @Arguments 2>$null)
     @{ Ok = ($LASTEXITCODE -eq 0); Lines = $lines; Text = ($lines -join "`n").Trim() }
 }
 
-# Lets docker talk to the person.
+# Runs docker and shows its output.
 function Show-Docker([string[]]$Arguments) {
     $ErrorActionPreference = 'Continue'
     & docker @Arguments | Out-Host

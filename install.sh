@@ -1,12 +1,12 @@
 #!/bin/sh
-# Sets picresize up in containers, with Kafka and MySQL: checks Docker, writes the passwords and
-# names into .env, starts everything by compose.yaml and waits until it is healthy. install.ps1
-# does the same on Windows. install.sh --help tells the options.
+# Installs picresize in containers, with Kafka and MySQL: checks Docker, writes passwords and names
+# into .env, starts everything with compose.yaml and waits until it is healthy. install.ps1 does the
+# same on Windows. install.sh --help lists the options.
 set -eu
 
 project=picresize
 image=picresize:0.1.0
-# Docker Desktop with 6 GB set tells a little less.
+# Docker Desktop set to 6 GB reports a little less.
 least_memory=5800000000
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -19,7 +19,7 @@ timeout=900
 main() {
     read_options "$@"
     cd -- "$root"
-    # However this ends, what is typed afterwards is to be seen again.
+    # Turn the terminal's echo on again, however this script ends.
     trap '[ ! -t 0 ] || stty echo' EXIT
     trap 'exit 130' INT TERM
     check_docker
@@ -29,23 +29,23 @@ main() {
         return
     fi
     check_memory
-    settle_settings
+    prepare_settings
     start
     wait_until_healthy
-    tell_addresses
+    print_addresses
 }
 
 usage() {
     cat <<'END'
 Usage: ./install.sh [OPTION]...
 
-Sets picresize up in containers, with three Kafka brokers, Control Center, MySQL and Adminer, and
+Installs picresize in containers, with three Kafka brokers, Control Center, MySQL and Adminer, and
 waits until everything is healthy. Docker needs 6 GB of memory.
 
-  --unattended     ask nothing: generate the passwords, keep an .env that is there
+  --unattended     ask nothing: generate passwords, or keep an existing .env
   --workers N      run N workers (1 to 64)
-  --timeout S      wait S seconds at the most for everything to be healthy (default: 900)
-  --uninstall      remove the containers; asks about the data, unattended keeps it
+  --timeout S      wait at most S seconds until everything is healthy (default: 900)
+  --uninstall      remove the containers; asks whether to remove the data (unattended: keeps it)
   --remove-data    with --uninstall: remove the data and .env too, without asking
   --help           show this
 
@@ -77,62 +77,62 @@ read_options() {
             usage
             exit 0
             ;;
-        *) fail "'$1' is not an option: ./install.sh --help lists them." ;;
+        *) fail "Unknown option '$1': ./install.sh --help lists the options." ;;
         esac
         shift
     done
     if $remove_data && ! $uninstall; then
-        fail "--remove-data goes with --uninstall only."
+        fail "--remove-data needs --uninstall."
     fi
 }
 
 check_docker() {
     has docker || fail "Docker is not installed: install Docker Desktop, or Docker Engine with" \
-        "its Compose plugin, as https://docs.docker.com/get-docker says, and run this again."
+        "its Compose plugin (see https://docs.docker.com/get-docker), and run this again."
     memory=$(docker info --format '{{.MemTotal}}' 2>/dev/null) || memory=''
     is_number "$memory" ||
         fail "Docker does not answer: start Docker Desktop (or the service: sudo systemctl start" \
-            "docker), see that 'docker info' works for this user, and run this again."
+            "docker), make sure that 'docker info' works for this user, and run this again."
 }
 
 check_compose() {
     version=$(docker compose version --short 2>/dev/null) || fail \
-        "Docker has no Compose: install its plugin (package docker-compose-plugin," \
-        "docker-compose-v2 or docker-compose), until 'docker compose version' works."
+        "Docker has no Compose plugin: install it (package docker-compose-plugin," \
+        "docker-compose-v2 or docker-compose) and check that 'docker compose version' works."
     version=${version#v}
     major=${version%%.*}
     minor=${version#*.}
     minor=${minor%%.*}
     if ! is_number "$major" || ! is_number "$minor" || [ "$major" -lt 2 ] ||
         { [ "$major" -eq 2 ] && [ "$minor" -lt 24 ]; }; then
-        fail "Docker Compose is $version, and 2.24 is the least that will do: update Docker" \
-            "Desktop or the Compose plugin, and run this again."
+        fail "Docker Compose is $version, but 2.24 or newer is needed: update Docker Desktop" \
+            "or the Compose plugin, and run this again."
     fi
 }
 
 check_memory() {
     [ "$memory" -lt "$least_memory" ] || return 0
-    fail "Docker has $((memory / 1000000)) MB of memory, and picresize needs 6000: give it more" \
-        "in Docker Desktop (Settings, Resources), or use a larger machine, and run this again."
+    fail "Docker has $((memory / 1000000)) MB of memory, but picresize needs 6000: give it more" \
+        "in Docker Desktop (Settings, Resources) or use a larger machine, and run this again."
 }
 
-# Leaves an .env: the one that was there, or a new one.
-settle_settings() {
+# Makes sure that there is an .env: the existing one, or a new one.
+prepare_settings() {
     if [ -e .env ]; then
-        if $unattended || agrees "There is an .env already. Keep its passwords and names?" yes; then
+        if $unattended || agrees ".env exists already. Keep its passwords and names?" yes; then
             say "Keeping .env."
             [ -z "$workers" ] || change_workers
             return
         fi
-        ! has_data || fail "The data of picresize opens with the passwords in .env, and with no" \
-            "others: remove it with './install.sh --uninstall' first, or keep .env."
+        ! has_data || fail "The data of picresize can only be opened with the passwords in .env:" \
+            "keep .env, or remove the data with './install.sh --uninstall' first."
     elif has_data; then
-        fail "There is data of an earlier picresize (the volume ${project}_mysql), and no .env" \
-            "with its passwords: put that .env back, or remove the data with" \
+        fail "There is data from an earlier installation (the volume ${project}_mysql), but no" \
+            ".env with its passwords: put that .env back, or remove the data with" \
             "'./install.sh --uninstall --remove-data'."
     fi
     generate_settings
-    if ! $unattended && ! agrees "Use generated passwords and the usual names?" yes; then
+    if ! $unattended && ! agrees "Use generated passwords and the default names?" yes; then
         ask_settings
     fi
     write_settings
@@ -156,18 +156,18 @@ generate_settings() {
     migration_user=picresize_migration
     migration_password=$(random_text 32)
     root_password=$(random_text 32)
-    # 16 random bytes in URL-safe base64, whose 22nd character has two bits to bear: A, Q, g or w.
+    # 16 random bytes in URL-safe base64. The last, 22nd character has only two bits: A, Q, g or w.
     cluster_id=$(random_text 21)Q
 }
 
 random_text() {
     text=$(LC_ALL=C tr -dc 'A-Za-z0-9' </dev/urandom 2>/dev/null | dd bs=1 count="$1" 2>/dev/null)
-    [ "${#text}" -eq "$1" ] || fail "No random characters could be read from /dev/urandom."
+    [ "${#text}" -eq "$1" ] || fail "Could not read random characters from /dev/urandom."
     printf %s "$text"
 }
 
 ask_settings() {
-    say "An empty answer takes what stands in brackets."
+    say "Press Enter to use the value in brackets."
     ask is_port "Port of the page [$port]" "$port"
     port=$answer
     ask is_port "Port of Adminer [$adminer_port]" "$adminer_port"
@@ -197,7 +197,7 @@ ask_settings() {
 write_settings() {
     umask 077
     cat >.env.new <<END
-# The names and passwords that compose.yaml takes. Keep this file: the data opens with no others.
+# The names and passwords for compose.yaml. Keep this file: without it the data cannot be opened.
 PICRESIZE_PORT=$port
 PICRESIZE_ADMINER_PORT=$adminer_port
 PICRESIZE_CONTROL_CENTER_PORT=$control_center_port
@@ -227,25 +227,25 @@ change_workers() {
 }
 
 start() {
-    say "Building and starting (the first time takes some minutes) ..."
+    say "Building and starting (this takes some minutes the first time) ..."
     docker compose --project-name "$project" up --detach --build --remove-orphans ||
-        fail "Not everything could be started, as said above. What a service says is shown by" \
-            "'docker compose logs SERVICE'. A port that is taken is changed in .env. Then run" \
-            "this again."
+        fail "Not everything could be started: see the messages above and" \
+            "'docker compose logs SERVICE'. If a port is already in use, change it in .env." \
+            "Then run this again."
 }
 
 wait_until_healthy() {
     started=$(date +%s)
-    told=''
+    shown=''
     while :; do
         look
         waited=$(($(date +%s) - started))
         [ -z "$failed" ] ||
-            fail "$failed ended with a failure: 'docker compose logs $failed' says why."
+            fail "$failed failed: 'docker compose logs $failed' shows why."
         [ -n "$waiting" ] || break
         [ "$waited" -lt "$timeout" ] ||
             fail "Not healthy after $timeout seconds: $waiting. 'docker compose logs SERVICE'" \
-                "says why, and --timeout lets this wait longer."
+                "shows why. Use --timeout to wait longer."
         progress "$ready of $all healthy, waiting for $waiting"
         sleep 2
     done
@@ -253,7 +253,7 @@ wait_until_healthy() {
     [ ! -t 1 ] || echo
 }
 
-# Counts the containers: `migrate` is to end well, all others to be healthy.
+# Counts the containers: `migrate` must have succeeded, all others must be healthy.
 look() {
     all=0
     ready=0
@@ -272,7 +272,7 @@ $states
 END
 }
 
-# A line for each container: its service, status, exit code and health.
+# Prints a line for each container: its service, status, exit code and health.
 states() {
     # shellcheck disable=SC2016 # Docker's template, with a raw string in it
     service='{{index .Config.Labels `com.docker.compose.service`}}'
@@ -282,29 +282,29 @@ states() {
     docker inspect --format "$service {{.State.Status}} {{.State.ExitCode}} $health" $containers
 }
 
-# One line that changes on a terminal; elsewhere a line for each change.
+# On a terminal, updates one line; elsewhere, prints a line for each change.
 progress() {
     if [ -t 1 ]; then
         printf '\r%4d s: %s\033[K' "$waited" "$1"
-    elif [ "$1" != "$told" ]; then
+    elif [ "$1" != "$shown" ]; then
         printf '%4d s: %s\n' "$waited" "$1"
     fi
-    told=$1
+    shown=$1
 }
 
-tell_addresses() {
+print_addresses() {
     cat <<END
 
 picresize is ready.
   The page        http://127.0.0.1:$(first_port PORT 8000)
   Adminer         http://127.0.0.1:$(first_port ADMINER_PORT 8080)
   Control Center  http://127.0.0.1:$(first_port CONTROL_CENTER_PORT 9021)
-Adminer asks for PICRESIZE_MYSQL_USER and PICRESIZE_MYSQL_PASSWORD, which are in .env.
+Log in to Adminer with PICRESIZE_MYSQL_USER and PICRESIZE_MYSQL_PASSWORD from .env.
 'docker compose stop' stops everything, './install.sh --uninstall' removes it.
 END
 }
 
-# The port in .env, or the first of a range.
+# Prints the port in .env, or the first port of a range.
 first_port() {
     value=$(sed -n "s/^PICRESIZE_$1=//p" .env)
     value=${value:-$2}
@@ -318,24 +318,25 @@ remove() {
     fi
     volumes=''
     ! $remove_data || volumes=--volumes
-    # Where no compose.yaml is, Compose goes by the labels of what there is, and needs no .env.
+    # In a folder without compose.yaml, Compose finds the containers by label and needs no .env.
     empty=$(mktemp -d)
     (
         cd -- "$empty"
         # shellcheck disable=SC2086 # one option or none
         docker compose --project-name "$project" down --remove-orphans $volumes
-    ) || fail "Not everything could be removed, as said above: run this again when that is mended."
+    ) || fail "Not everything could be removed: fix what the messages above say, and run" \
+        "this again."
     rmdir "$empty"
     docker image rm "$image" >/dev/null 2>&1 || true
     if $remove_data; then
         rm -f .env
-        say "picresize and its data are removed."
+        say "Removed picresize and its data."
     else
-        say "picresize is removed. Its data and .env are kept: ./install.sh brings it back."
+        say "Removed picresize. Its data and .env are kept: ./install.sh starts it again."
     fi
 }
 
-# ask CHECK QUESTION DEFAULT: asks until CHECK takes the answer.
+# ask CHECK QUESTION DEFAULT: asks until CHECK accepts the answer.
 ask() {
     while :; do
         printf '%s: ' "$2"
@@ -347,7 +348,7 @@ ask() {
     done
 }
 
-# Like ask, without showing what is typed.
+# Like ask, but does not show what is typed.
 ask_secret() {
     [ ! -t 0 ] || stty -echo
     ask is_secret "$1" "$2"
@@ -355,7 +356,7 @@ ask_secret() {
     echo
 }
 
-# agrees QUESTION yes|no: whether the answer is yes; an empty one is what is named.
+# agrees QUESTION yes|no: succeeds if the answer is yes; the second argument is the default.
 agrees() {
     case $2 in
     yes) printf '%s [Y/n] ' "$1" ;;
@@ -371,60 +372,60 @@ agrees() {
 read_answer() {
     read -r answer || {
         echo
-        fail "There is nobody to answer: run this in a terminal, or with --unattended."
+        fail "Nobody is here to answer: run this in a terminal, or with --unattended."
     }
 }
 
 is_port() {
-    is_between "$1" 1 65535 || refuse "'$1' is not a port: a number from 1 to 65535."
+    is_between "$1" 1 65535 || refuse "'$1' is not a port: give a number from 1 to 65535."
 }
 
 is_user() {
     case $1 in
     [!A-Za-z]* | *[!A-Za-z0-9_]*)
-        refuse "'$1' is not a user: a letter, then letters, digits and _, 32 at the most."
+        refuse "'$1' is not a user name: use a letter, then letters, digits and _, at most 32."
         ;;
-    root) refuse "'root' is MySQL's own: take another name." ;;
-    *) [ "${#1}" -le 32 ] || refuse "'$1' has ${#1} characters: 32 is the most." ;;
+    root) refuse "'root' is reserved by MySQL: choose another name." ;;
+    *) [ "${#1}" -le 32 ] || refuse "'$1' has ${#1} characters: at most 32 are allowed." ;;
     esac
 }
 
 is_other_user() {
     is_user "$1" || return
-    [ "$1" != "$user" ] || refuse "'$1' is the user of the service: take another name."
+    [ "$1" != "$user" ] || refuse "'$1' is the user of the service: choose another name."
 }
 
-# The password is never shown, not even a refused one.
+# Never shows the password, not even a refused one.
 is_secret() {
     case $1 in
     *[!A-Za-z0-9_.~+=@%:,/-]*)
-        refuse "The password has a character that is not a letter, a digit or one of _.~+=@%:,/-"
+        refuse "The password may only contain letters, digits and _.~+=@%:,/-"
         ;;
     *[A-Za-z]*)
-        [ "${#1}" -ge 12 ] || refuse "The password has ${#1} characters: 12 is the least."
+        [ "${#1}" -ge 12 ] || refuse "The password has ${#1} characters: at least 12 are needed."
         ;;
-    *) refuse "The password has no letter." ;;
+    *) refuse "The password needs a letter." ;;
     esac
 }
 
-# Of topics and groups.
+# Checks the name of a topic or a group.
 is_name() {
     case $1 in
     [!A-Za-z]* | *[!A-Za-z0-9._-]*)
-        refuse "'$1' is not a name: a letter, then letters, digits and . _ -, 200 at the most."
+        refuse "'$1' is not a name: use a letter, then letters, digits and . _ -, at most 200."
         ;;
-    *) [ "${#1}" -le 200 ] || refuse "'$1' has ${#1} characters: 200 is the most." ;;
+    *) [ "${#1}" -le 200 ] || refuse "'$1' has ${#1} characters: at most 200 are allowed." ;;
     esac
 }
 
 is_second_topic() {
     is_name "$1" || return
-    [ "$1" != "$requests_topic" ] || refuse "'$1' is another topic already: take another name."
+    [ "$1" != "$requests_topic" ] || refuse "'$1' is already used for a topic: choose another name."
 }
 
 is_third_topic() {
     is_second_topic "$1" || return
-    [ "$1" != "$events_topic" ] || refuse "'$1' is another topic already: take another name."
+    [ "$1" != "$events_topic" ] || refuse "'$1' is already used for a topic: choose another name."
 }
 
 refuse() {

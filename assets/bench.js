@@ -1,6 +1,6 @@
-// The form: takes a picture, shows what will become of it, and reads what is asked for.
+// The form: takes a picture, previews the result, and reads the options.
 
-import { LOSSY, bytesText, foresee, formatName, formatOf, otherSide, pixelsText, readSide } from "./measure.js";
+import { LOSSY, bytesText, predictSize, formatName, formatOf, otherSide, pixelsText, readSide } from "./measure.js";
 
 const $ = (id) => document.getElementById(id);
 const form = $("bench");
@@ -8,27 +8,27 @@ const input = $("picture");
 const preview = $("preview");
 const sides = { width: $("width"), height: $("height") };
 
-/** How the browser draws what each fit will do. */
+/** The CSS `object-fit` that previews each fit. */
 const OBJECT_FIT = { fill: "fill", cover: "cover", contain: "contain", inside: "fill", outside: "fill" };
 const FIT_SAYS = {
-  fill: "Exactly this size, stretched where needed.",
-  cover: "Exactly this size, the overhang cut off.",
-  contain: "Exactly this size, the rest left empty.",
-  inside: "As large as fits within this size.",
-  outside: "As small as covers this size.",
+  fill: "Exactly this size, stretched if needed.",
+  cover: "Exactly this size, cropped.",
+  contain: "Exactly this size, padded.",
+  inside: "As large as possible within this size.",
+  outside: "As small as possible around this size.",
 };
-const NO_NUMBER = "give a width, a height, or both";
+const NO_NUMBER = "enter a width, a height, or both";
 
-/** `{ file, url, width, height }`; sizes are absent while unknown to this browser. */
+/** `{ file, url, width, height }`; without sizes if this browser cannot read the picture. */
 let picture = null;
-/** The side typed last: with the lock on, the other follows it. */
+/** The side that was typed last. With the lock on, the other side follows it. */
 let leading = "width";
 let qualityChosen = false;
 
-/** The picture on the mat, `null` while there is none. */
+/** The chosen picture, or `null`. */
 export const chosenPicture = () => picture;
 
-/** Wires the form. `onSend` gets the picture and the options once they are plausible. */
+/** Sets up the form. `onSend` gets the picture and the options once they pass the checks. */
 export function startBench(onSend) {
   input.addEventListener("change", () => input.files[0] && choose(input.files[0]));
   for (const [side, field] of Object.entries(sides)) {
@@ -70,7 +70,7 @@ export function startBench(onSend) {
   draw();
 }
 
-/** Puts a picture on the mat. */
+/** Chooses a picture and shows its preview. */
 export async function choose(file) {
   if (picture) URL.revokeObjectURL(picture.url);
   const mine = { file, url: URL.createObjectURL(file) };
@@ -84,12 +84,12 @@ export async function choose(file) {
     await preview.decode();
     Object.assign(mine, { width: preview.naturalWidth, height: preview.naturalHeight });
   } catch {
-    // Not for this browser's eyes; the service may know the format all the same.
+    // This browser cannot read the picture, but the service may know the format.
   }
   if (picture === mine) follow();
 }
 
-/** Takes the picture off and empties the sizes. */
+/** Removes the picture and clears the sizes. */
 export function clearBench() {
   if (picture) URL.revokeObjectURL(picture.url);
   picture = null;
@@ -99,8 +99,8 @@ export function clearBench() {
 }
 
 /**
- * Shows each error at its field and moves the focus to the first. Answers those that belong to
- * no field here.
+ * Shows each error at its field and moves the focus to the first. Returns the errors of fields that
+ * the form does not have.
  */
 export function showErrors(errors) {
   const foreign = errors.filter(({ field, message }) => !setError(field, message));
@@ -116,7 +116,7 @@ const locked = () => $("lock").getAttribute("aria-pressed") === "true";
 const fit = () => form.elements.fit.value;
 const known = () => Boolean(picture?.width);
 
-/** The format that will come out, `""` while that is for the service to say. */
+/** The format of the result, or `""` if only the service knows. */
 function format() {
   const asked = $("format").value;
   if (asked !== "same") return asked;
@@ -124,7 +124,7 @@ function format() {
   return [...$("format").options].some(({ value }) => value === own) ? own : "";
 }
 
-/** With the lock on, fills the side that was not typed. */
+/** With the lock on, fills in the other side. */
 function follow() {
   if (locked() && known()) {
     const { width, height } = sides;
@@ -140,7 +140,7 @@ function follow() {
   draw();
 }
 
-/** Brings everything in line with the picture and the fields. */
+/** Updates the form for the current picture and fields. */
 function draw() {
   $("empty").hidden = picture !== null;
   $("filled").hidden = picture === null;
@@ -163,7 +163,7 @@ function factsText() {
 
 function drawFrame() {
   const [width, height] = [readSide(sides.width.value).value, readSide(sides.height.value).value];
-  const size = known() ? foresee(picture, { width, height, fit: fit() }) : null;
+  const size = known() ? predictSize(picture, { width, height, fit: fit() }) : null;
   const shown = size ?? (known() ? picture : null);
   $("frame").style.setProperty("--ratio", shown ? shown.width / shown.height : 1.5);
   preview.hidden = !known();
@@ -175,7 +175,7 @@ function drawFrame() {
     $(`dim-${side}`).textContent = number ?? "";
     $(`dim-${side}`).parentElement.hidden = !number;
   }
-  $("forecast").textContent = size ? `Makes ${pixelsText(size)} pixels${format() ? ` as ${formatName(format())}` : ""}` : "";
+  $("forecast").textContent = size ? `Result: ${pixelsText(size)} pixels${format() ? ` as ${formatName(format())}` : ""}` : "";
 }
 
 function drawOptions() {
@@ -192,7 +192,7 @@ function drawOptions() {
   ].join(", ");
 }
 
-/** The options as the API wants them, or `null` after showing what is wrong. */
+/** Returns the options for the API, or shows the errors and returns `null`. */
 function check() {
   const errors = picture ? [] : [{ field: "image", message: "choose a picture first" }];
   const options = {};
@@ -213,7 +213,7 @@ function check() {
   return options;
 }
 
-/** The element that has the focus for a field of the API. */
+/** The element to focus for a field of the API. */
 function holderOf(name) {
   return name === "image" ? input : name === "fit" ? form.querySelector("[name=fit]:checked") : $(name);
 }

@@ -1,24 +1,24 @@
-// The HTTP side: posts a picture, follows its operation, and turns what goes wrong into words.
+// The HTTP client: posts a picture, follows its operation, and turns failures into `Problem`s.
 
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 2000;
-/** Retries in a row before the person is asked. */
+/** How many times in a row to retry before asking the user. */
 const MOST_RETRIES = 5;
 
-/** What went wrong. `status` is 0 when no answer came; `errors` are those of single fields. */
+/** A failed request. `status` is 0 if there was no answer; `errors` are the errors of fields. */
 export class Problem extends Error {
   constructor({ status, title, detail, errors = [], retryAfterMs = null }) {
     super(detail || title);
     Object.assign(this, { status, title, errors, retryAfterMs });
   }
 
-  /** Whether the same request can succeed later. */
+  /** Whether the same request may succeed later. */
   get passes() {
     return [0, 429, 502, 503, 504].includes(this.status);
   }
 }
 
-/** Posts a request; the same `key` twice is one operation. Answers the identifier. */
+/** Posts a request and returns its identifier. The same `key` gives the same operation. */
 export async function submit(file, options, key) {
   const body = JSON.stringify({ image: await base64Of(file), ...options });
   const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
@@ -26,14 +26,14 @@ export async function submit(file, options, key) {
   return answer.identifier;
 }
 
-/** A key for one press of the button; there is no `randomUUID` outside secure contexts. */
+/** An idempotency key for one press of the button. `randomUUID` needs a secure context. */
 export function newKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /**
- * Waits for the end of an operation and answers its result. `onStatus` hears each status,
- * `onTrouble` each failed look that will be repeated by itself.
+ * Waits for the end of an operation and returns its result. `onStatus` gets each status, `onTrouble`
+ * each failed request that will be retried.
  */
 export async function follow(id, { signal, onStatus, onTrouble }) {
   let wait = FIRST_WAIT_MS;
@@ -57,8 +57,8 @@ export async function follow(id, { signal, onStatus, onTrouble }) {
   }
 }
 
-/** The whole story of an operation. */
-export async function story(id, signal) {
+/** Returns the full history of an operation. */
+export async function fetchHistory(id, signal) {
   return (await call(`/api/${encodeURIComponent(id)}/status`, { signal })).answer;
 }
 
@@ -86,7 +86,7 @@ async function call(path, init) {
   });
 }
 
-/** `Retry-After` in either of its forms (RFC 9110, section 10.2.3), `null` when absent. */
+/** `Retry-After` in either of its forms (RFC 9110, section 10.2.3), or `null`. */
 function retryAfterMs(response) {
   const text = response.headers.get("Retry-After");
   if (text === null) return null;
@@ -94,7 +94,7 @@ function retryAfterMs(response) {
   return Number.isFinite(seconds) ? Math.max(0, seconds) * 1000 : null;
 }
 
-/** Resolves after the time, rejects when aborted. */
+/** Resolves after `ms`; rejects when aborted. */
 export function sleep(ms, signal) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, ms);
@@ -112,8 +112,8 @@ function base64Of(file) {
     reader.onerror = () => reject(new Problem({
       status: -1,
       title: "The picture could not be read",
-      detail: "It was moved or changed since it was chosen.",
-      errors: [{ field: "image", message: "the file can't be read any more: choose it again" }],
+      detail: "It was moved or changed after you chose it.",
+      errors: [{ field: "image", message: "the file can no longer be read: choose it again" }],
     }));
     reader.readAsDataURL(file);
   });

@@ -1,20 +1,20 @@
-// The page of picresize. Two views share it: the bench, where a picture is chosen and sent (`/`),
-// and one operation (`/result?id=`). This file leads from one to the other.
+// The web page of picresize. It has two views: the form, where a picture is chosen and sent (`/`),
+// and one operation (`/result?id=`). This file switches between them.
 
 import { chosenPicture, choose, clearBench, showErrors, startBench } from "./bench.js";
-import { Problem, follow, newKey, sleep, story, submit } from "./client.js";
+import { Problem, fetchHistory, follow, newKey, sleep, submit } from "./client.js";
 import { formatOf } from "./measure.js";
 import { forgetAll, recent, remember } from "./recent.js";
-import { showEnd, showResult, showStatus, showStory, showTrouble, showWaiting, startResult } from "./result.js";
+import { showEnd, showHistory, showResult, showStatus, showTrouble, showWaiting, startResult } from "./result.js";
 
 const $ = (id) => document.getElementById(id);
 
-/** How long a small picture takes from the answer to its result, generously. */
+/** A generous estimate of how long a small picture takes from the answer to its result. */
 const FIRST_LOOK_MS = 150;
 
-/** The operation this page sent last: its identifier, and the picture as it was then. */
+/** The last operation that this page sent: its identifier and its picture. */
 let sent = null;
-/** Ends what is being followed when another view opens. */
+/** Stops following an operation when another view opens. */
 let leaving = new AbortController();
 let sending = false;
 
@@ -32,12 +32,12 @@ $("recent-clear").addEventListener("click", () => {
   drawRecent();
   $("send").focus();
 });
-// Who changes the request doesn't want the old one repeated.
+// When the request changes, the old one must not be retried.
 $("bench").addEventListener("input", clearAlert);
 addEventListener("popstate", () => route());
 route();
 
-/** Opens the view that the address names. */
+/** Opens the view for the current address. */
 function route() {
   leaving.abort();
   leaving = new AbortController();
@@ -60,7 +60,7 @@ function goTo(address) {
   if (!$("bench").hidden) (chosenPicture() ? $("width") : $("picture")).focus();
 }
 
-/** Sends a picture; `key` stays the same for every repetition of one press of the button. */
+/** Sends a picture. All retries of one press of the button use the same `key`. */
 async function send(picture, options, key = newKey()) {
   if (sending) return;
   clearAlert();
@@ -68,7 +68,7 @@ async function send(picture, options, key = newKey()) {
   const mine = leaving;
   try {
     const id = await submit(picture.file, options, key);
-    // The form may drop its picture while this operation is still on show.
+    // The form may discard its picture while this operation is still shown.
     if (sent) URL.revokeObjectURL(sent.picture.url);
     sent = { id, picture: { ...picture, url: URL.createObjectURL(picture.file) } };
     remember({ id, name: picture.file.name, size: sizeText(options) });
@@ -87,7 +87,7 @@ function setSending(now) {
   if (now) announce("Sending the picture");
 }
 
-/** Errors of fields stand at their fields; the rest becomes an alert. */
+/** Shows errors of fields at their fields, and all others as an alert. */
 function showRefusal(problem, again) {
   if (!(problem instanceof Problem)) throw problem;
   const foreign = showErrors(problem.errors);
@@ -100,7 +100,7 @@ function showRefusal(problem, again) {
   if (problem.retryAfterMs !== null) retryIn(problem.retryAfterMs, again);
 }
 
-/** Repeats by itself what the service asked to repeat, unless the person was faster. */
+/** Retries after the time that the service asked for, unless the user did so before. */
 async function retryIn(ms, again) {
   const note = document.createElement("span");
   note.textContent = `Trying again in ${Math.max(1, Math.ceil(ms / 1000))} s.`;
@@ -109,17 +109,17 @@ async function retryIn(ms, again) {
   if (note.isConnected) again();
 }
 
-/** Shows an operation from wherever it stands to its end. */
+/** Shows an operation from its current status to its end. */
 async function openOperation(id, signal) {
   const original = sent?.id === id ? sent.picture : null;
   const name = original?.file.name ?? recent().find((entry) => entry.id === id)?.name;
   document.title = name ? `${name} · picresize` : "picresize";
   showWaiting(id, original);
   $("headline").focus();
-  if (id === "") return end("This link is incomplete", "It names no operation: it should end in ?id= and an identifier.");
+  if (id === "") return end("This link is incomplete", "It should end with ?id= and an identifier.");
   announce(`Sent. The identifier is ${id}`);
   try {
-    // A first look at once would nearly always come too early, and cost the whole Retry-After.
+    // An immediate request would nearly always come too early, and then wait for all of Retry-After.
     if (original) await sleep(FIRST_LOOK_MS, signal);
     let last = "queued";
     const result = await follow(id, {
@@ -131,11 +131,11 @@ async function openOperation(id, signal) {
       },
       onTrouble: showTrouble,
     });
-    const told = await story(id, signal).catch(() => null);
+    const details = await fetchHistory(id, signal).catch(() => null);
     if (signal.aborted) return;
-    const source = told?.source ?? (original && factsOf(original));
-    if (told) showStory(told);
-    announce(await showResult(result, { source, original, name, fit: told?.requested?.fit ?? "fill" }));
+    const source = details?.source ?? (original && factsOf(original));
+    if (details) showHistory(details);
+    announce(await showResult(result, { source, original, name, fit: details?.requested?.fit ?? "fill" }));
   } catch (problem) {
     if (signal.aborted) return;
     if (!(problem instanceof Problem)) throw problem;
@@ -144,12 +144,12 @@ async function openOperation(id, signal) {
 }
 
 async function showFailure(problem, id, signal) {
-  if (problem.status === 404 || problem.status === 400) return end("No such picture here", `${problem.message} Perhaps a part of the link is missing.`);
+  if (problem.status === 404 || problem.status === 400) return end("No such picture here", `${problem.message} Perhaps part of the link is missing.`);
   if (problem.status === 410) return end("This result is gone", problem.message);
   if (problem.status !== 422) return end(problem.title, problem.message, { again: true });
   end("This picture could not be resized", problem.message);
-  const told = await story(id, signal).catch(() => null);
-  if (told && !signal.aborted) showStory(told);
+  const details = await fetchHistory(id, signal).catch(() => null);
+  if (details && !signal.aborted) showHistory(details);
 }
 
 function end(headline, reason, options) {
@@ -178,7 +178,7 @@ function drawRecent() {
   }));
 }
 
-/** Pictures come by dropping and pasting too, whatever is open. */
+/** Accepts dropped and pasted pictures in every view. */
 function listenForPictures() {
   const carriesFiles = ({ dataTransfer }) => dataTransfer?.types.includes("Files");
   let depth = 0;

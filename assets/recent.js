@@ -3,7 +3,7 @@
 const KEY = "picresize.recent";
 const MOST = 8;
 
-/** Newest first; empty where storage is switched off or spoilt. */
+/** Newest first. Empty if storage is disabled or its content is invalid. */
 export function recent() {
   try {
     const list = JSON.parse(localStorage.getItem(KEY) ?? "[]");
@@ -25,6 +25,6 @@ function store(list) {
   try {
     localStorage.setItem(KEY, JSON.stringify(list));
   } catch {
-    // Switched off or full: the list is a convenience, nothing depends on it.
+    // Storage is disabled or full. Nothing depends on the list.
   }
 }

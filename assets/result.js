@@ -1,4 +1,4 @@
-// The operation on the mat: its progress, its result beside the original, its story, its failure.
+// The view of one operation: its progress, its result beside the original, its history, its failure.
 
 import { pictureOf } from "./client.js";
 import { bytesText, changeText, formatName, formatOf, pixelsText, resultName } from "./measure.js";
@@ -8,12 +8,12 @@ const $ = (id) => document.getElementById(id);
 const STEPS = ["queued", "processing", "done"];
 const WORDS = {
   sending: ["Sending", "The picture is on its way."],
-  queued: ["Queued", "Accepted and stored; waiting for a worker."],
-  processing: ["Resizing", "A worker has the picture."],
+  queued: ["Queued", "Accepted and stored. Waiting for a worker."],
+  processing: ["Resizing", "A worker is processing the picture."],
 };
 const OBJECT_FIT = { cover: "cover", contain: "contain" };
 
-/** The result's own address in memory. */
+/** The object URL of the result. */
 let resultUrl = null;
 
 export function startResult() {
@@ -36,13 +36,13 @@ export function startResult() {
 }
 
 /**
- * Lays out an operation that is not done. `original` is the picture as the form knows it, `null`
- * when this page did not send it.
+ * Shows an operation that is not done. `original` is the picture from the form, or `null` if this
+ * page did not send it.
  */
 export function showWaiting(id, original) {
   if (resultUrl) URL.revokeObjectURL(resultUrl);
   resultUrl = null;
-  for (const part of ["absent", "views", "beside", "compare", "measures", "download", "resume", "story"]) $(part).hidden = true;
+  for (const part of ["absent", "views", "beside", "compare", "measures", "download", "resume", "history"]) $(part).hidden = true;
   for (const part of ["waiting", "progress", "link-field", "identifier-line"]) $(part).hidden = false;
   $("adjust").hidden = !original;
   emphasise(false);
@@ -63,12 +63,12 @@ export function showStatus(status) {
   drawProgress(status);
 }
 
-/** Says that the last look failed and will be repeated. */
+/** Shows that the last request failed and will be retried. */
 export function showTrouble(problem, pauseMs) {
   $("subline").textContent = `${problem.message} Trying again in ${Math.max(1, Math.ceil(pauseMs / 1000))} s.`;
 }
 
-/** Shows the end that is no result: `headline` and why; `again` offers another look. */
+/** Shows an end without a result: `headline` and the reason. `again` offers to check again. */
 export function showEnd(headline, reason, { again = false } = {}) {
   say(headline, capital(reason));
   $("progress").hidden = true;
@@ -82,8 +82,8 @@ export function showEnd(headline, reason, { again = false } = {}) {
 }
 
 /**
- * Shows a result. `source` holds the original's `{ format, width, height, bytes }` as far as they
- * are known, `original` as in [`showWaiting`], `name` the file's. Answers the outcome in a sentence.
+ * Shows a result. `source` holds the original's `{ format, width, height, bytes }` as far as known,
+ * `original` is as in [`showWaiting`], `name` is the file's name. Returns a sentence to announce.
  */
 export async function showResult(result, { source, original, name, fit }) {
   const blob = pictureOf(result);
@@ -132,22 +132,22 @@ export async function showResult(result, { source, original, name, fit }) {
   return `Done: ${size} pixels, ${bytesText(bytes)}`;
 }
 
-/** Shows what is stored of an operation beside its result. */
-export function showStory({ requested = {}, steps = [], attempts, worker, engine }) {
+/** Shows the history of an operation: its options, steps and worker. */
+export function showHistory({ requested = {}, steps = [], attempts, worker, engine }) {
   const { width, height, ...others } = requested;
   const asked = Object.entries({ width, height, ...others })
     .filter(([, value]) => value !== null && value !== undefined)
     .map(([key, value]) => `${key.replaceAll("_", " ")} ${value}`);
   const times = steps.map(({ at }) => Date.parse(at));
   const rows = [
-    ["Asked for", asked.join(", ")],
+    ["Options", asked.join(", ")],
     ...steps.map(({ step }, index) => [capital(step), stepText(times, index)]),
     ["Attempts", attempts],
     ["Worker", worker],
     ["Engine", engine],
   ].filter(([, value]) => value !== null && value !== undefined && value !== "");
-  $("story-list").replaceChildren(...rows.flatMap(([term, value]) => [element("dt", term), element("dd", value)]));
-  $("story").hidden = rows.length === 0;
+  $("history-list").replaceChildren(...rows.flatMap(([term, value]) => [element("dt", term), element("dd", value)]));
+  $("history").hidden = rows.length === 0;
 }
 
 function say(headline, subline) {
@@ -155,7 +155,7 @@ function say(headline, subline) {
   $("subline").textContent = subline;
 }
 
-/** Makes the way to a new picture the main one, where there is no result to take. */
+/** Makes `New picture` the primary button if there is no result to download. */
 function emphasise(fresh) {
   $("fresh").classList.toggle("primary", fresh);
   $("fresh").classList.toggle("quiet", !fresh);
@@ -187,13 +187,13 @@ async function copyLink() {
     $("copy").textContent = "Copied";
     $("live").textContent = "Link copied";
   } catch {
-    // No clipboard outside secure contexts: the link is selected, a key press away.
+    // There is no clipboard outside secure contexts, but the link is selected.
     link.focus();
-    $("live").textContent = "The link is selected: copy it with the keyboard";
+    $("live").textContent = "The link is selected. Copy it with the keyboard.";
   }
 }
 
-/** The first step's clock time, and for each later one how long after the one before. */
+/** The time of the first step; for later steps, the time since the previous one. */
 function stepText(times, index) {
   if (index === 0) return new Date(times[0]).toLocaleString();
   const ms = times[index] - times[index - 1];

@@ -106,7 +106,7 @@ async fn mysql(address: &str, sizes: &[u64]) -> Result<()> {
         port: server.tcp_port(),
         database: format!("bench_{}", std::process::id()),
         user: server.user().unwrap_or_default().to_owned(),
-        password: server.pass().unwrap_or_default().to_owned(),
+        password: server.pass().unwrap_or_default().into(),
         tls: TlsMode::Off,
         ca_file: None,
         connections: 2,

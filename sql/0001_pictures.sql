@@ -1,12 +1,12 @@
--- The table of operations: one row for each, with its result. Tested on MySQL 9.7 and MariaDB
--- 10.11. `picresize migrate` runs this script; it can as well be run by hand, in the database of
+-- The table of operations: one row per operation, with its result. Tested on MySQL 9.7 and MariaDB
+-- 10.11. `picresize migrate` runs this script. You can also run it by hand, in the database of
 -- picresize.
 --
--- The user that picresize runs as needs no more than this:
+-- The user that picresize runs as needs only this:
 --     GRANT SELECT, INSERT, UPDATE, DELETE ON picresize.pictures TO 'picresize'@'%';
 --
--- The table's comment holds the version of its schema. A later script changes the table and the
--- comment in one statement, so that they never disagree.
+-- The table's comment holds the schema version. A later script changes the table and the comment in
+-- one statement, so that they never disagree.
 
 CREATE TABLE pictures (
     id            CHAR(36)    CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'UUID; new ones are of version 7 and sort by time',

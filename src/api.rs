@@ -1,4 +1,5 @@
-//! The HTTP side: accepts requests into the log, answers look-ups from the table, serves the page.
+//! The HTTP server: accepts requests into the log, returns results from the table, serves the page.
+//! Here are its routes and what their handlers share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ mod accept;
 mod erasure;
 mod health;
 mod lookup;
+mod negotiation;
 mod operations;
 mod page;
 mod problem;
@@ -136,7 +138,7 @@ impl ApiState {
             Ok(Err(closed)) => Err(Problem::internal(&closed)),
             Err(_) => Err(Problem::new(
                 Kind::Unavailable,
-                "too many pictures are being received at once, please try again",
+                "too many pictures are being received at once; please try again",
             )),
         }
     }
@@ -176,10 +178,7 @@ fn app(health: Router, state: ApiState) -> NormalizePath<Router> {
 async fn no_such_path(uri: Uri) -> Problem {
     Problem::new(
         Kind::NoSuchPath,
-        format!(
-            "nothing is served at {}; pictures are posted to /api/",
-            uri.path()
-        ),
+        format!("there is nothing at {}; post pictures to /api/", uri.path()),
     )
 }
 
@@ -187,7 +186,7 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
     Problem::new(
         Kind::MethodNotAllowed,
         format!(
-            "{method} is not for {}; the Allow header says what is",
+            "{method} is not allowed for {}; the Allow header lists what is",
             uri.path()
         ),
     )

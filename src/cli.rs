@@ -1,4 +1,5 @@
-//! The commands: each is its options and a `run`. The only place that puts the parts together.
+//! The commands of the program: each file has one command's options and its `run`. Only here are the
+//! parts put together.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,10 +18,9 @@ mod roles;
 mod serve;
 mod worker;
 
-/// Resizes pictures: as a service, or right here.
+/// Resizes pictures, as a service or directly.
 ///
-/// Exit codes: 0 when all went well, 1 when something failed, 2 when the command line or a setting
-/// is wrong.
+/// Exit codes: 0 for success, 1 if something failed, 2 if the command line or a setting is wrong.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, after_help = EXAMPLES)]
 pub struct Cli {
@@ -35,7 +35,7 @@ Examples:
   picresize resize photo.jpg small.webp --width 512
       One picture, without a server
   picresize migrate && picresize api & picresize worker
-      The roles apart, on Kafka and MySQL (engine.log, engine.table)";
+      Each role in a process of its own, on Kafka and MySQL (storage.log, storage.table)";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -53,7 +53,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct ConfigFile {
     /// The settings file; picresize.example.toml explains each setting [default: picresize.toml,
-    /// if it is there]
+    /// if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -87,7 +87,7 @@ impl Cli {
     }
 }
 
-/// The command line asks for what can't be.
+/// A command line that can't be carried out.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(String);

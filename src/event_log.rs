@@ -95,7 +95,7 @@ pub enum LogError {
     #[error("{0}")]
     Misconfigured(String),
     /// The record is larger than the log takes.
-    #[error("the event has {bytes} bytes, the log takes {limit} at most")]
+    #[error("the event has {bytes} bytes; the log takes at most {limit}")]
     TooLarge { bytes: u64, limit: u64 },
 }
 

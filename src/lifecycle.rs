@@ -1,4 +1,4 @@
-//! How the process is asked to stop.
+//! Turns stop signals into a token that is cancelled.
 
 use tokio_util::sync::CancellationToken;
 
@@ -17,10 +17,10 @@ pub fn stop_on_signal() -> std::io::Result<CancellationToken> {
     let mut signals = Signals::listen()?;
     tokio::spawn(async move {
         signals.next().await;
-        tracing::info!("stopping: finishing what was begun (signal again to end at once)");
+        tracing::info!("stopping: finishing work in progress (signal again to stop at once)");
         token.cancel();
         signals.next().await;
-        tracing::warn!("ending at once");
+        tracing::warn!("stopping at once");
         std::process::exit(ABORTED);
     });
     Ok(stop)

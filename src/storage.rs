@@ -13,7 +13,7 @@ use crate::event_log::{EventLog, LogError};
 use crate::picture_store::embedded::EmbeddedStore;
 use crate::picture_store::mysql::{MysqlOptions, MysqlStore, TlsMode};
 use crate::picture_store::{PictureStore, StoreError};
-use crate::settings::{LogEngine, Settings, TableEngine, Tls};
+use crate::settings::{LogKind, Settings, TableKind, Tls};
 
 /// Where an embedded log is kept in its folder.
 const LOG_FILE: &str = "log.sqlite";
@@ -75,8 +75,8 @@ impl Storage {
     ///
     /// See [`StorageError`].
     pub async fn open(settings: &Settings) -> Result<Self, StorageError> {
-        let embedded = settings.engine.log == LogEngine::Embedded
-            || settings.engine.table == TableEngine::Embedded;
+        let embedded = settings.storage.log == LogKind::Embedded
+            || settings.storage.table == TableKind::Embedded;
         let folder = if embedded {
             Some(Arc::new(DataFolder::own(&settings.data.folder)?))
         } else {
@@ -98,7 +98,7 @@ impl Storage {
     /// See [`StorageError`].
     pub async fn open_beside(settings: &Settings) -> Result<Self, StorageError> {
         let folder = &settings.data.folder;
-        if settings.engine.log == LogEngine::Embedded && !folder.join(LOG_FILE).exists() {
+        if settings.storage.log == LogKind::Embedded && !folder.join(LOG_FILE).exists() {
             return Err(StorageError::NoLog(folder.clone()));
         }
         Ok(Self {
@@ -125,18 +125,18 @@ impl Storage {
     /// What waiting does not heal.
     pub async fn migrate(settings: &Settings) -> Result<Vec<String>, StorageError> {
         let mut report = Vec::new();
-        match settings.engine.table {
-            TableEngine::Embedded => report.push("table: embedded, made by `serve`".to_owned()),
-            TableEngine::Mysql => {
+        match settings.storage.table {
+            TableKind::Embedded => report.push("table: embedded, made by `serve`".to_owned()),
+            TableKind::Mysql => {
                 let options = mysql_options(settings, true);
                 report.extend(
                     patiently(|| async { Ok(MysqlStore::migrate(&options).await?) }).await?,
                 );
             }
         }
-        match settings.engine.log {
-            LogEngine::Embedded => report.push("log: embedded, made by `serve`".to_owned()),
-            LogEngine::Kafka => {
+        match settings.storage.log {
+            LogKind::Embedded => report.push("log: embedded, made by `serve`".to_owned()),
+            LogKind::Kafka => {
                 let options = kafka_options(settings);
                 let topics = TopicOptions {
                     partitions: settings.kafka.partitions,
@@ -156,22 +156,22 @@ impl Storage {
 }
 
 async fn open_log(settings: &Settings) -> Result<Arc<dyn EventLog>, LogError> {
-    Ok(match settings.engine.log {
-        LogEngine::Embedded => {
+    Ok(match settings.storage.log {
+        LogKind::Embedded => {
             let path = settings.data.folder.join(LOG_FILE);
             Arc::new(EmbeddedLog::open(&path)?)
         }
-        LogEngine::Kafka => Arc::new(KafkaLog::open(kafka_options(settings)).await?),
+        LogKind::Kafka => Arc::new(KafkaLog::open(kafka_options(settings)).await?),
     })
 }
 
 async fn open_store(settings: &Settings) -> Result<Arc<dyn PictureStore>, StoreError> {
-    Ok(match settings.engine.table {
-        TableEngine::Embedded => {
+    Ok(match settings.storage.table {
+        TableKind::Embedded => {
             let path = settings.data.folder.join("pictures.sqlite");
             Arc::new(EmbeddedStore::open(&path)?)
         }
-        TableEngine::Mysql => Arc::new(MysqlStore::open(mysql_options(settings, false)).await?),
+        TableKind::Mysql => Arc::new(MysqlStore::open(mysql_options(settings, false)).await?),
     })
 }
 

@@ -156,10 +156,11 @@ impl Worker {
             let (position, outcome) = finished;
             match outcome {
                 Ok(()) => {
-                    let next = self.watermark.finished(position);
-                    commits
-                        .retain(|earlier: &EventPosition| earlier.partition != position.partition);
-                    commits.extend(next);
+                    if let Some(next) = self.watermark.finished(position) {
+                        commits
+                            .retain(|earlier: &EventPosition| earlier.partition != next.partition);
+                        commits.push(next);
+                    }
                 }
                 Err(Unfinished::Abandoned) => {}
                 Err(Unfinished::Refused(error)) => refused = Some(error),

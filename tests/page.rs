@@ -8,15 +8,16 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use fantoccini::actions::{InputSource, KeyAction, KeyActions};
-use fantoccini::key::Key;
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, MutexGuard};
+
+#[path = "page/webdriver.rs"]
+mod webdriver;
+
+use webdriver::{BACKSPACE, Browser, ENTER, LEFT, RIGHT, SHIFT, Stroke, TAB};
 
 /// The bound of every wait: far more than anything here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -84,9 +85,9 @@ async fn a_picture_is_picked_resized_shown_downloaded_and_opened_again() {
         page.is("$('before-figure').hidden").await,
         "the original is not stored"
     );
-    page.click("story").await;
+    page.click("history").await;
     assert!(
-        page.text("story-list")
+        page.text("history-list")
             .await
             .contains("width 200, height 120")
     );
@@ -237,12 +238,12 @@ async fn the_keyboard_alone_is_enough() {
     page.tab_to("summary").await;
     page.press(&enter()).await;
     page.tab_to("fit=fill").await;
-    page.press(&char::from(Key::Right).to_string()).await;
+    page.press(&RIGHT.to_string()).await;
     assert_eq!(page.focus().await, "fit=cover");
     page.tab_to("format").await;
     page.press("J").await;
     page.tab_to("quality").await;
-    page.press(&char::from(Key::Left).to_string()).await;
+    page.press(&LEFT.to_string()).await;
     assert_eq!(page.text("quality-says").await, "79");
     page.tab_to("send").await;
     page.press(&enter()).await;
@@ -261,9 +262,9 @@ async fn the_keyboard_alone_is_enough() {
     assert_eq!(page.natural_size("after").await, (300, 100));
 
     page.back_to("view=beside").await;
-    page.press(&char::from(Key::Right).to_string()).await;
+    page.press(&RIGHT.to_string()).await;
     page.tab_to("cut").await;
-    page.press(&char::from(Key::Left).to_string()).await;
+    page.press(&LEFT.to_string()).await;
     assert!(
         page.is("$('wipe').style.getPropertyValue('--cut') === '49%'")
             .await
@@ -297,7 +298,7 @@ async fn nothing_overflows_on_a_phone() {
     page.fill("width", "320").await;
     page.click("send").await;
     page.until("!$('download').hidden").await;
-    page.is("$('story').open = true").await;
+    page.is("$('history').open = true").await;
     page.fits("done").await;
     page.is("document.querySelector('[value=compare]').click()")
         .await;
@@ -348,22 +349,11 @@ impl Stage {
                 },
                 "prefs": {"download.default_directory": folder.path().join("downloads")},
             },
+            "timeouts": {"script": (2 * PATIENCE).as_millis() as u64},
         });
-        let Value::Object(capabilities) = capabilities else {
-            unreachable!("an object was written above");
+        let page = Page {
+            browser: Browser::start(driver.port, &capabilities).await,
         };
-        let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities)
-            .connect(&format!("http://127.0.0.1:{}", driver.port))
-            .await
-            .expect("the browser starts");
-        let mut timeouts = client.get_timeouts().await.expect("the browser's timeouts");
-        timeouts.set_script(Some(2 * PATIENCE));
-        client
-            .update_timeouts(timeouts)
-            .await
-            .expect("a longer script timeout");
-        let page = Page { client };
         page.goto(&address).await;
         Some(Self {
             page,
@@ -410,29 +400,24 @@ impl Stage {
     }
 
     async fn close(self) {
-        self.page.client.close().await.expect("the browser closes");
+        self.page.browser.close().await;
         drop(self.driver);
     }
 }
 
 /// The program's page, by the ids of its elements.
 struct Page {
-    client: Client,
+    browser: Browser,
 }
 
 impl Page {
     async fn goto(&self, address: &str) {
-        self.client.goto(address).await.expect(address);
+        self.browser.goto(address).await;
     }
 
     async fn pick(&self, path: &Path) {
-        let input = self
-            .client
-            .find(Locator::Id("picture"))
-            .await
-            .expect("the file input");
         let path = path.to_str().expect("a UTF-8 path");
-        input.send_keys(path).await.expect(path);
+        self.browser.send_keys("picture", path).await;
         let name = path.rsplit('/').next().unwrap_or(path);
         self.until(&format!("$('picture-name').textContent === '{name}'"))
             .await;
@@ -441,25 +426,21 @@ impl Page {
     }
 
     async fn fill(&self, id: &str, text: &str) {
-        let field = self.client.find(Locator::Id(id)).await.expect(id);
-        field.clear().await.expect(id);
-        field.send_keys(text).await.expect(id);
+        self.browser.clear(id).await;
+        self.browser.send_keys(id, text).await;
     }
 
     async fn click(&self, id: &str) {
-        let element = self.client.find(Locator::Id(id)).await.expect(id);
-        element.click().await.expect(id);
+        self.browser.click(id).await;
     }
 
     /// The text as it is seen, with plain spaces.
     async fn text(&self, id: &str) -> String {
-        let element = self.client.find(Locator::Id(id)).await.expect(id);
-        element.text().await.expect(id).replace('\u{a0}', " ")
+        self.browser.text(id).await.replace('\u{a0}', " ")
     }
 
     async fn value(&self, id: &str) -> String {
-        let element = self.client.find(Locator::Id(id)).await.expect(id);
-        element.prop("value").await.expect(id).unwrap_or_default()
+        self.browser.value(id).await
     }
 
     /// The pixels of an `<img>`, whatever its size on the page.
@@ -490,42 +471,31 @@ impl Page {
     async fn press(&self, keys: &str) {
         let strokes = keys
             .chars()
-            .flat_map(|value| [KeyAction::Down { value }, KeyAction::Up { value }]);
-        self.perform(strokes).await;
-    }
-
-    async fn perform(&self, strokes: impl IntoIterator<Item = KeyAction>) {
-        let keyboard = KeyActions::new("keyboard".to_owned());
-        let keyboard = strokes.into_iter().fold(keyboard, KeyActions::then);
-        self.client
-            .perform_actions(keyboard)
-            .await
-            .expect("key strokes");
+            .flat_map(|key| [Stroke::Down(key), Stroke::Up(key)]);
+        self.browser.press(strokes).await;
     }
 
     /// Goes on with the tab key until `name` has the focus (see [`focus`](Self::focus)).
     async fn tab_to(&self, name: &str) {
-        let value = char::from(Key::Tab);
-        self.walk_to(name, &[KeyAction::Down { value }, KeyAction::Up { value }])
+        self.walk_to(name, &[Stroke::Down(TAB), Stroke::Up(TAB)])
             .await;
     }
 
     /// The same backwards.
     async fn back_to(&self, name: &str) {
-        let [shift, tab] = [Key::Shift, Key::Tab].map(char::from);
         let stroke = [
-            KeyAction::Down { value: shift },
-            KeyAction::Down { value: tab },
-            KeyAction::Up { value: tab },
-            KeyAction::Up { value: shift },
+            Stroke::Down(SHIFT),
+            Stroke::Down(TAB),
+            Stroke::Up(TAB),
+            Stroke::Up(SHIFT),
         ];
         self.walk_to(name, &stroke).await;
     }
 
-    async fn walk_to(&self, name: &str, stroke: &[KeyAction]) {
+    async fn walk_to(&self, name: &str, stroke: &[Stroke]) {
         let mut passed = Vec::new();
         while passed.len() < 20 {
-            self.perform(stroke.iter().cloned()).await;
+            self.browser.press(stroke.iter().copied()).await;
             passed.push(self.focus().await);
             if passed.last().is_some_and(|at| at == name) {
                 return;
@@ -552,11 +522,7 @@ impl Page {
              look();",
             PATIENCE.as_millis(),
         );
-        let seen = self
-            .client
-            .execute_async(&script, Vec::new())
-            .await
-            .expect(condition);
+        let seen = self.browser.execute_async(&script).await;
         assert_eq!(seen, json!(""), "waited in vain for {condition}");
     }
 
@@ -570,10 +536,7 @@ impl Page {
 
     async fn script(&self, script: &str) -> Value {
         let script = format!("const $ = (id) => document.getElementById(id); {script}");
-        self.client
-            .execute(&script, Vec::new())
-            .await
-            .expect(&script)
+        self.browser.execute(&script).await
     }
 }
 
@@ -692,9 +655,9 @@ fn change_text(before: u64, after: u64) -> String {
 }
 
 fn enter() -> String {
-    char::from(Key::Enter).to_string()
+    ENTER.to_string()
 }
 
 fn backspaces(count: usize) -> String {
-    char::from(Key::Backspace).to_string().repeat(count)
+    BACKSPACE.to_string().repeat(count)
 }

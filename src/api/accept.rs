@@ -1,4 +1,4 @@
-//! Accepting an operation: into the log first, then into the table.
+//! `POST /api/`: accepts an operation, into the log first and then into the table.
 
 use std::sync::Arc;
 
@@ -80,9 +80,7 @@ async fn known(
     if known.request != checked.request || known.source.digest != checked.facts.digest {
         return Err(Problem::new(
             Kind::KeyReused,
-            format!(
-                "the key {key:?} was used for another picture or other options; take a new key"
-            ),
+            format!("the key {key:?} was used for another picture or other options; use a new key"),
         ));
     }
     match (known.status, known.position) {
@@ -197,7 +195,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         _ => Err(Problem::new(
             Kind::UnreadableBody,
             format!(
-                "the Idempotency-Key header has to be 1 to {MOST_KEY_BYTES} visible ASCII letters"
+                "the Idempotency-Key header must be 1 to {MOST_KEY_BYTES} visible ASCII characters"
             ),
         )),
     }

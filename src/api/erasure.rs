@@ -1,4 +1,5 @@
-//! Erasing an operation: its pictures leave the table at once, and the log as far as it can.
+//! `DELETE /api/{id}`: removes an operation's pictures, from the table at once and from the log as far
+//! as it can.
 
 use std::sync::Arc;
 

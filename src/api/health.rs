@@ -1,4 +1,4 @@
-//! Whether the process lives, and whether it can do its work.
+//! `/healthz` and `/readyz`: whether the process is alive, and whether its log and table answer.
 
 use std::time::Duration;
 

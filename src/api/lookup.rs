@@ -1,4 +1,4 @@
-//! Which operations a picture came from or went into.
+//! `POST /api/lookup`: finds the operations that a picture came from or went into.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Telling what became of an operation.
+//! `GET /api/{id}` and `GET /api/{id}/status`: an operation's result, and its full history.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::ApiState;
+use super::negotiation::{Form, preferred_form};
 use super::problem::{Kind, Problem};
 use crate::operation::{Operation, OperationId, PictureFacts, Status};
 
@@ -33,7 +34,7 @@ pub(super) async fn fetch(
         }
         _ => return Ok(pending(&operation)),
     };
-    let as_picture = wants_picture(&headers, result.format.content_type())?;
+    let as_picture = preferred_form(&headers, result.format.content_type())? == Form::Picture;
     let etag = if as_picture {
         format!("\"{}\"", result.digest)
     } else {
@@ -66,7 +67,7 @@ pub(super) async fn fetch(
     Ok(response)
 }
 
-/// `GET /api/{id}/status`: everything that is known of the operation.
+/// `GET /api/{id}/status`: the operation's full history.
 pub(super) async fn status(
     State(state): State<Arc<ApiState>>,
     path: Result<Path<String>, PathRejection>,
@@ -116,7 +117,7 @@ fn result_json(id: OperationId, result: &PictureFacts, bytes: &Bytes) -> Value {
         "image": base64::engine::general_purpose::STANDARD.encode(bytes),
         "width": result.width,
         "height": result.height,
-        "format": result.format,
+        "format": result.format.name(),
         "content_type": result.format.content_type(),
         "bytes": result.bytes,
         "digest": result.digest,
@@ -165,43 +166,6 @@ fn requested(operation: &Operation) -> Map<String, Value> {
         .collect()
 }
 
-/// Whether the client asks for the picture's bytes rather than JSON (RFC 9110, section 12.5.1):
-/// it names pictures, and JSON not before them.
-fn wants_picture(headers: &HeaderMap, content_type: &str) -> Result<bool, Problem> {
-    // Weights in thousandths: they have three decimals at the most.
-    let mut picture: Option<u16> = None;
-    let mut json: Option<u16> = None;
-    let mut anything = false;
-    let mut named_picture = false;
-    for value in headers.get_all(header::ACCEPT) {
-        for range in value.to_str().unwrap_or("*/*").split(',') {
-            let mut parts = range.split(';').map(str::trim);
-            let media = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let weight = parts
-                .find_map(|parameter| parameter.strip_prefix("q=")?.parse::<f32>().ok())
-                .map_or(1000, |weight| (weight.clamp(0.0, 1.0) * 1000.0) as u16);
-            named_picture |= media.starts_with("image/");
-            anything |= !media.starts_with("image/") && weight > 0;
-            if media == "image/*" || media == content_type {
-                picture = picture.max(Some(weight).filter(|weight| *weight > 0));
-            } else if media == "application/json" {
-                json = Some(weight);
-            }
-        }
-    }
-    match (picture, json) {
-        (Some(picture), Some(json)) => Ok(picture >= json),
-        (Some(_), None) => Ok(true),
-        (None, _) if named_picture && !anything => Err(Problem::new(
-            Kind::NotAcceptable,
-            format!(
-                "the result is {content_type}; ask for that, for image/* or for application/json"
-            ),
-        )),
-        (None, _) => Ok(false),
-    }
-}
-
 fn is_known(headers: &HeaderMap, etag: &str) -> bool {
     headers
         .get_all(header::IF_NONE_MATCH)
@@ -210,37 +174,4 @@ fn is_known(headers: &HeaderMap, etag: &str) -> bool {
         .flat_map(|value| value.split(','))
         .map(|known| known.trim().trim_start_matches("W/"))
         .any(|known| known == etag || known == "*")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wants(accept: &str) -> Option<bool> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT, accept.parse().unwrap());
-        wants_picture(&headers, "image/jpeg").ok()
-    }
-
-    #[test]
-    fn the_accept_header_chooses_between_picture_and_json() {
-        assert_eq!(
-            wants_picture(&HeaderMap::new(), "image/jpeg").ok(),
-            Some(false)
-        );
-        for (accept, expected) in [
-            ("*/*", Some(false)),
-            ("application/json", Some(false)),
-            ("image/*", Some(true)),
-            ("image/jpeg", Some(true)),
-            ("image/avif,image/webp,image/*,*/*;q=0.8", Some(true)),
-            ("application/json, image/*;q=0.5", Some(false)),
-            ("image/*, application/json;q=0.5", Some(true)),
-            ("text/html,image/webp,*/*;q=0.8", Some(false)),
-            ("image/png", None),
-            ("image/*;q=0, */*", Some(false)),
-        ] {
-            assert_eq!(wants(accept), expected, "{accept}");
-        }
-    }
 }

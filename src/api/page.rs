@@ -1,4 +1,4 @@
-//! The page and its files, compiled into the program.
+//! `GET /`: the page and its files, which are compiled into the program.
 
 use axum::extract::Path;
 use axum::http::{Uri, header};

@@ -76,7 +76,7 @@ impl Kind {
             Self::NotAPicture => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "not-a-picture",
-                "The image is not a picture that can be read",
+                "The image is not a readable picture",
             ),
             Self::BrokenPicture => (
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -127,12 +127,12 @@ impl Kind {
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",
-                "The service is not available now",
+                "The service is temporarily unavailable",
             ),
             Self::Internal => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal",
-                "Something went wrong inside",
+                "Internal error",
             ),
         }
     }
@@ -178,7 +178,7 @@ impl Problem {
         let (id, at) = (operation.id, operation.expires_at.unwrap_or_default());
         let detail = match operation.status {
             Status::Erased => format!("the operation {id} was erased at {at}"),
-            _ => format!("the operation {id} has expired at {at}"),
+            _ => format!("the operation {id} expired at {at}"),
         };
         Self::new(Kind::OperationGone, detail)
     }
@@ -200,11 +200,11 @@ impl From<LogError> for Problem {
         match &error {
             LogError::Unavailable(_) => Self::unavailable(
                 &error,
-                "the request could not be stored; nothing was accepted, please try again",
+                "the request could not be stored and was not accepted; please try again",
             ),
             LogError::Misconfigured(_) => Self::unavailable(
                 &error,
-                "the event log is not set up; nothing was accepted, please try again later",
+                "the event log is not set up, so the request was not accepted; please try again later",
             ),
             LogError::TooLarge { .. } => Self::new(Kind::BodyTooLarge, error.to_string()),
         }
@@ -216,11 +216,11 @@ impl From<StoreError> for Problem {
         match &error {
             StoreError::Unavailable(_) => Self::unavailable(
                 &error,
-                "the picture table does not answer, please try again",
+                "the picture table does not answer; please try again",
             ),
             StoreError::Misconfigured(_) => Self::unavailable(
                 &error,
-                "the picture table is not set up, please try again later",
+                "the picture table is not set up; please try again later",
             ),
             StoreError::Corrupt { .. } => Self::internal(&error),
         }

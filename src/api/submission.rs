@@ -1,4 +1,5 @@
-//! A request to resize, in any of its three forms: JSON, the picture itself, or a form.
+//! Reads and checks a posted picture with its options, in any of the three forms: JSON, the picture
+//! itself, or a form.
 
 use std::collections::HashSet;
 
@@ -65,7 +66,7 @@ impl Submission {
                 let seconds = state.body_timeout.as_secs();
                 Problem::new(
                     Kind::BodyTimeout,
-                    format!("the whole body has to arrive within {seconds} s"),
+                    format!("the whole body must arrive within {seconds} s"),
                 )
             })??;
         if bytes.is_empty() {
@@ -87,12 +88,15 @@ impl Submission {
 
     fn take_json(&mut self, bytes: &[u8]) -> Result<(), Problem> {
         let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-            Problem::new(Kind::UnreadableBody, format!("the JSON is broken: {error}"))
+            Problem::new(
+                Kind::UnreadableBody,
+                format!("the JSON is invalid: {error}"),
+            )
         })?;
         let Value::Object(object) = value else {
             return Err(Problem::new(
                 Kind::UnreadableBody,
-                "the JSON has to be an object such as {\"image\": \"<base64>\", \"width\": 320}",
+                "the JSON must be an object such as {\"image\": \"<base64>\", \"width\": 320}",
             ));
         };
         for (key, value) in object {
@@ -101,12 +105,12 @@ impl Submission {
                 (IMAGE, Value::String(text)) => self.picture = Some(PictureBody::Base64(text)),
                 (IMAGE, _) => self
                     .errors
-                    .push(FieldError::new(key, "has to be base64 text")),
+                    .push(FieldError::new(key, "must be base64 text")),
                 (_, Value::String(text)) => self.pairs.push((key, text)),
                 (_, Value::Number(number)) => self.pairs.push((key, number.to_string())),
                 (_, Value::Bool(truth)) => self.pairs.push((key, truth.to_string())),
                 (_, Value::Array(_) | Value::Object(_)) => {
-                    let message = "has to be a single value, not a list or an object";
+                    let message = "must be a single value, not a list or an object";
                     self.errors.push(FieldError::new(key, message));
                 }
             }
@@ -118,7 +122,7 @@ impl Submission {
         let broken = |reason: String| {
             Problem::new(
                 Kind::UnreadableBody,
-                format!("the form is broken: {reason}"),
+                format!("the form is invalid: {reason}"),
             )
         };
         // The size was checked when the bytes were collected.
@@ -188,7 +192,7 @@ impl Submission {
         if bytes > max_picture_bytes {
             return Err(Problem::new(
                 Kind::BodyTooLarge,
-                format!("the picture has {bytes} bytes; the most is {max_picture_bytes}"),
+                format!("the picture has {bytes} bytes; the limit is {max_picture_bytes}"),
             ));
         }
         Ok(ParsedSubmission {
@@ -229,7 +233,7 @@ impl Form {
             _ if essence.starts_with("image/") => Ok(Some(Self::Raw)),
             _ => Err(Problem::new(
                 Kind::UnsupportedContentType,
-                format!("{essence:?} is not read here; send {FORMS}"),
+                format!("{essence:?} is not supported; send {FORMS}"),
             )),
         }
     }
@@ -287,7 +291,7 @@ async fn collect(mut body: Body, limit: u64) -> Result<Bytes, Problem> {
     if length > limit {
         return Err(Problem::new(
             Kind::BodyTooLarge,
-            format!("the body has more than the {limit} bytes that are accepted"),
+            format!("the body has more bytes than the limit of {limit}"),
         ));
     }
     Ok(collected.into())
@@ -338,7 +342,7 @@ fn decode_base64(mut text: String) -> Result<Vec<u8>, String> {
                 .get(offset..)
                 .and_then(|rest| rest.chars().next())
                 .unwrap_or(char::REPLACEMENT_CHARACTER);
-            format!("is not base64: {letter:?} stands at position {offset}")
+            format!("is not base64: {letter:?} at position {offset}")
         }
         _ => format!("is not base64: {error}"),
     })
@@ -349,7 +353,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64_is_read_in_every_usual_dress() {
+    fn base64_is_read_in_every_usual_form() {
         for text in ["+/8A", "-_8A", "data:image/png;base64,+/8A", "+/\r\n8A"] {
             assert_eq!(
                 decode_base64(text.to_owned()).unwrap(),
@@ -364,7 +368,7 @@ mod tests {
     #[test]
     fn a_foreign_letter_is_named() {
         let message = decode_base64("AAA§AAAA".to_owned()).unwrap_err();
-        assert_eq!(message, "is not base64: '§' stands at position 3");
+        assert_eq!(message, "is not base64: '§' at position 3");
         assert!(decode_base64("data:image/png,xx".to_owned()).is_err());
         assert!(decode_base64("A".to_owned()).is_err());
     }

@@ -1,4 +1,4 @@
-//! The trace that a request belongs to (W3C Trace Context).
+//! Reads the trace that a request belongs to (W3C Trace Context) from its `traceparent` header.
 
 use axum::http::HeaderMap;
 

@@ -13,14 +13,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Ask a running process whether it is ready
 ///
-/// Exits with 0 when it is, and with 1 when it is not or does not answer.
+/// Exits with 0 if it is ready, and with 1 if it is not or does not answer.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   picresize health
   picresize health http://127.0.0.1:9090/readyz")]
 pub(super) struct Health {
-    /// What to ask [default: /readyz of the port of server.listen, on this machine]
+    /// The address to ask [default: /readyz at the port of server.listen, on this machine]
     #[arg(value_name = "URL")]
     url: Option<String>,
     #[command(flatten)]

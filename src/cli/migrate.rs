@@ -11,8 +11,8 @@ use crate::telemetry;
 
 /// Prepare the table and the topics
 ///
-/// Makes what is missing, alters what differs, and says what it did, what was already right, and
-/// what only a person may change. Safe to run twice, and by two at once.
+/// Creates what is missing, changes what differs, and reports what it did, what was already right,
+/// and what you have to change yourself. Safe to run twice, and twice at the same time.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

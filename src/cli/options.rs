@@ -1,91 +1,73 @@
-//! The options of a request as flags, for the commands that resize.
+//! The options of a resize as flags. The flags follow from the table of options that the imaging
+//! library has; nothing here names an option.
+
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use super::Usage;
-use crate::operation::{FieldError, ResizeRequest};
+use crate::imaging::{OPTIONS, OptionSpec};
+use crate::operation::FieldError;
 
-/// The options of a request as flags. They stay text here: the request reads them.
-#[derive(Debug, clap::Args)]
+/// The options that were given, in the order of the table. They stay text here: the library reads
+/// and checks them.
+#[derive(Debug)]
 pub(super) struct Options {
-    /// Pixels; a missing side follows from the aspect ratio
-    #[arg(long, allow_negative_numbers = true)]
-    width: Option<String>,
-    /// Pixels; a missing side follows from the aspect ratio
-    #[arg(long, allow_negative_numbers = true)]
-    height: Option<String>,
-    /// fill (stretch), cover, contain, inside or outside
-    #[arg(long)]
-    fit: Option<String>,
-    /// center, top, top-right, … or smart, for cover and contain
-    #[arg(long)]
-    position: Option<String>,
-    /// #rrggbb, #rrggbbaa, white, black or transparent
-    #[arg(long)]
-    background: Option<String>,
-    /// Whether smaller pictures are made larger: true or false
-    #[arg(long)]
-    enlarge: Option<String>,
-    /// same, jpeg, png, webp, gif or avif
-    #[arg(long)]
-    pub(super) format: Option<String>,
-    /// 1 to 100
-    #[arg(long)]
-    quality: Option<String>,
-    /// The highest quality that gives at most so many bytes
-    #[arg(long, value_name = "BYTES")]
-    max_bytes: Option<String>,
-    /// lanczos3, catmullrom, mitchell, bilinear, box or nearest
-    #[arg(long)]
-    filter: Option<String>,
-    /// fast, or fine (linear light)
-    #[arg(long)]
-    profile: Option<String>,
-    /// Progressive JPEG: true or false
-    #[arg(long)]
-    progressive: Option<String>,
-    /// Lossless WebP: true or false
-    #[arg(long)]
-    lossless: Option<String>,
-    /// PNG with at most so many colours, 2 to 256
-    #[arg(long, value_name = "COLOURS")]
-    palette: Option<String>,
-    /// Sharpening after shrinking, 0 to 100
-    #[arg(long)]
-    sharpen: Option<String>,
-    /// srgb (convert), or keep the profile
-    #[arg(long)]
-    color: Option<String>,
-    /// strip, copyright or keep
-    #[arg(long)]
-    metadata: Option<String>,
+    given: Vec<(&'static str, String)>,
 }
 
 impl Options {
     /// What was given, in the text form of a request.
     pub(super) fn pairs(&self) -> Vec<(&'static str, &str)> {
-        // In the order of `ResizeRequest::KEYS`.
-        let values = [
-            &self.width,
-            &self.height,
-            &self.fit,
-            &self.position,
-            &self.background,
-            &self.enlarge,
-            &self.format,
-            &self.quality,
-            &self.max_bytes,
-            &self.filter,
-            &self.profile,
-            &self.progressive,
-            &self.lossless,
-            &self.palette,
-            &self.sharpen,
-            &self.color,
-            &self.metadata,
-        ];
-        let keys = ResizeRequest::KEYS.iter().zip(values);
-        keys.filter_map(|(key, value)| Some((*key, value.as_deref()?)))
-            .collect()
+        let given = self.given.iter();
+        given.map(|(key, value)| (*key, value.as_str())).collect()
     }
+
+    /// Whether an option was given, by its key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        debug_assert!(OPTIONS.iter().any(|option| option.key == key), "{key}");
+        self.given.iter().any(|(given, _)| *given == key)
+    }
+}
+
+impl Args for Options {
+    fn augment_args(command: Command) -> Command {
+        command.args(OPTIONS.iter().map(flag))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Options {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let value = |option: &OptionSpec| {
+            let value = matches.get_one::<String>(option.key)?;
+            Some((option.key, value.clone()))
+        };
+        let given = OPTIONS.iter().filter_map(value).collect();
+        Ok(Self { given })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The flag of an option. It does not tell the default: `replay shadow` has the same flags, and
+/// there an option that is not given stays as it was requested.
+fn flag(option: &OptionSpec) -> Arg {
+    let values = option.values.describe(str::to_owned);
+    let help = option.help.replace('`', "");
+    Arg::new(option.key)
+        .long(flag_name(option.key))
+        .value_name(option.value_name)
+        .help(format!("{help} [values: {values}]"))
+        .allow_negative_numbers(true)
+}
+
+fn flag_name(key: &str) -> String {
+    key.replace('_', "-")
 }
 
 /// Options that can't be read, told by the flags that gave them.
@@ -94,7 +76,67 @@ impl Options {
 pub(super) fn wrong_flags(errors: Vec<FieldError>) -> Usage {
     let lines: Vec<_> = errors
         .iter()
-        .map(|error| format!("--{}: {}", error.field.replace('_', "-"), error.message))
+        .map(|error| format!("--{}: {}", flag_name(&error.field), error.message))
         .collect();
     Usage(lines.join("\n           "))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::Cli;
+    use crate::operation::ResizeRequest;
+
+    fn command() -> Command {
+        Options::augment_args(Command::new("resize"))
+    }
+
+    fn read(arguments: &[&str]) -> Options {
+        let arguments = ["resize"].iter().chain(arguments);
+        let matches = command().try_get_matches_from(arguments).unwrap();
+        Options::from_arg_matches(&matches).unwrap()
+    }
+
+    #[test]
+    fn no_flag_clashes_with_another_of_its_command() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_has_a_flag_that_gives_this_option() {
+        for option in OPTIONS {
+            let flag = format!("--{}", flag_name(option.key));
+            for arguments in [&[flag.as_str(), "-5"][..], &[&format!("{flag}=-5")]] {
+                assert_eq!(read(arguments).pairs(), [(option.key, "-5")]);
+            }
+        }
+    }
+
+    #[test]
+    fn options_come_in_the_order_of_the_table() {
+        let options = read(&["--quality=70", "--max-bytes", "9000", "--width", "20"]);
+        let expected = [("width", "20"), ("quality", "70"), ("max_bytes", "9000")];
+        assert_eq!(options.pairs(), expected);
+        assert!(options.has("quality") && !options.has("format"));
+    }
+
+    #[test]
+    fn the_help_tells_every_flag_and_its_values() {
+        let help = command().term_width(1000).render_long_help().to_string();
+        for option in OPTIONS {
+            let usage = format!("--{} <{}>", flag_name(option.key), option.value_name);
+            assert!(help.contains(&usage), "{usage} is not in:\n{help}");
+        }
+        assert!(help.contains("[values: fill (stretch), cover (crop), contain (pad), inside"));
+        assert!(!help.contains('`'), "{help}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_by_its_flag() {
+        let options = read(&["--width=20", "--max-bytes=0"]);
+        let Usage(message) = wrong_flags(ResizeRequest::from_pairs(options.pairs()).unwrap_err());
+        assert_eq!(message, "--max-bytes: 0 is too small: the least is 1");
+    }
 }

@@ -1,4 +1,4 @@
-//! `picresize replay`: plays the log back.
+//! `picresize replay`: the flags of the replays, and running one.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,10 +18,10 @@ use crate::{lifecycle, telemetry};
 
 mod console;
 
-/// Play the log back: rebuild the table, check it, try other options, give dead letters back
+/// Play the log back: rebuild the table, verify it, try other options, re-queue failed events
 ///
-/// The log is the truth, the table a view of it. A replay reads beside running workers and moves
-/// nobody's position; it is safe to run twice. It ends at the log's end as it was at the start.
+/// The log is the truth; the table is a view of it. A replay runs beside live workers without
+/// disturbing them, and is safe to run twice. It stops where the log ended when it started.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Replay {
     Rebuild(Rebuild),
@@ -30,10 +30,10 @@ pub(super) enum Replay {
     DeadLetters(DeadLetters),
 }
 
-/// Fill a lost or new table again from the log
+/// Fill a lost or new table from the log
 ///
-/// What is right already is not touched; what has expired or was erased does not come back; a
-/// failure is told again, not tried again. Exits with 1 when something can't be brought back.
+/// Rows that are already right stay untouched. Operations that expired or were erased do not come
+/// back, and failed ones stay failed. Exits with 1 if something can't be restored.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -47,8 +47,8 @@ pub(super) struct Rebuild {
 
 /// Resize everything again and compare with the table
 ///
-/// Compares each result's digest, the stored bytes, the options and the source with what the log
-/// tells. Writes nothing. Exits with 1 when there is a difference.
+/// Compares each result's digest, the stored bytes, the options and the source with the log.
+/// Writes nothing. Exits with 1 if there is a difference.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -61,9 +61,9 @@ pub(super) struct Verify {
 
 /// Resize everything with other options and compare size, time and quality
 ///
-/// The options given take the place of the requests' own. Writes nothing without --promote.
-/// Quality is SSIMULACRA2 against a reference in linear light: 100 is the same, 90 can't be told
-/// apart, 70 is high, 50 medium.
+/// The options given here replace those of the requests. Writes nothing without --promote.
+/// Quality is SSIMULACRA2 against a reference in linear light: 100 is identical, 90 is visually
+/// lossless, 70 is high, 50 is medium.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -75,15 +75,15 @@ pub(super) struct Shadow {
     common: Common,
     #[command(flatten)]
     options: Options,
-    /// Make what is made the results: the table then tells of other options than the log
+    /// Save the new results; the table then has other options than the log
     #[arg(long)]
     promote: bool,
 }
 
-/// Put events that were set aside back to the requests
+/// Re-queue failed events (dead letters)
 ///
-/// After a fix: what could not be read goes to the workers again, and what ended its worker again
-/// and again gets a fresh chance. A letter that went back already stays.
+/// For use after a fix: events that could not be read, or that crashed their workers, go to the
+/// workers again. Events that were already re-queued are skipped.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -93,27 +93,27 @@ Examples:
 pub(super) struct DeadLetters {
     #[command(flatten)]
     common: Common,
-    /// Only tell of them
+    /// Only list them
     #[arg(long)]
     list: bool,
 }
 
 #[derive(Debug, clap::Args)]
 struct Common {
-    /// Where to begin: beginning, positions as partition:offset with commas between, or a time as
-    /// in 2026-01-31T06:00:00Z
+    /// Where to start: beginning, positions (partition:offset, separated by commas), or a time
+    /// such as 2026-01-31T06:00:00Z
     #[arg(long, value_name = "WHERE", default_value = "beginning")]
     from: String,
-    /// Leave out what was appended at this time or later
+    /// Leave out events that were appended at this time or later
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
     /// Only this operation
     #[arg(long, value_name = "ID")]
     id: Option<OperationId>,
-    /// 1 keeps the time between events, 10 keeps a tenth of it, max nothing
+    /// 1 keeps the original pace, 10 is ten times as fast, max does not wait at all
     #[arg(long, value_name = "TIMES", default_value = "max")]
     speed: String,
-    /// A line of JSON for each event on standard output, the summary as the last
+    /// Print a line of JSON for each event, and the summary as the last line
     #[arg(long)]
     json: bool,
     /// Folder of an embedded log and table [default: picresize-data]
@@ -204,8 +204,8 @@ fn start(text: &str) -> Result<Start, Usage> {
     }
     text.parse().map(Start::Time).map_err(|_| {
         Usage(format!(
-            "--from: {text:?} is none of beginning, positions such as 0:1207,3:88, or a time such \
-             as 2026-01-31T06:00:00Z"
+            "--from: {text:?} is neither beginning, nor positions such as 0:1207,3:88, nor a time \
+             such as 2026-01-31T06:00:00Z"
         ))
     })
 }
@@ -226,7 +226,7 @@ fn speed(text: &str) -> Result<Speed, Usage> {
     match text.parse() {
         Ok(times) if times > 0 => Ok(Speed::Times(times)),
         _ => Err(Usage(format!(
-            "--speed: {text:?} is neither max nor a whole number from 1"
+            "--speed: {text:?} is neither max nor a whole number of at least 1"
         ))),
     }
 }

@@ -1,4 +1,4 @@
-//! `picresize resize`: pictures without a server, by the same pipeline.
+//! `picresize resize`: resizes files without a server, by the same pipeline.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,44 +9,46 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use self::output::{Permission, Target, Task};
 use super::options::{Options, wrong_flags};
 use super::{ConfigFile, Usage};
 use crate::imaging;
 use crate::operation::{Format, ResizeRequest};
 
-/// Resize pictures right here, without a server
+mod output;
+
+/// Resize pictures without a server
 ///
-/// The same pipeline and the same options as the service. The result's format is that of OUT's
-/// extension, or --format; with --out-dir it is the source's own unless --format says otherwise.
+/// Uses the same pipeline and options as the service. The result's format follows from OUT's
+/// extension or --format; with --out-dir it is the source's format unless --format is given.
+///
+/// No file is replaced unless --overwrite or --in-place allows it. A file is replaced only once the
+/// whole result has been written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   picresize resize photo.jpg small.jpg --width 320 --height 200
   picresize resize photo.png photo.webp --width 512 --quality 75
-  picresize resize *.jpg --out-dir thumbnails --width 256 --height 256 --fit cover --position smart")]
+  picresize resize *.jpg --out-dir thumbnails --width 256 --height 256 --fit cover --position smart
+  picresize resize *.jpg --in-place --width 1600 --height 1600 --fit inside")]
 pub(super) struct Resize {
-    /// IN and OUT, or with --out-dir any number of pictures
+    /// IN and OUT, or with --out-dir or --in-place any number of pictures
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Folder for the results, which keep their names; created when missing
     #[arg(long, value_name = "DIR")]
     out_dir: Option<PathBuf>,
+    /// Replace files that exist already, but none of the pictures to be resized
+    #[arg(long)]
+    overwrite: bool,
+    /// Replace each picture by its result, which keeps its name and format; with --out-dir, allow
+    /// results to replace their own sources
+    #[arg(long)]
+    in_place: bool,
     #[command(flatten)]
     options: Options,
     #[command(flatten)]
     config: ConfigFile,
-}
-
-/// One picture to be made.
-struct Task {
-    from: PathBuf,
-    to: Target,
-}
-
-enum Target {
-    File(PathBuf),
-    /// The name follows from the source's name and the result's format.
-    Folder(PathBuf),
 }
 
 impl Resize {
@@ -68,28 +70,32 @@ impl Resize {
     /// What is to be made of what, and how.
     fn plan(&self) -> Result<(Vec<Task>, ResizeRequest), Usage> {
         let mut request = ResizeRequest::from_pairs(self.options.pairs()).map_err(wrong_flags)?;
-        if let Some(folder) = &self.out_dir {
+        let mut tasks: Vec<Task> = if let Some(folder) = &self.out_dir {
             refuse_same_names(&self.files, request.format)?;
-            let tasks = self.files.iter().map(|from| Task {
-                from: from.clone(),
-                to: Target::Folder(folder.clone()),
-            });
-            return Ok((tasks.collect(), request));
-        }
-        let [from, to] = &self.files[..] else {
-            return Err(Usage(format!(
-                "{} files were given: give IN and OUT, or --out-dir for any number of pictures",
-                self.files.len()
-            )));
+            let task = |from: &PathBuf| Task::new(from, Target::Folder(folder.clone()));
+            self.files.iter().map(task).collect()
+        } else if self.in_place {
+            let files = output::without_repeats(&self.files).into_iter();
+            files.map(|from| Task::new(from, Target::Source)).collect()
+        } else {
+            let [from, to] = &self.files[..] else {
+                return Err(Usage(format!(
+                    "{} files were given: give IN and OUT, or --out-dir or --in-place for any \
+                     number of pictures",
+                    self.files.len()
+                )));
+            };
+            if !self.options.has("format") {
+                request.format = Some(format_of(to)?);
+            }
+            vec![Task::new(from, Target::File(to.clone()))]
         };
-        if self.options.format.is_none() {
-            request.format = Some(format_of(to)?);
-        }
-        let task = Task {
-            from: from.clone(),
-            to: Target::File(to.clone()),
+        let permission = Permission {
+            overwrite: self.overwrite,
+            in_place: self.in_place,
         };
-        Ok((vec![task], request))
+        output::check(&mut tasks, &request, permission)?;
+        Ok((tasks, request))
     }
 }
 
@@ -100,7 +106,7 @@ fn format_of(path: &Path) -> Result<Format, Usage> {
         .filter(|format| format.is_writable())
         .ok_or_else(|| {
             Usage(format!(
-                "{}: {extension:?} is no format that is written; use .jpg, .png, .webp, .gif or .avif, or --format",
+                "{}: {extension:?} is not an output format; use .jpg, .png, .webp, .gif or .avif, or --format",
                 path.display()
             ))
         })
@@ -151,16 +157,7 @@ fn run_all(tasks: &[Task], request: &ResizeRequest, limits: &imaging::Limits) ->
 fn run_one(task: &Task, request: &ResizeRequest, limits: &imaging::Limits) -> Result<()> {
     let source = fs::read(&task.from).context("cannot be read")?;
     let resized = imaging::resize(&source, request, limits)?;
-    let to = match &task.to {
-        Target::File(path) => path.clone(),
-        Target::Folder(folder) => {
-            let stem = task.from.file_stem().unwrap_or_default();
-            folder
-                .join(stem)
-                .with_added_extension(resized.format.extension())
-        }
-    };
-    fs::write(&to, resized.bytes).with_context(|| format!("cannot write {}", to.display()))
+    task.write(&resized.bytes, resized.format)
 }
 
 /// A bar when there are many pictures; it shows itself only on a terminal.

@@ -1,4 +1,4 @@
-//! Runs one role or several in this process, until a stop signal.
+//! Runs one or several roles in this process until a stop signal, then lets them finish.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -64,7 +64,7 @@ async fn run_roles(settings: Settings, roles: Roles) -> Result<ExitCode> {
             running.spawn(async move {
                 api::serve(listener, storage, &settings, stop)
                     .await
-                    .context("the HTTP side ended")
+                    .context("the HTTP server stopped")
             });
         }
         Roles::Worker => {
@@ -73,7 +73,7 @@ async fn run_roles(settings: Settings, roles: Roles) -> Result<ExitCode> {
             running.spawn(async move {
                 api::serve_health(listener, storage, stop)
                     .await
-                    .context("the admin side ended")
+                    .context("the admin server stopped")
             });
         }
     }
@@ -82,7 +82,7 @@ async fn run_roles(settings: Settings, roles: Roles) -> Result<ExitCode> {
         running.spawn(async move {
             worker::run(storage, &settings, worker_name(), stop)
                 .await
-                .context("the worker ended")
+                .context("the worker stopped")
         });
     }
     finish(running, &settings, &stop).await
@@ -91,16 +91,16 @@ async fn run_roles(settings: Settings, roles: Roles) -> Result<ExitCode> {
 async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener> {
     TcpListener::bind(address)
         .await
-        .with_context(|| format!("cannot listen at {address} ({setting})"))
+        .with_context(|| format!("cannot listen on {address} ({setting})"))
 }
 
-/// Waits for the stop signal, then for what was begun, within the grace period.
+/// Waits for the stop signal, then for work in progress, within the grace period.
 async fn finish(
     mut running: JoinSet<Result<()>>,
     settings: &Settings,
     stop: &CancellationToken,
 ) -> Result<ExitCode> {
-    // A role that ends unasked takes the process with it: half a service helps nobody.
+    // A role that stops by itself stops the process: half a service helps nobody.
     let ended = tokio::select! {
         () = stop.cancelled() => None,
         ended = running.join_next() => ended,
@@ -119,7 +119,7 @@ async fn finish(
         Ok(outcome) => outcome?,
         Err(_) => tracing::warn!(
             seconds = settings.lifecycle.grace_seconds,
-            "not everything was finished in time; the rest is delivered again"
+            "not all work was finished in time; the rest is delivered again"
         ),
     }
     tracing::info!("stopped");
@@ -128,9 +128,29 @@ async fn finish(
 
 /// Names this worker in the table: the host and the process.
 fn worker_name() -> String {
-    let host = ["HOSTNAME", "COMPUTERNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok())
-        .unwrap_or_else(|| "localhost".to_owned());
-    format!("{host}-{}", std::process::id())
+    format!("{}-{}", host_name(), std::process::id())
+}
+
+/// The host's name, from the system: shells rarely export `HOSTNAME`. The table has room for 255
+/// characters, of which some are for the process.
+fn host_name() -> String {
+    let name = gethostname::gethostname();
+    let name = name.to_string_lossy();
+    match name.trim() {
+        "" => "localhost".to_owned(),
+        name => name.chars().take(200).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_has_a_name() {
+        let name = host_name();
+        assert!(!name.is_empty());
+        assert_eq!(name, name.trim());
+        assert_eq!(worker_name(), format!("{name}-{}", std::process::id()));
+    }
 }

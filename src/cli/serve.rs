@@ -11,9 +11,9 @@ use super::roles::{self, Roles};
 
 /// Run every role in one process, on an embedded log and table
 ///
-/// Answers HTTP, resizes, and keeps everything in one folder: nothing else has to be installed.
-/// With engine.log and engine.table set, it runs on Kafka and MySQL instead.
-/// Ends on SIGTERM or Ctrl-C, after finishing what was begun.
+/// Serves HTTP, resizes, and keeps everything in one folder: nothing else has to be installed.
+/// With storage.log and storage.table set, it runs on Kafka and MySQL instead.
+/// On SIGTERM or Ctrl-C it finishes work in progress, then stops.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -23,7 +23,7 @@ Examples:
 pub(super) struct Serve {
     #[command(flatten)]
     config: ConfigFile,
-    /// Address and port to answer at; port 0 takes a free one [default: 127.0.0.1:8000]
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
     /// Folder for the log and the table [default: picresize-data]

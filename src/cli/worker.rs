@@ -1,4 +1,4 @@
-//! `picresize worker`: the worker alone.
+//! `picresize worker`: a process that only resizes.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -8,11 +8,11 @@ use anyhow::Result;
 use super::ConfigFile;
 use super::roles::{self, Roles};
 
-/// Consume requests, resize, save the results
+/// Take requests from the log, resize the pictures, save the results
 ///
-/// Needs a log and a table that other processes share (engine.log = "kafka", engine.table =
-/// "mysql"); as many of these can share the work as the requests topic has partitions. Waits for
-/// servers that do not answer yet. Ends on SIGTERM or Ctrl-C, after finishing what was begun.
+/// Needs a log and a table that other processes share (storage.log = "kafka", storage.table =
+/// "mysql"); as many workers can share the work as the requests topic has partitions. Waits for
+/// servers that do not answer yet. On SIGTERM or Ctrl-C it finishes work in progress, then stops.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -21,7 +21,7 @@ Examples:
 pub(super) struct Worker {
     #[command(flatten)]
     config: ConfigFile,
-    /// Where /healthz and /readyz are answered; port 0 takes a free one [default: 127.0.0.1:9090]
+    /// Where to serve /healthz and /readyz; port 0 takes a free one [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<SocketAddr>,
 }

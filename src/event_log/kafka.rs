@@ -1,19 +1,20 @@
-//! The event log on a Kafka cluster, by librdkafka.
+//! The event log on a Kafka cluster, through librdkafka: opens it, appends to it, and hands out
+//! consumers and readers.
 //!
-//! The producer is idempotent and waits for all in-sync replicas; consumers share a group by
-//! cooperative-sticky assignment and commit only what the worker says is finished.
+//! The producer is idempotent and waits for all in-sync replicas. `options` holds the settings and
+//! what librdkafka is configured with, `consumer` is a member of a consumer group, `reader` plays a
+//! topic back, `topics` creates and alters topics, and `errors` turns librdkafka's errors into
+//! sentences.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use rdkafka::client::{Client, ClientContext};
-use rdkafka::config::ClientConfig;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
@@ -22,8 +23,12 @@ use super::{
     Consumer, Entry, ErasureOutcome, EventLog, EventPosition, LogError, Reader, Start, Topic,
 };
 use crate::event::Record;
+use errors::LastError;
+pub use options::{KafkaOptions, TopicOptions};
 
 mod consumer;
+mod errors;
+mod options;
 mod progress;
 mod reader;
 mod topics;
@@ -39,92 +44,11 @@ const QUEUEING: Duration = Duration::from_secs(5);
 /// Records of the largest size that the producer's queue holds.
 const QUEUED_RECORDS: u64 = 16;
 
-/// Properties that keep the promises of this adapter; they are not for settings to change.
-const RESERVED: &[&str] = &[
-    "acks",
-    "auto.offset.reset",
-    "bootstrap.servers",
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "enable.idempotence",
-    "group.id",
-    "message.max.bytes",
-    "metadata.broker.list",
-    "partition.assignment.strategy",
-    "request.required.acks",
-];
-
-/// Where the cluster is, and how to speak to it.
-#[derive(Clone)]
-pub struct KafkaOptions {
-    /// `host:port` of some brokers, with commas between.
-    pub bootstrap_servers: String,
-    pub requests_topic: String,
-    pub events_topic: String,
-    pub dead_letters_topic: String,
-    /// Bytes of the largest record, headers included.
-    pub max_record_bytes: u64,
-    /// Memory for records that were fetched and wait.
-    pub prefetch_bytes: u64,
-    /// Any other property of librdkafka; may hold passwords.
-    pub properties: BTreeMap<String, String>,
-}
-
-/// How `migrate` makes topics.
-#[derive(Clone, Copy, Debug)]
-pub struct TopicOptions {
-    pub partitions: i32,
-    pub replication: i32,
-    pub min_insync_replicas: i32,
-    pub retention: Duration,
-}
-
-/// Without the properties, which may hold passwords.
-impl fmt::Debug for KafkaOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KafkaOptions")
-            .field("bootstrap_servers", &self.bootstrap_servers)
-            .field("requests_topic", &self.requests_topic)
-            .finish_non_exhaustive()
-    }
-}
-
-impl KafkaOptions {
-    fn topic(&self, topic: Topic) -> &str {
-        match topic {
-            Topic::Requests => &self.requests_topic,
-            Topic::Events => &self.events_topic,
-            Topic::DeadLetters => &self.dead_letters_topic,
-        }
-    }
-
-    /// What every client of the cluster is made with.
-    fn client(&self) -> Result<ClientConfig, LogError> {
-        let mut config = ClientConfig::new();
-        config
-            .set("bootstrap.servers", &self.bootstrap_servers)
-            .set("client.id", "picresize")
-            .set("allow.auto.create.topics", "false")
-            .set("message.max.bytes", self.max_record_bytes.to_string())
-            .set("reconnect.backoff.max.ms", "2000");
-        for (name, value) in &self.properties {
-            let name = name.replace('_', ".");
-            if RESERVED.contains(&name.as_str()) {
-                return Err(LogError::Misconfigured(format!(
-                    "kafka.properties.{name} cannot be set: picresize's promises depend on it"
-                )));
-            }
-            config.set(name, value);
-        }
-        Ok(config)
-    }
-}
-
 /// A log on a Kafka cluster.
 pub struct KafkaLog {
     options: Arc<KafkaOptions>,
-    producer: FutureProducer<Complaints>,
-    complaints: Complaints,
+    producer: FutureProducer<LastError>,
+    last_error: LastError,
 }
 
 impl fmt::Debug for KafkaLog {
@@ -142,7 +66,7 @@ impl KafkaLog {
     /// waiting does not heal.
     pub async fn open(options: KafkaOptions) -> Result<Self, LogError> {
         let queue_kib = options.max_record_bytes * QUEUED_RECORDS / 1024;
-        let complaints = Complaints::default();
+        let last_error = LastError::default();
         let producer = options
             .client()?
             .set("enable.idempotence", "true")
@@ -150,11 +74,11 @@ impl KafkaLog {
             .set("linger.ms", "0")
             .set("delivery.timeout.ms", DELIVERY.as_millis().to_string())
             .set("queue.buffering.max.kbytes", queue_kib.to_string())
-            .create_with_context(complaints.clone())?;
+            .create_with_context(last_error.clone())?;
         let log = Self {
             options: Arc::new(options),
             producer,
-            complaints,
+            last_error,
         };
         let deadline = Instant::now() + SETTLING;
         loop {
@@ -169,11 +93,11 @@ impl KafkaLog {
 
     /// Checks that topics are there.
     async fn find(&self, topics: &'static [Topic]) -> Result<(), LogError> {
-        let (producer, complaints) = (self.producer.clone(), self.complaints.clone());
+        let (producer, last_error) = (self.producer.clone(), self.last_error.clone());
         let options = Arc::clone(&self.options);
         blocking(move || {
             for topic in topics {
-                partitions(producer.client(), &complaints, options.topic(*topic))?;
+                partitions(producer.client(), &last_error, options.topic(*topic))?;
             }
             Ok(())
         })
@@ -206,7 +130,7 @@ impl EventLog for KafkaLog {
                     bytes,
                     limit: self.options.max_record_bytes,
                 }),
-                _ => Err(self.complaints.explain(error)),
+                _ => Err(self.last_error.explain(error)),
             },
         }
     }
@@ -249,12 +173,12 @@ impl EventLog for KafkaLog {
 /// The numbers of a topic's partitions.
 fn partitions<C: ClientContext>(
     client: &Client<C>,
-    complaints: &Complaints,
+    last_error: &LastError,
     topic: &str,
 ) -> Result<Vec<i32>, LogError> {
     let metadata = client
         .fetch_metadata(Some(topic), QUESTION)
-        .map_err(|error| complaints.explain(error))?;
+        .map_err(|error| last_error.explain(error))?;
     let partitions: Vec<i32> = metadata
         .topics()
         .iter()
@@ -263,7 +187,7 @@ fn partitions<C: ClientContext>(
         .collect();
     if partitions.is_empty() {
         return Err(LogError::Misconfigured(format!(
-            "the topic {topic} is not there: run `picresize migrate`"
+            "the topic {topic} does not exist: run `picresize migrate`"
         )));
     }
     Ok(partitions)
@@ -276,71 +200,6 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(ask)
         .await
         .map_err(|error| LogError::Unavailable(Box::new(error)))?
-}
-
-/// Remembers the last thing a client complained of: what a failed call answers is often no more
-/// than "timed out".
-#[derive(Clone, Debug, Default)]
-struct Complaints {
-    last: Arc<Mutex<Option<(RDKafkaErrorCode, String)>>>,
-}
-
-impl rdkafka::consumer::ConsumerContext for Complaints {}
-
-impl ClientContext for Complaints {
-    fn error(&self, error: KafkaError, reason: &str) {
-        if let Some(code) = error.rdkafka_error_code() {
-            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            // A refusal is followed by "all brokers are down", which would hide the cause.
-            if !last.as_ref().is_some_and(|(code, _)| is_refusal(*code)) {
-                *last = Some((code, reason.to_owned()));
-            }
-        }
-        tracing::debug!(%error, reason, "Kafka");
-    }
-}
-
-impl Complaints {
-    /// Says what an error means for a person.
-    fn explain(&self, error: KafkaError) -> LogError {
-        let last = self
-            .last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        match last {
-            Some((RDKafkaErrorCode::Authentication, reason)) => LogError::Misconfigured(format!(
-                "Kafka refused the credentials of kafka.properties: {reason}"
-            )),
-            Some((RDKafkaErrorCode::SSL, reason)) => LogError::Misconfigured(format!(
-                "no TLS connection to Kafka: {reason}; see kafka.properties"
-            )),
-            Some((_, reason)) => LogError::Unavailable(format!("{error}: {reason}").into()),
-            None => error.into(),
-        }
-    }
-}
-
-fn is_refusal(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL
-    )
-}
-
-impl From<KafkaError> for LogError {
-    fn from(error: KafkaError) -> Self {
-        match error {
-            KafkaError::ClientConfig(_, reason, key, _) => Self::Misconfigured(format!(
-                "kafka.properties.{} is refused by librdkafka: {reason}",
-                key.replace('.', "_")
-            )),
-            KafkaError::ClientCreation(reason) => Self::Misconfigured(format!(
-                "no Kafka client can be made of these settings: {reason}"
-            )),
-            _ => Self::Unavailable(Box::new(error)),
-        }
-    }
 }
 
 fn position(message: &BorrowedMessage<'_>) -> EventPosition {

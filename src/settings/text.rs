@@ -19,16 +19,18 @@ where
 }
 
 /// Reads a table whose values are text.
-pub(super) fn texts<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<BTreeMap<String, String>, D::Error> {
+pub(super) fn texts<'de, D, T>(deserializer: D) -> Result<BTreeMap<String, T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: From<String>,
+{
     #[derive(Deserialize)]
     struct Value(#[serde(deserialize_with = "text")] String);
 
     let values = BTreeMap::<String, Value>::deserialize(deserializer)?;
     Ok(values
         .into_iter()
-        .map(|(key, Value(text))| (key, text))
+        .map(|(key, Value(text))| (key, text.into()))
         .collect())
 }
 
@@ -60,5 +62,5 @@ impl Visitor<'_> for Text {
 
 /// Does not repeat the value: it may be a password.
 fn without_quotes<E: Error>() -> E {
-    E::custom("a value that has to be text: write it in quotes,")
+    E::custom("a value that must be text: write it in quotes,")
 }

@@ -117,7 +117,7 @@ async fn sweep_deposits(storage: &Storage, group: &str) -> Result<u64, SweepErro
     {
         return Ok(0);
     }
-    batches(|| store.discard_deposits(before, BATCH)).await
+    Ok(batches(|| store.discard_deposits(before, BATCH)).await?)
 }
 
 /// Removes batches until there is nothing left to remove. Returns how many things were removed.

@@ -65,9 +65,7 @@ fn bomb(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = png(8, 8, 1);
     bytes[16..20].copy_from_slice(&width.to_be_bytes());
     bytes[20..24].copy_from_slice(&height.to_be_bytes());
-    let mut crc = libdeflater::Crc::new();
-    crc.update(&bytes[12..29]);
-    let sum = crc.sum();
+    let sum = crc32fast::hash(&bytes[12..29]);
     bytes[29..33].copy_from_slice(&sum.to_be_bytes());
     bytes
 }

@@ -15,6 +15,7 @@ mod lookup;
 mod mysql;
 mod poison;
 mod process;
+mod replacing;
 mod replay;
 mod reuse;
 mod same_bytes;

@@ -6,7 +6,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
 use picresize::operation::OperationId;
 use picresize::picture_store::mysql::{MysqlOptions, MysqlStore, TlsMode};
-use picresize::picture_store::{PictureStore, StoreError};
+use picresize::picture_store::{OperationStore, RetentionStore, StoreError};
 
 use crate::support::{MARIADB, MYSQL, PATIENCE, address};
 
@@ -20,12 +20,10 @@ pub(crate) enum Server {
 }
 
 impl Server {
-    const ALL: [Self; 2] = [Self::Mysql, Self::MariaDb];
-
     fn address(self) -> Option<Opts> {
         let address = match self {
-            Self::Mysql => address(MYSQL, MARIADB, "MySQL"),
-            Self::MariaDb => address(MARIADB, MYSQL, "MariaDB"),
+            Self::Mysql => address(MYSQL, "MySQL"),
+            Self::MariaDb => address(MARIADB, "MariaDB"),
         };
         Some(Opts::from_url(&address?).unwrap())
     }
@@ -47,7 +45,7 @@ impl TestDatabase {
             port: address.tcp_port(),
             database: format!("test_{name}"),
             user: address.user().unwrap().to_owned(),
-            password: address.pass().unwrap().to_owned(),
+            password: address.pass().unwrap().into(),
             tls: TlsMode::Off,
             ca_file: None,
             connections: 4,
@@ -78,7 +76,7 @@ impl TestDatabase {
         self.run(&format!("GRANT {rights} ON {database}.pictures TO {user}"))
             .await;
         self.options.user = user;
-        "pass word".clone_into(&mut self.options.password);
+        self.options.password = "pass word".into();
     }
 
     pub(crate) async fn open(&self) -> Result<MysqlStore, StoreError> {
@@ -138,19 +136,24 @@ impl Drop for TestDatabase {
     }
 }
 
-/// Runs a test on each server that is at hand.
+/// Tests on each server that is at hand.
 macro_rules! on_each_server {
     ($($test:ident)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread")]
-            async fn $test() {
-                for server in Server::ALL {
-                    if let Some(database) = TestDatabase::empty(server) {
+        on_each_server!(@on_mysql Mysql $($test)*);
+        on_each_server!(@on_mariadb MariaDb $($test)*);
+    };
+    (@$place:ident $server:ident $($test:ident)*) => {
+        mod $place {
+            use super::{Server, TestDatabase, promises};
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $test() {
+                    if let Some(database) = TestDatabase::empty(Server::$server) {
                         promises::$test(database).await;
                     }
                 }
-            }
-        )*
+            )*
+        }
     };
 }
 
@@ -251,7 +254,7 @@ mod promises {
 
     pub(super) async fn a_wrong_password_is_told(mut database: TestDatabase) {
         database.migrate().await.unwrap();
-        "wrong".clone_into(&mut database.options.password);
+        database.options.password = "wrong".into();
         let refusal = database.refusal().await;
         assert!(refusal.contains("check mysql.user and"), "{refusal}");
         assert!(database.migrate().await.is_err());

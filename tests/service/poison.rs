@@ -41,10 +41,8 @@ async fn an_event_that_cannot_be_read_is_a_dead_letter() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn an_operation_that_ended_its_worker_three_times_is_failed() {
-    let server = TestServer::start().await;
-    let picture = png(40, 30, 2);
+/// An operation that nobody knows yet, and its event.
+fn requested(picture: Vec<u8>) -> (Operation, Event) {
     let operation = Operation::queued(
         OperationId::generate(),
         ResizeRequest::from_pairs([("width", "20")]).unwrap(),
@@ -57,6 +55,19 @@ async fn an_operation_that_ended_its_worker_three_times_is_failed() {
         },
         Timestamp::now(),
     );
+    let body = EventBody::Requested {
+        request: operation.request.clone(),
+        source: operation.source.clone(),
+        picture: PicturePayload::Carried(picture.into()),
+    };
+    let event = Event::new(operation.id, operation.queued_at, body);
+    (operation, event)
+}
+
+#[tokio::test]
+async fn an_operation_that_ended_its_worker_three_times_is_failed() {
+    let server = TestServer::start().await;
+    let (operation, event) = requested(png(40, 30, 2));
     // As three workers leave it that died while they had it.
     for _ in 0..3 {
         let begun = server
@@ -65,12 +76,6 @@ async fn an_operation_that_ended_its_worker_three_times_is_failed() {
             .begin(&operation, "gone", Timestamp::now());
         begun.await.unwrap();
     }
-    let body = EventBody::Requested {
-        request: operation.request.clone(),
-        source: operation.source.clone(),
-        picture: PicturePayload::Carried(picture.into()),
-    };
-    let event = Event::new(operation.id, operation.queued_at, body);
     let log = &server.storage.log;
     log.append(Topic::Requests, event.to_record())
         .await
@@ -84,6 +89,29 @@ async fn an_operation_that_ended_its_worker_three_times_is_failed() {
     );
     let (letter, _) = dead_letter(&server).await;
     assert_eq!(Event::from_record(&letter).unwrap(), event);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_whose_row_cannot_be_read_is_a_dead_letter() {
+    let server = TestServer::start().await;
+    let (operation, event) = requested(png(40, 30, 5));
+    server.storage.store.enqueue(&operation).await.unwrap();
+    let table = server.settings.data.folder.join("pictures.sqlite");
+    let changed = rusqlite::Connection::open(table).unwrap().execute(
+        "UPDATE pictures SET request = 'nonsense' WHERE id = ?1",
+        [operation.id.to_string()],
+    );
+    assert_eq!(changed.unwrap(), 1);
+    let log = &server.storage.log;
+    let appended = log.append(Topic::Requests, event.to_record());
+    appended.await.unwrap();
+
+    let (letter, reason) = dead_letter(&server).await;
+    assert_eq!(Event::from_record(&letter).unwrap(), event);
+    assert!(reason.contains("cannot be read"), "{reason}");
+    let next = server.resize(&png(40, 30, 6), json!({"width": 20})).await;
+    assert_eq!(next.width, 20, "nothing waits behind it");
     server.stop().await;
 }
 

@@ -1,6 +1,6 @@
 //! The log played back: the table filled again, checked, compared, and dead letters given back.
 //!
-//! What is tested takes a server, so that any storage can stand behind it.
+//! What is tested takes a server, so that any storage and event model can stand behind it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,65 +14,28 @@ use picresize::operation::{
 };
 use picresize::picture_store::embedded::EmbeddedStore;
 use picresize::replay::{self, Ended, Finding, Observer, Outcome, Range, Task};
-use picresize::settings::{EventModel, Settings, TableEngine};
+use picresize::settings::{EventModel, Settings, TableKind};
 use picresize::storage::Storage;
 use reqwest::StatusCode;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::mysql::{Server, TestDatabase};
-use crate::shared_storage::Shared;
 use crate::support::{PATIENCE, TestServer, png};
 
-/// Where a test runs.
-#[derive(Clone, Copy)]
-enum StorageKind {
-    Embedded,
-    /// Kafka and MySQL.
-    Shared,
-}
-
-impl StorageKind {
-    /// A server of its own, if its services are at hand.
-    async fn serve(self, model: EventModel) -> Option<TestServer> {
-        match self {
-            Self::Embedded => {
-                Some(TestServer::start_with(|settings| settings.events.model = model).await)
-            }
-            Self::Shared => {
-                let shared = Shared::new()?
-                    .with("KAFKA__PARTITIONS", "3")
-                    .with("SERVER__REUSE_RESULTS", "true")
-                    .migrated();
-                let mut settings = shared.settings();
-                settings.events.model = model;
-                settings.check().unwrap();
-                let storage = Storage::open(&settings).await.unwrap();
-                let folder = tempfile::tempdir().unwrap();
-                Some(TestServer::start_on(storage, settings, folder).await)
-            }
-        }
-    }
-}
-
-/// Runs tests on a server of their own, on each storage and in each event model.
-macro_rules! everywhere {
-    ($($name:ident),+ $(,)?) => {
-        everywhere!(@embedded, Embedded, Carried: $($name),+);
-        everywhere!(@embedded_claim_check, Embedded, ClaimCheck: $($name),+);
-        everywhere!(@shared, Shared, Carried: $($name),+);
-        everywhere!(@shared_claim_check, Shared, ClaimCheck: $($name),+);
-    };
-    (@$place:ident, $storage:ident, $model:ident: $($name:ident),+) => {
+/// Tests on a server of their own, with embedded storage and one event model. The contracts of log
+/// and store hold that other storage does the same.
+macro_rules! promises {
+    ($place:ident, $model:ident: $($name:ident),+ $(,)?) => {
         mod $place {
-            use super::{StorageKind, EventModel};
+            use super::{EventModel, TestServer};
             $(
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $name() {
-                    if let Some(server) = StorageKind::$storage.serve(EventModel::$model).await {
-                        super::$name(&server).await;
-                        server.stop().await;
-                    }
+                    let model = EventModel::$model;
+                    let server = TestServer::start_with(|it| it.events.model = model).await;
+                    super::$name(&server).await;
+                    server.stop().await;
                 }
             )+
         }
@@ -80,11 +43,12 @@ macro_rules! everywhere {
 }
 
 mod command;
-pub(crate) mod letters;
-pub(crate) mod range;
-pub(crate) mod rebuild;
-pub(crate) mod shadow;
-pub(crate) mod verify;
+mod letters;
+mod range;
+mod rebuild;
+mod shadow;
+mod shared;
+mod verify;
 
 /// Keeps what it is told, and asks to stop when it was told of enough.
 pub(crate) struct Witness {
@@ -147,14 +111,14 @@ async fn play_all(storage: &Storage, task: Task) -> (Ended, Witness) {
 /// The same log with an empty table of the same kind, which goes with the second value.
 async fn without_table(server: &TestServer) -> (Storage, Box<dyn Send>) {
     let mut storage = server.storage.clone();
-    match server.settings.engine.table {
-        TableEngine::Embedded => {
+    match server.settings.storage.table {
+        TableKind::Embedded => {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("new.sqlite");
             storage.store = Arc::new(EmbeddedStore::open(&file).unwrap());
             (storage, Box::new(folder))
         }
-        TableEngine::Mysql => {
+        TableKind::Mysql => {
             let database = TestDatabase::prepared(Server::Mysql).await.unwrap();
             storage.store = Arc::new(database.open().await.unwrap());
             (storage, Box::new(database))

@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 use crate::process::{Process, program, run, text, wait_for_log};
 use crate::shared_storage::Shared;
 use crate::support::{
-    KAFKA_SASL, KAFKA_ZOOKEEPER, PATIENCE, Picture, TestServer, address, files, pictures, png,
-    post, request, wait,
+    KAFKA_SASL, PATIENCE, Picture, TestServer, address, files, pictures, png, post, request, wait,
 };
 
 async fn submit(client: &Client, url: &str, picture: &[u8], options: Value) -> String {
@@ -187,10 +186,10 @@ fn migrate_says_what_it_did_and_what_was_right() {
         text(&output.stdout)
     });
     assert!(
-        first.contains("requests: made, with 12 partitions"),
+        first.contains("requests: created, with 12 partitions"),
         "{first}"
     );
-    assert!(second.contains("requests: as it should be"), "{second}");
+    assert!(second.contains("requests: already right"), "{second}");
 
     let more = shared
         .with("KAFKA__PARTITIONS", "15")
@@ -234,7 +233,7 @@ fn what_waiting_does_not_heal_ends_with_a_sentence() {
     let prepared = || Shared::prepared().unwrap();
     expect_failure(
         &prepared().with("KAFKA__REQUESTS_TOPIC", "test.not.there"),
-        "the topic test.not.there is not there: run `picresize migrate`",
+        "the topic test.not.there does not exist: run `picresize migrate`",
     );
     expect_failure(&prepared().with("MYSQL__PASSWORD", "wrong"), "password");
     expect_failure(
@@ -276,10 +275,8 @@ fn expect_failure(shared: &Shared, sentence: &str) {
 /// A cluster that asks for a name and a password, as managed ones do.
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_are_given_to_kafka() {
-    let (Some(shared), Some(address)) = (
-        Shared::new(),
-        address(KAFKA_SASL, KAFKA_ZOOKEEPER, "Kafka with SASL"),
-    ) else {
+    let (Some(shared), Some(address)) = (Shared::new(), address(KAFKA_SASL, "Kafka with SASL"))
+    else {
         return;
     };
     let (credentials, servers) = address.rsplit_once('@').unwrap();
@@ -324,7 +321,7 @@ fn a_role_of_its_own_needs_shared_storage() {
         let refused = run(command);
         let message = text(&refused.stderr);
         assert_eq!(refused.status.code(), Some(2), "{message}");
-        assert!(message.contains("engine.log is embedded"), "{message}");
+        assert!(message.contains("storage.log is embedded"), "{message}");
         assert!(message.contains("picresize serve"), "{message}");
     }
 }
@@ -358,7 +355,7 @@ async fn one_process_can_serve_on_shared_storage() {
 
     // And with a log of its own beside the shared table.
     let folder = tempfile::tempdir().unwrap();
-    let mixed = shared.with("ENGINE__LOG", "embedded");
+    let mixed = shared.with("STORAGE__LOG", "embedded");
     let mut command = mixed.command(&["serve", "--listen", "127.0.0.1:0", "--data"]);
     command.arg(folder.path());
     let server = Process::start(command);

@@ -7,7 +7,7 @@ use picresize::operation::OperationId;
 use picresize::settings::Settings;
 
 use crate::process::{Process, program, run, text};
-use crate::support::{Cluster, MARIADB, MYSQL, address};
+use crate::support::{Cluster, MYSQL, address};
 
 /// A log and a table that nobody has used, for processes to share.
 pub(crate) struct Shared {
@@ -18,15 +18,15 @@ impl Shared {
     /// Where they are, if Kafka and MySQL are at hand. Nothing is made yet.
     pub(crate) fn new() -> Option<Self> {
         let bootstrap_servers = Cluster::Kraft.bootstrap_servers()?;
-        let server = address(MYSQL, MARIADB, "MySQL")?;
+        let server = address(MYSQL, "MySQL")?;
         let server = server.strip_prefix("mysql://").unwrap();
         let (credentials, place) = server.trim_end_matches('/').rsplit_once('@').unwrap();
         let (user, password) = credentials.split_once(':').unwrap();
         let (host, port) = place.rsplit_once(':').unwrap();
         let name = OperationId::generate().to_string().replace('-', "");
         let settings = [
-            ("ENGINE__LOG", "kafka"),
-            ("ENGINE__TABLE", "mysql"),
+            ("STORAGE__LOG", "kafka"),
+            ("STORAGE__TABLE", "mysql"),
             ("KAFKA__BOOTSTRAP_SERVERS", &bootstrap_servers),
             ("KAFKA__REQUESTS_TOPIC", &format!("test.{name}.requests")),
             ("KAFKA__EVENTS_TOPIC", &format!("test.{name}.events")),

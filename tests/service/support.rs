@@ -226,7 +226,7 @@ pub(crate) fn pictures(folder: &str) -> Option<PathBuf> {
 
 const KAFKA: &str = "PICRESIZE_TEST_KAFKA";
 pub(crate) const KAFKA_SASL: &str = "PICRESIZE_TEST_KAFKA_SASL";
-pub(crate) const KAFKA_ZOOKEEPER: &str = "PICRESIZE_TEST_KAFKA_ZOOKEEPER";
+const KAFKA_ZOOKEEPER: &str = "PICRESIZE_TEST_KAFKA_ZOOKEEPER";
 pub(crate) const MYSQL: &str = "PICRESIZE_TEST_MYSQL";
 pub(crate) const MARIADB: &str = "PICRESIZE_TEST_MARIADB";
 
@@ -241,23 +241,19 @@ impl Cluster {
     /// Where it is, if it is at hand.
     pub(crate) fn bootstrap_servers(self) -> Option<String> {
         match self {
-            Self::Kraft => address(KAFKA, KAFKA_ZOOKEEPER, "Kafka"),
-            Self::ZooKeeper => address(KAFKA_ZOOKEEPER, KAFKA, "Kafka with ZooKeeper"),
+            Self::Kraft => address(KAFKA, "Kafka"),
+            Self::ZooKeeper => address(KAFKA_ZOOKEEPER, "Kafka with ZooKeeper"),
         }
     }
 }
 
-/// The address of a service that `scripts/services` brings up. In CI it has to be there, or its
-/// sibling, which has a stage of its own since all at once would take much memory.
-pub(crate) fn address(variable: &str, sibling: &str, service: &str) -> Option<String> {
+/// The address of a service that `scripts/services` brings up. In CI it has to be there.
+pub(crate) fn address(variable: &str, service: &str) -> Option<String> {
     let address = std::env::var(variable).ok();
     if address.is_none() {
-        let reason = format!("there is no {service} here: {variable} is not set");
-        if std::env::var_os(sibling).is_some() {
-            eprintln!("SKIPPED: {reason}");
-        } else {
-            skipped(&format!("{reason} (see scripts/services)"));
-        }
+        skipped(&format!(
+            "there is no {service} here: {variable} is not set (see scripts/services)"
+        ));
     }
     address
 }

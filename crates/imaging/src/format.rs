@@ -118,7 +118,10 @@ impl Format {
     /// The reason when the format's feature is off.
     pub(crate) fn not_built(self) -> String {
         let feature = self.missing_feature().unwrap_or_default();
-        let name = self.name().to_uppercase();
+        let name = match self {
+            Self::Jxl => "JPEG XL".to_owned(),
+            _ => self.name().to_uppercase(),
+        };
         format!("this build has no {name}: the feature `{feature}` is off")
     }
 
@@ -149,5 +152,35 @@ mod tests {
         }
         assert_eq!(Format::from_name("jpg"), Some(Format::Jpeg));
         assert_eq!(Format::from_name("svg"), None);
+    }
+
+    #[cfg(not(feature = "jxl"))]
+    #[test]
+    fn a_source_whose_feature_is_off_is_refused_by_its_name() {
+        let refusal = crate::inspect(b"\xff\x0a").unwrap_err().to_string();
+        assert_eq!(
+            refusal,
+            "the jxl header cannot be read: this build has no JPEG XL: the feature `jxl` is off"
+        );
+        let refusal = crate::inspect(b"%PDF").unwrap_err().to_string();
+        assert!(!refusal.contains("jxl"), "{refusal}");
+    }
+
+    #[cfg(not(feature = "avif"))]
+    #[test]
+    fn a_result_whose_feature_is_off_is_refused_by_its_name() {
+        let errors = crate::ResizeRequest::from_pairs([("width", "5"), ("format", "avif")]);
+        assert_eq!(
+            errors.unwrap_err()[0].to_string(),
+            "format: this build has no AVIF: the feature `avif` is off"
+        );
+        let refusal = crate::result_format(
+            Format::Png,
+            &crate::ResizeRequest {
+                format: Some(Format::Avif),
+                ..Default::default()
+            },
+        );
+        assert!(refusal.unwrap_err().message.contains("`avif` is off"));
     }
 }

@@ -1,14 +1,25 @@
-//! What a client can ask for, option by option, and the one text form of it.
+//! The options of a resize: what a caller can ask for, and its one text form.
+//!
+//! `options/table.rs` declares every option once; the parser and the text form here follow from
+//! that table, as do the command's flags and the documentation. To add an option, add one entry
+//! there. `options/values.rs` has the types of the values, `options/read.rs` reads them.
 
-use std::fmt;
+mod read;
+mod table;
+mod values;
 
-use crate::format::Format;
+pub use table::{OPTIONS, OptionSpec, ResizeRequest, Values};
+pub use values::{Background, ColorPolicy, Filter, Fit, MetadataPolicy, Position, Profile};
+
+use read::clip;
 
 /// A value that can't be accepted, and the option it was given for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct FieldError {
+    /// The key of the option.
     pub field: String,
+    /// What is wrong with the value.
     pub message: String,
 }
 
@@ -22,207 +33,8 @@ impl FieldError {
     }
 }
 
-/// Declares an enum whose variants have lower-case names, with `NAMES`, `name` and `from_name`.
-macro_rules! named_values {
-    ($(#[$doc:meta])* $type:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-        pub enum $type { $($(#[$variant_doc])* $variant),+ }
-
-        impl $type {
-            /// Every name, in the order in which messages list them.
-            pub const NAMES: &[&str] = &[$($name),+];
-
-            /// The name used in options.
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name),+ }
-            }
-
-            fn from_name(name: &str) -> Option<Self> {
-                match name { $($name => Some(Self::$variant),)+ _ => None }
-            }
-        }
-    };
-}
-
-named_values! {
-    /// How the picture meets the width and the height.
-    Fit {
-        /// Exactly width × height, stretched.
-        #[default]
-        Fill = "fill",
-        /// Exactly width × height, the aspect ratio kept, what stands over cut off.
-        Cover = "cover",
-        /// Exactly width × height, the aspect ratio kept, the rest filled with the background.
-        Contain = "contain",
-        /// As large as possible within width × height, the aspect ratio kept.
-        Inside = "inside",
-        /// As small as possible around width × height, the aspect ratio kept.
-        Outside = "outside",
-    }
-}
-
-named_values! {
-    /// Which part stays in view with [`Fit::Cover`], and where the picture lies with
-    /// [`Fit::Contain`].
-    Position {
-        #[default]
-        Center = "center",
-        Top = "top",
-        TopRight = "top-right",
-        Right = "right",
-        BottomRight = "bottom-right",
-        Bottom = "bottom",
-        BottomLeft = "bottom-left",
-        Left = "left",
-        TopLeft = "top-left",
-        /// The part that catches the eye.
-        Smart = "smart",
-    }
-}
-
-named_values! {
-    /// The resampling filter.
-    Filter {
-        #[default]
-        Lanczos3 = "lanczos3",
-        CatmullRom = "catmullrom",
-        Mitchell = "mitchell",
-        Bilinear = "bilinear",
-        Box = "box",
-        Nearest = "nearest",
-    }
-}
-
-named_values! {
-    /// The trade between speed and fidelity.
-    Profile {
-        /// Shrink-on-load, resampling in the picture's own light.
-        #[default]
-        Fast = "fast",
-        /// Resampling in linear light; a JPEG is halved at the most while it is decoded.
-        Fine = "fine",
-    }
-}
-
-named_values! {
-    /// What becomes of an embedded ICC profile.
-    ColorPolicy {
-        /// Pixels are converted to sRGB, the profile is left out.
-        #[default]
-        Srgb = "srgb",
-        /// Pixels stay as they are, the profile is carried along.
-        Keep = "keep",
-    }
-}
-
-named_values! {
-    /// What becomes of EXIF, XMP and comments. The orientation is always applied, never kept.
-    MetadataPolicy {
-        #[default]
-        Strip = "strip",
-        /// Only who made it and who owns it.
-        Copyright = "copyright",
-        Keep = "keep",
-    }
-}
-
-/// The colour under transparent parts and beside a contained picture: red, green, blue, alpha.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Background(pub [u8; 4]);
-
-impl Background {
-    const NAMED: [(&str, Self); 3] = [
-        ("white", Self([255, 255, 255, 255])),
-        ("black", Self([0, 0, 0, 255])),
-        ("transparent", Self([0, 0, 0, 0])),
-    ];
-
-    fn parse(text: &str) -> Option<Self> {
-        if let Some((_, color)) = Self::NAMED.iter().find(|(name, _)| *name == text) {
-            return Some(*color);
-        }
-        let hex = text.strip_prefix('#').unwrap_or(text);
-        if !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return None;
-        }
-        let byte = |digits: &str| u8::from_str_radix(digits, 16).ok();
-        let (digits, step) = match hex.len() {
-            3 | 4 => (hex, 1),
-            6 | 8 => (hex, 2),
-            _ => return None,
-        };
-        let mut color = [255; 4];
-        for (index, channel) in color.iter_mut().enumerate().take(digits.len() / step) {
-            let value = byte(&digits[index * step..(index + 1) * step])?;
-            *channel = if step == 1 { value * 17 } else { value };
-        }
-        Some(Self(color))
-    }
-}
-
-impl fmt::Display for Background {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [red, green, blue, alpha] = self.0;
-        write!(f, "#{red:02x}{green:02x}{blue:02x}{alpha:02x}")
-    }
-}
-
-/// What to make of a picture. At least one of the two sizes is there; a missing one follows from
-/// the aspect ratio.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ResizeRequest {
-    /// Pixels, at least 1.
-    pub width: Option<u32>,
-    /// Pixels, at least 1.
-    pub height: Option<u32>,
-    pub fit: Fit,
-    pub position: Position,
-    /// Transparent where the result can be, else white, when absent.
-    pub background: Option<Background>,
-    /// Whether a picture smaller than asked for is made larger; `None` means yes.
-    pub enlarge: Option<bool>,
-    /// The result's format; the source's own when absent.
-    pub format: Option<Format>,
-    /// 1 to 100, for lossy formats.
-    pub quality: Option<u8>,
-    /// The highest quality is taken with which the result has at most so many bytes.
-    pub max_bytes: Option<u64>,
-    pub filter: Filter,
-    pub profile: Profile,
-    pub progressive: Option<bool>,
-    pub lossless: Option<bool>,
-    /// PNG with at most so many colours, 2 to 256.
-    pub palette: Option<u16>,
-    /// Strength of sharpening after resampling, 0 (none) to 100.
-    pub sharpen: Option<u8>,
-    pub color: ColorPolicy,
-    pub metadata: MetadataPolicy,
-}
-
 impl ResizeRequest {
-    /// Every option's key, in the order of [`pairs`](Self::pairs).
-    pub const KEYS: &[&str] = &[
-        "width",
-        "height",
-        "fit",
-        "position",
-        "background",
-        "enlarge",
-        "format",
-        "quality",
-        "max_bytes",
-        "filter",
-        "profile",
-        "progressive",
-        "lossless",
-        "palette",
-        "sharpen",
-        "color",
-        "metadata",
-    ];
-
-    /// Reads a request from its text form.
+    /// Reads options from their text form.
     ///
     /// # Errors
     ///
@@ -261,158 +73,22 @@ impl ResizeRequest {
         }
     }
 
-    /// The request in its text form: what was set, and nothing that is only a default.
+    /// The options in their text form: what was given, and nothing that is only a default.
     pub fn pairs(&self) -> Vec<(&'static str, String)> {
-        let default = Self::default();
-        let mut pairs = Vec::new();
-        let mut put = |key, value: Option<String>| {
-            if let Some(value) = value {
-                pairs.push((key, value));
-            }
-        };
-        let named = |is_default: bool, name: &str| (!is_default).then(|| name.to_owned());
-        put("width", self.width.map(|n| n.to_string()));
-        put("height", self.height.map(|n| n.to_string()));
-        put("fit", named(self.fit == default.fit, self.fit.name()));
-        put(
-            "position",
-            named(self.position == default.position, self.position.name()),
-        );
-        put("background", self.background.map(|c| c.to_string()));
-        put("enlarge", self.enlarge.map(|b| b.to_string()));
-        put("format", self.format.map(|f| f.name().to_owned()));
-        put("quality", self.quality.map(|n| n.to_string()));
-        put("max_bytes", self.max_bytes.map(|n| n.to_string()));
-        put(
-            "filter",
-            named(self.filter == default.filter, self.filter.name()),
-        );
-        put(
-            "profile",
-            named(self.profile == default.profile, self.profile.name()),
-        );
-        put("progressive", self.progressive.map(|b| b.to_string()));
-        put("lossless", self.lossless.map(|b| b.to_string()));
-        put("palette", self.palette.map(|n| n.to_string()));
-        put("sharpen", self.sharpen.map(|n| n.to_string()));
-        put(
-            "color",
-            named(self.color == default.color, self.color.name()),
-        );
-        put(
-            "metadata",
-            named(self.metadata == default.metadata, self.metadata.name()),
-        );
-        pairs
+        OPTIONS
+            .iter()
+            .filter_map(|option| Some((option.key, (option.get)(self)?)))
+            .collect()
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
-        match key {
-            "width" => self.width = Some(pixels(value)?),
-            "height" => self.height = Some(pixels(value)?),
-            "fit" => self.fit = one_of(value, Fit::NAMES, Fit::from_name)?,
-            "position" => self.position = one_of(value, Position::NAMES, Position::from_name)?,
-            "background" => {
-                self.background = Some(Background::parse(value).ok_or_else(|| {
-                    format!(
-                        "{:?} is not a colour: use #rgb, #rrggbb, #rrggbbaa, white, black or transparent",
-                        clip(value)
-                    )
-                })?);
-            }
-            "enlarge" => self.enlarge = Some(truth(value)?),
-            "format" => self.format = writable_format(value)?,
-            "quality" => self.quality = Some(whole(value, 1, 100)?),
-            "max_bytes" => self.max_bytes = Some(whole(value, 1, u64::MAX)?),
-            "filter" => self.filter = one_of(value, Filter::NAMES, Filter::from_name)?,
-            "profile" => self.profile = one_of(value, Profile::NAMES, Profile::from_name)?,
-            "progressive" => self.progressive = Some(truth(value)?),
-            "lossless" => self.lossless = Some(truth(value)?),
-            "palette" => self.palette = Some(whole(value, 2, 256)?),
-            "sharpen" => self.sharpen = Some(whole(value, 0, 100)?),
-            "color" => self.color = one_of(value, ColorPolicy::NAMES, ColorPolicy::from_name)?,
-            "metadata" => {
-                self.metadata = one_of(value, MetadataPolicy::NAMES, MetadataPolicy::from_name)?;
-            }
-            _ => {
-                return Err(format!(
-                    "is not an option; the options are {}",
-                    Self::KEYS.join(", ")
-                ));
-            }
+        match OPTIONS.iter().find(|option| option.key == key) {
+            Some(option) => (option.set)(self, value),
+            None => Err(format!(
+                "is not an option; the options are {}",
+                Self::KEYS.join(", ")
+            )),
         }
-        Ok(())
-    }
-}
-
-/// A side in pixels. The upper limit depends on the settings and is checked later, with the
-/// picture at hand.
-fn pixels(value: &str) -> Result<u32, String> {
-    whole(value, 1, u32::MAX)
-}
-
-fn whole<T>(value: &str, least: T, most: T) -> Result<T, String>
-where
-    T: TryFrom<i128> + Into<i128> + Copy + fmt::Display,
-{
-    // More digits than any limit has: too large, whatever they are.
-    let parsed = match value.parse::<i128>() {
-        Ok(number) => number,
-        Err(error) if *error.kind() == std::num::IntErrorKind::PosOverflow => i128::MAX,
-        Err(error) if *error.kind() == std::num::IntErrorKind::NegOverflow => i128::MIN,
-        Err(_) => return Err(format!("{:?} is not a whole number", clip(value))),
-    };
-    if parsed < least.into() {
-        return Err(format!(
-            "{} is too small: the least is {least}",
-            clip(value)
-        ));
-    }
-    match T::try_from(parsed) {
-        Ok(number) if parsed <= most.into() => Ok(number),
-        _ => Err(format!("{} is too large: the most is {most}", clip(value))),
-    }
-}
-
-fn truth(value: &str) -> Result<bool, String> {
-    match value {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(format!("{:?} is neither true nor false", clip(value))),
-    }
-}
-
-fn one_of<T>(value: &str, names: &[&str], find: impl Fn(&str) -> Option<T>) -> Result<T, String> {
-    find(value).ok_or_else(|| format!("{:?} is not one of {}", clip(value), names.join(", ")))
-}
-
-fn writable_format(value: &str) -> Result<Option<Format>, String> {
-    if value == "same" {
-        return Ok(None);
-    }
-    match Format::from_name(value) {
-        Some(format) if format.is_writable() => Ok(Some(format)),
-        _ => {
-            let names: Vec<_> = Format::ALL
-                .into_iter()
-                .filter(|format| format.is_writable())
-                .map(Format::name)
-                .collect();
-            Err(format!(
-                "{:?} is not one of same, {}",
-                clip(value),
-                names.join(", ")
-            ))
-        }
-    }
-}
-
-/// Enough of a value to recognise it in a message.
-fn clip(value: &str) -> String {
-    const MOST: usize = 60;
-    match value.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &value[..end]),
-        None => value.to_owned(),
     }
 }
 
@@ -456,6 +132,92 @@ mod tests {
             .map(|(key, value)| (*key, value.as_str()))
             .collect();
         assert_eq!(text, pairs);
+    }
+
+    /// Values that an option of the table has to accept, and values that it has to refuse.
+    fn tries(option: &OptionSpec) -> (Vec<String>, Vec<String>) {
+        let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect();
+        match option.values {
+            Values::Words(list) => (
+                list.iter().map(|(word, _)| (*word).to_owned()).collect(),
+                words(&["", "other", list[0].0.to_uppercase().as_str()]),
+            ),
+            Values::Whole { least, most } => (
+                vec![least.to_string(), most.to_string()],
+                vec![
+                    (i128::from(least) - 1).to_string(),
+                    (i128::from(most) + 1).to_string(),
+                    "1.0".to_owned(),
+                    String::new(),
+                ],
+            ),
+            Values::Color => (
+                words(&["#123", "#112233", "#11223344", "white", "transparent"]),
+                words(&["#12", "grey", ""]),
+            ),
+            Values::Format => (
+                words(&[&["same"][..], &read::writable_formats()[..]].concat()),
+                words(&["bmp", "jxl", ""]),
+            ),
+        }
+    }
+
+    #[test]
+    fn every_value_of_the_table_survives_its_text_form() {
+        for option in OPTIONS {
+            let (accepted, refused) = tries(option);
+            for value in &accepted {
+                let mut request = ResizeRequest::default();
+                (option.set)(&mut request, value)
+                    .unwrap_or_else(|message| panic!("{}: {message}", option.key));
+                let mut again = ResizeRequest::default();
+                for (key, text) in request.pairs() {
+                    assert_eq!(key, option.key, "an option sets itself only");
+                    (option.set)(&mut again, &text).unwrap();
+                }
+                assert_eq!(request, again, "{}={value}", option.key);
+            }
+            for value in &refused {
+                let mut request = ResizeRequest::default();
+                let message = (option.set)(&mut request, value).unwrap_err();
+                assert!(message.contains(value), "{}: {message}", option.key);
+                assert_eq!(request, ResizeRequest::default());
+            }
+        }
+    }
+
+    #[test]
+    fn every_option_is_described() {
+        for option in OPTIONS {
+            let (key, help) = (option.key, option.help);
+            assert!(help.starts_with(char::is_uppercase), "{key}: {help}");
+            assert!(!help.ends_with('.'), "{key}: {help}");
+            let upper = option.value_name.bytes().all(|b| b.is_ascii_uppercase());
+            assert!(upper && !option.value_name.is_empty(), "{key}");
+            assert!(!option.values.describe(str::to_owned).is_empty(), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_default_of_a_word_is_the_default_of_its_field() {
+        for option in OPTIONS {
+            let (Values::Words(_) | Values::Format, Some(default)) =
+                (option.values, option.default)
+            else {
+                continue;
+            };
+            let mut request = ResizeRequest::default();
+            (option.set)(&mut request, default).unwrap();
+            let text = (option.get)(&request);
+            // A truth that was given is always written.
+            let is_written = ["true", "false"].contains(&default);
+            assert_eq!(
+                text.as_deref(),
+                is_written.then_some(default),
+                "{}",
+                option.key
+            );
+        }
     }
 
     #[test]

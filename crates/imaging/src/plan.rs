@@ -159,8 +159,13 @@ fn in_frames(frames: u32) -> String {
     }
 }
 
-/// The format asked for, or the source's own. What can only be read becomes PNG.
-fn result_format(source: Format, request: &ResizeRequest) -> Result<Format, FieldError> {
+/// The format that a result gets: the one asked for, or the source's own. What can only be read
+/// becomes PNG.
+///
+/// # Errors
+///
+/// The format that was asked for is not written.
+pub fn result_format(source: Format, request: &ResizeRequest) -> Result<Format, FieldError> {
     match request.format {
         Some(format) if format.is_writable() => Ok(format),
         Some(format) => Err(FieldError::new("format", format.not_writable())),

@@ -8,11 +8,13 @@ use crate::format::Format;
 /// # Errors
 ///
 /// [`ImagingError::NotAPicture`], with what the bytes seem to be instead.
-pub(crate) fn sniff(bytes: &[u8]) -> Result<Format, ImagingError> {
+pub fn sniff(bytes: &[u8]) -> Result<Format, ImagingError> {
     if let Some(format) = picture(bytes) {
         return Ok(format);
     }
-    let readable = Format::ALL.into_iter().filter(|format| format.is_readable());
+    let readable = Format::ALL
+        .into_iter()
+        .filter(|format| format.is_readable());
     let names: Vec<_> = readable.map(Format::name).collect();
     Err(ImagingError::NotAPicture(format!(
         "{}; send one of {}",

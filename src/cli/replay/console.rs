@@ -1,4 +1,5 @@
-//! How a replay is seen: a bar, a line for what a person should know, a table at the end; or JSON.
+//! Shows a replay on the terminal: a progress bar, a line for each event that matters, and a table at
+//! the end; or JSON.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -36,7 +37,7 @@ impl Console {
         }
         if let Some(positions) = &ended.go_on {
             let positions: Vec<_> = positions.iter().map(ToString::to_string).collect();
-            eprintln!("picresize: go on with --from {}", positions.join(","));
+            eprintln!("picresize: continue with --from {}", positions.join(","));
         }
         let is_well = ended.summary.problems() == 0 && ended.go_on.is_none();
         ExitCode::from(u8::from(!is_well))
@@ -86,7 +87,7 @@ fn line(finding: &Finding) -> Option<String> {
     if let Some(letter) = &finding.letter {
         let _ = write!(
             text,
-            "; set aside at {}: {}",
+            "; dead letter since {}: {}",
             letter.set_aside_at, letter.reason
         );
     }
@@ -128,7 +129,7 @@ fn table(summary: &Summary) -> String {
         .map(|outcome| Outcome::label(*outcome).len())
         .max();
     match width {
-        None => text.push_str("no event in this range\n"),
+        None => text.push_str("no events in this range\n"),
         Some(width) => {
             for (outcome, count) in &summary.outcomes {
                 let _ = writeln!(text, "{:width$} {count:>9}", outcome.label());

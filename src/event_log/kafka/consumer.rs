@@ -1,4 +1,4 @@
-//! A member of a consumer group.
+//! A consumer that shares a topic with the other members of its group.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use tokio::sync::mpsc;
 
-use super::{Complaints, KafkaOptions, blocking, position, record};
+use super::{KafkaOptions, LastError, blocking, position, record};
 use crate::event_log::{Consumer, Delivery, EventPosition, LogError};
 
 /// A worker that is not heard of for so long loses its partitions.
@@ -81,7 +81,7 @@ impl Membership {
     fn new(options: &KafkaOptions, topic: &str, group: &str) -> Result<Self, LogError> {
         let (sender, revoked) = mpsc::unbounded_channel();
         let context = Group {
-            complaints: Complaints::default(),
+            last_error: LastError::default(),
             revoked: sender,
         };
         let consumer: StreamConsumer<Group> = fetching(options)?
@@ -143,10 +143,10 @@ impl Consumer for GroupMember {
                 Ok(Delivery::Event(position, record))
             }
             Ok(Err(error)) if self.membership.consumer.client().fatal_error().is_some() => {
-                tracing::error!(%error, "the Kafka consumer has to be made anew");
+                tracing::error!(%error, "the Kafka consumer has to be created again");
                 self.join_again()
             }
-            Ok(Err(error)) => Err(self.membership.consumer.context().complaints.explain(error)),
+            Ok(Err(error)) => Err(self.membership.consumer.context().last_error.explain(error)),
         }
     }
 
@@ -164,7 +164,7 @@ impl Consumer for GroupMember {
         blocking(move || {
             consumer
                 .commit(&offsets, CommitMode::Sync)
-                .map_err(|error| consumer.context().complaints.explain(error))
+                .map_err(|error| consumer.context().last_error.explain(error))
         })
         .await
     }
@@ -172,13 +172,13 @@ impl Consumer for GroupMember {
 
 /// Tells the member which partitions it lost.
 struct Group {
-    complaints: Complaints,
+    last_error: LastError,
     revoked: mpsc::UnboundedSender<Vec<i32>>,
 }
 
 impl ClientContext for Group {
     fn error(&self, error: KafkaError, reason: &str) {
-        self.complaints.error(error, reason);
+        self.last_error.error(error, reason);
     }
 }
 

@@ -5,7 +5,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::reader::first_since;
-use super::{Complaints, KafkaOptions, QUESTION, partitions};
+use super::{KafkaOptions, LastError, QUESTION, partitions};
 use crate::event_log::{LogError, Topic};
 
 /// Whether the group has finished every event of the topic that was appended before `time`.
@@ -17,11 +17,11 @@ pub(super) fn has_finished(
 ) -> Result<bool, LogError> {
     let topic = options.topic(topic);
     // It only asks for the group's offsets. It never subscribes, so it is no member of the group.
-    let consumer: BaseConsumer<Complaints> = options
+    let consumer: BaseConsumer<LastError> = options
         .client()?
         .set("group.id", group)
         .set("enable.auto.commit", "false")
-        .create_with_context(Complaints::default())?;
+        .create_with_context(LastError::default())?;
     let explain = |error| consumer.context().explain(error);
     let partitions = partitions(consumer.client(), consumer.context(), topic)?;
     let mut asked = TopicPartitionList::new();

@@ -1,4 +1,4 @@
-//! Reads a topic once, as a member of no group.
+//! Reads a topic once from start to end, without joining a consumer group.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,14 +10,14 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::consumer::fetching;
-use super::{Complaints, KafkaOptions, QUESTION, blocking, entry, partitions};
+use super::{KafkaOptions, LastError, QUESTION, blocking, entry, partitions};
 use crate::event_log::{Entry, EventPosition, LogError, Reader, Start, Topic};
 
 /// How long the brokers may take for the next record.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct RangeReader {
-    consumer: StreamConsumer<Complaints>,
+    consumer: StreamConsumer<LastError>,
     /// The offset before which each partition is still to be read.
     ends: HashMap<i32, i64>,
     starts: Vec<EventPosition>,
@@ -39,19 +39,19 @@ impl RangeReader {
         start: Start,
     ) -> Result<Self, LogError> {
         let topic = options.topic(topic).to_owned();
-        let consumer: StreamConsumer<Complaints> = fetching(options)?
+        let consumer: StreamConsumer<LastError> = fetching(options)?
             // Asked for by librdkafka; nothing is ever committed to it.
             .set("group.id", "picresize-reader")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "earliest")
-            .create_with_context(Complaints::default())?;
+            .create_with_context(LastError::default())?;
         blocking(move || Self::assign(consumer, &topic, &start)).await
     }
 
     fn assign(
-        consumer: StreamConsumer<Complaints>,
+        consumer: StreamConsumer<LastError>,
         topic: &str,
         start: &Start,
     ) -> Result<Self, LogError> {
@@ -105,7 +105,7 @@ impl RangeReader {
 
 /// The first offset of a partition that was appended at this time or later.
 pub(super) fn first_since(
-    consumer: &impl Consumer<Complaints>,
+    consumer: &impl Consumer<LastError>,
     topic: &str,
     partition: i32,
     milliseconds: i64,
@@ -128,7 +128,7 @@ impl Reader for RangeReader {
         while !self.ends.is_empty() {
             let received = tokio::time::timeout(PATIENCE, self.consumer.recv()).await;
             let Ok(received) = received else {
-                let reason = format!("no record came within {} seconds", PATIENCE.as_secs());
+                let reason = format!("no record arrived within {} seconds", PATIENCE.as_secs());
                 return Err(LogError::Unavailable(reason.into()));
             };
             let entry = match received {

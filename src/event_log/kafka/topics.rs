@@ -1,4 +1,4 @@
-//! Makes the topics, and brings those that are there to what the settings say.
+//! Creates the topics that are missing, and changes existing ones to what the settings say.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use rdkafka::client::Client;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 
-use super::{Complaints, KafkaLog, KafkaOptions, QUESTION, TopicOptions};
+use super::{KafkaLog, KafkaOptions, LastError, QUESTION, TopicOptions};
 use crate::event_log::{LogError, Topic};
 
 /// How long the cluster may take to make a topic known to all brokers.
@@ -29,9 +29,9 @@ impl KafkaLog {
         options: &KafkaOptions,
         topics: TopicOptions,
     ) -> Result<Vec<String>, LogError> {
-        let admin: AdminClient<Complaints> = options
+        let admin: AdminClient<LastError> = options
             .client()?
-            .create_with_context(Complaints::default())?;
+            .create_with_context(LastError::default())?;
         let cluster = Cluster {
             admin,
             max_message_bytes: options.max_record_bytes.to_string(),
@@ -46,7 +46,7 @@ impl KafkaLog {
 }
 
 struct Cluster {
-    admin: AdminClient<Complaints>,
+    admin: AdminClient<LastError>,
     max_message_bytes: String,
     topics: TopicOptions,
 }
@@ -61,7 +61,7 @@ impl Cluster {
                     ..
                 } = self.topics;
                 report.push(format!(
-                    "topic {topic}: made, with {partitions} partitions on {replication} brokers each"
+                    "topic {topic}: created, with {partitions} partitions and {replication} replicas"
                 ));
             }
             self.wait_for(topic).await?;
@@ -70,7 +70,7 @@ impl Cluster {
         self.settle_layout(topic, report).await?;
         self.settle_config(topic, report).await?;
         if report.len() == before {
-            report.push(format!("topic {topic}: as it should be"));
+            report.push(format!("topic {topic}: already right"));
         }
         Ok(())
     }
@@ -97,13 +97,13 @@ impl Cluster {
                     self.topics.replication
                 )))
             }
-            Err((_, code)) => Err(refused(topic, "made", code)),
+            Err((_, code)) => Err(refused(topic, "created", code)),
         }
     }
 
     /// The number of partitions and the least number of replicas; none when there is no topic.
     fn layout(&self, topic: &str) -> Result<Option<(i32, i32)>, LogError> {
-        let client: &Client<Complaints> = self.admin.inner();
+        let client: &Client<LastError> = self.admin.inner();
         let metadata: Metadata = client
             .fetch_metadata(Some(topic), QUESTION)
             .map_err(|error| client.context().explain(error))?;
@@ -124,7 +124,7 @@ impl Cluster {
         let deadline = Instant::now() + PATIENCE;
         while self.layout(topic)?.is_none() {
             if Instant::now() > deadline {
-                let reason = format!("the topic {topic} was made but no broker knows it yet");
+                let reason = format!("the topic {topic} was created, but no broker knows it yet");
                 return Err(LogError::Unavailable(reason.into()));
             }
             tokio::time::sleep(PAUSE).await;
@@ -149,7 +149,7 @@ impl Cluster {
         } else if partitions > wanted {
             report.push(format!(
                 "topic {topic}: has {partitions} partitions, more than kafka.partitions \
-                 ({wanted}); Kafka can't take any away, so set kafka.partitions to {partitions}"
+                 ({wanted}); Kafka can't remove partitions, so set kafka.partitions to {partitions}"
             ));
         }
         if replicas != self.topics.replication {
@@ -220,14 +220,14 @@ impl Cluster {
     /// The answer for the only thing that was asked about.
     fn first<T>(&self, answers: Result<Vec<T>, KafkaError>) -> Result<T, LogError> {
         let answers = answers.map_err(|error| self.admin.inner().context().explain(error))?;
-        let nothing = || LogError::Unavailable("the cluster answered nothing".into());
+        let nothing = || LogError::Unavailable("the cluster gave no answer".into());
         answers.into_iter().next().ok_or_else(nothing)
     }
 }
 
 fn refused(topic: &str, what: &str, code: RDKafkaErrorCode) -> LogError {
     LogError::Misconfigured(format!(
-        "topic {topic} could not be {what}: {code}; the Kafka user needs the rights to create, \
+        "topic {topic} could not be {what}: {code}; the Kafka user needs the right to create, \
          describe and alter topics"
     ))
 }

@@ -12,16 +12,18 @@ use crate::picture_store::{DepositStore, StoreError, row, sql};
 impl DepositStore for MysqlStore {
     async fn deposit(&self, operation: &Operation, picture: Bytes) -> Result<(), StoreError> {
         // In this order: a row that the sweep discards in between is added again.
-        let renewed = self.run(sql::RENEW_DEPOSIT, &|| {
-            vec![
-                time_value(operation.queued_at),
-                operation.expires_at.map(time_value).into(),
-                id_value(operation.id),
-                row::request_text(&operation.request).into(),
-                operation.source.digest.to_string().into(),
-            ]
-        });
-        if renewed.await?.matched > 0 {
+        let renewed = self
+            .run(sql::RENEW_DEPOSIT, &|| {
+                vec![
+                    time_value(operation.queued_at),
+                    operation.expires_at.map(time_value).into(),
+                    id_value(operation.id),
+                    row::request_text(&operation.request).into(),
+                    operation.source.digest.to_string().into(),
+                ]
+            })
+            .await?;
+        if renewed.matched > 0 {
             return Ok(());
         }
         self.insert(operation, Some(&picture)).await

@@ -8,6 +8,7 @@ use std::time::Duration;
 use mysql_async::{
     DriverError, IoError, Opts, OptsBuilder, PoolConstraints, PoolOpts, ServerError, SslOpts,
 };
+use secrecy::{ExposeSecret, SecretString};
 
 use super::super::StoreError;
 
@@ -21,13 +22,13 @@ const MIB: u64 = 1 << 20;
 const LARGEST_PACKET: u64 = 1 << 30;
 
 /// A MySQL server, and who uses what there.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct MysqlOptions {
     pub host: String,
     pub port: u16,
     pub database: String,
     pub user: String,
-    pub password: String,
+    pub password: SecretString,
     pub tls: TlsMode,
     /// PEM; trusted beside the system's certificates.
     pub ca_file: Option<PathBuf>,
@@ -45,21 +46,6 @@ pub enum TlsMode {
     Required,
     /// Encrypted, with a certificate of a known authority for this host.
     Verified,
-}
-
-/// Without the password.
-impl fmt::Debug for MysqlOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MysqlOptions")
-            .field("server", &self.server())
-            .field("database", &self.database)
-            .field("user", &self.user)
-            .field("tls", &self.tls)
-            .field("ca_file", &self.ca_file)
-            .field("connections", &self.connections)
-            .field("max_picture_bytes", &self.max_picture_bytes)
-            .finish_non_exhaustive()
-    }
 }
 
 impl MysqlOptions {
@@ -81,7 +67,7 @@ impl MysqlOptions {
             .ip_or_hostname(&self.host)
             .tcp_port(self.port)
             .user(Some(&self.user))
-            .pass(Some(&self.password))
+            .pass(Some(self.password.expose_secret()))
             .db_name(database)
             .ssl_opts(self.tls_options()?)
             .tcp_keepalive(Some(KEEPALIVE))

@@ -2,7 +2,7 @@
 
 use super::*;
 
-async fn letters(storage: &Storage, list: bool, id: Option<OperationId>) -> Witness {
+pub(super) async fn letters(storage: &Storage, list: bool, id: Option<OperationId>) -> Witness {
     let mut witness = Witness::default();
     let stop = witness.stop.clone();
     let range = Range {
@@ -17,7 +17,7 @@ async fn letters(storage: &Storage, list: bool, id: Option<OperationId>) -> Witn
 }
 
 /// An operation that ended its worker three times, which was a fault of the worker.
-async fn given_up(server: &TestServer, seed: u32) -> OperationId {
+pub(super) async fn given_up(server: &TestServer, seed: u32) -> OperationId {
     let picture = png(40, 30, seed);
     let operation = operation(&picture);
     let store = &server.storage.store;
@@ -33,7 +33,7 @@ async fn given_up(server: &TestServer, seed: u32) -> OperationId {
     operation.id
 }
 
-pub(crate) async fn what_was_given_up_gets_another_chance(server: &TestServer) {
+async fn what_was_given_up_gets_another_chance(server: &TestServer) {
     let storage = &server.storage;
     let (first, second) = (given_up(server, 1).await, given_up(server, 2).await);
     announced(storage, 2).await;
@@ -69,7 +69,7 @@ pub(crate) async fn what_was_given_up_gets_another_chance(server: &TestServer) {
     }
 }
 
-pub(crate) async fn what_could_not_be_read_goes_back_once_it_can(server: &TestServer) {
+async fn what_could_not_be_read_goes_back_once_it_can(server: &TestServer) {
     let storage = &server.storage;
     let picture = png(40, 30, 1);
     let readable = operation(&picture);
@@ -98,7 +98,8 @@ pub(crate) async fn what_could_not_be_read_goes_back_once_it_can(server: &TestSe
     assert!(headers.iter().all(|(name, _)| name != "picresize-reason"));
 }
 
-everywhere!(
+promises!(
+    carried, Carried:
     what_was_given_up_gets_another_chance,
     what_could_not_be_read_goes_back_once_it_can,
 );

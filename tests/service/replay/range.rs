@@ -2,8 +2,13 @@
 
 use super::*;
 
-pub(crate) async fn a_range_is_all_that_is_played(server: &TestServer) {
+async fn a_range_is_all_that_is_played(server: &TestServer) {
     let ids = resized(server, 4).await;
+    ranges_are_all_that_is_played(server, ids[1]).await;
+}
+
+/// Of all that the log has; `one` is among it.
+pub(super) async fn ranges_are_all_that_is_played(server: &TestServer, one: OperationId) {
     let requests = entries(&server.storage, Topic::Requests).await;
     let id_of = |entry: &Entry| entry.record.key.parse::<OperationId>().unwrap();
     let played = async |range: Range| {
@@ -16,7 +21,7 @@ pub(crate) async fn a_range_is_all_that_is_played(server: &TestServer) {
         found.sort();
         found
     };
-    let last = &requests[3];
+    let last = requests.last().unwrap();
     let from = |from| Range {
         from,
         ..Range::default()
@@ -46,18 +51,25 @@ pub(crate) async fn a_range_is_all_that_is_played(server: &TestServer) {
         to: Some(time),
         ..Range::default()
     };
-    assert_eq!(played(before).await.len() + since.len(), 4);
-    let one = Range {
-        id: Some(ids[1]),
+    assert_eq!(played(before).await.len() + since.len(), requests.len());
+    let only = Range {
+        id: Some(one),
         ..Range::default()
     };
-    assert_eq!(played(one).await, [ids[1]]);
+    assert_eq!(played(only).await, [one]);
 }
 
-pub(crate) async fn what_was_stopped_goes_on(server: &TestServer) {
+async fn what_was_stopped_goes_on(server: &TestServer) {
     let ids = resized(server, 12).await;
     let before = dump(&server.storage, &ids).await;
     let (storage, _folder) = without_results(server).await;
+    assert_eq!(rebuilt_in_parts(&storage).await, 12);
+    assert_eq!(dump(&storage, &ids).await, before);
+}
+
+/// Rebuilds, stops after every third finding, and goes on from where it was; returns how many were
+/// rebuilt in all.
+pub(super) async fn rebuilt_in_parts(storage: &Storage) -> u64 {
     let mut from = Start::Beginning;
     let mut rebuilt = 0;
     let mut runs = 0;
@@ -71,7 +83,7 @@ pub(crate) async fn what_was_stopped_goes_on(server: &TestServer) {
             from,
             ..Range::default()
         };
-        let ended = play_as(&mut witness, &storage, Task::Rebuild, &range).await;
+        let ended = play_as(&mut witness, storage, Task::Rebuild, &range).await;
         assert!(ended.error.is_none(), "{ended:?}");
         rebuilt += ended.summary.count(Outcome::Rebuilt);
         match ended.go_on {
@@ -80,8 +92,7 @@ pub(crate) async fn what_was_stopped_goes_on(server: &TestServer) {
         }
     }
     assert!(runs > 1, "it was never stopped");
-    assert_eq!(rebuilt, 12);
-    assert_eq!(dump(&storage, &ids).await, before);
+    rebuilt
 }
 
-everywhere!(a_range_is_all_that_is_played, what_was_stopped_goes_on);
+promises!(carried, Carried: a_range_is_all_that_is_played, what_was_stopped_goes_on);

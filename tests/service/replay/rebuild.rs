@@ -7,7 +7,7 @@ const OPERATIONS: u32 = 200;
 const ROUNDS: u32 = 5;
 const REQUESTS_OF_A_ROUND: u32 = 60;
 
-pub(crate) async fn a_lost_table_tells_the_same_story_again(server: &TestServer) {
+async fn a_lost_table_tells_the_same_story_again(server: &TestServer) {
     let mut ids = resized(server, OPERATIONS).await;
     let failed = server.submit(&cut_short(), json!({"width": 20})).await;
     let (status, _) = server.wait(&failed).await;
@@ -37,7 +37,7 @@ pub(crate) async fn a_lost_table_tells_the_same_story_again(server: &TestServer)
     assert_eq!(verified.summary.problems(), 0, "{verified:?}");
 }
 
-pub(crate) async fn what_is_gone_does_not_come_back(server: &TestServer) {
+async fn what_is_gone_does_not_come_back(server: &TestServer) {
     let ids = resized(server, 3).await;
     let requests = entries(&server.storage, Topic::Requests).await;
     let mut requests = requests.iter();
@@ -76,7 +76,7 @@ async fn begun(storage: &Storage, id: OperationId) -> usize {
 }
 
 /// What was answered from a stored result comes back as it was.
-pub(crate) async fn a_result_that_was_there_before_comes_back(server: &TestServer) {
+async fn a_result_that_was_there_before_comes_back(server: &TestServer) {
     let mut ids: Vec<OperationId> = Vec::new();
     for _ in 0..3 {
         let id = server.submit(&png(96, 64, 7), json!({"width": 31})).await;
@@ -98,7 +98,7 @@ pub(crate) async fn a_result_that_was_there_before_comes_back(server: &TestServe
     assert_eq!(dump(&storage, &ids).await, before);
 }
 
-pub(crate) async fn a_time_that_is_over_stays_over(server: &TestServer) {
+async fn a_time_that_is_over_stays_over(server: &TestServer) {
     let picture = png(40, 30, 1);
     let mut old = operation(&picture);
     old.queued_at = Timestamp::now() - Duration::from_secs(31 * 24 * 3600);
@@ -117,7 +117,7 @@ pub(crate) async fn a_time_that_is_over_stays_over(server: &TestServer) {
 
 /// What a rebuild was working on when it was killed is not left behind, and what kills it is not
 /// tried for ever.
-pub(crate) async fn a_rebuild_that_was_killed_is_made_up_for(server: &TestServer) {
+async fn a_rebuild_that_was_killed_is_made_up_for(server: &TestServer) {
     let picture = png(40, 30, 1);
     let (storage, _folder) = without_table(server).await;
     let mut left = Vec::new();
@@ -152,7 +152,7 @@ pub(crate) async fn a_rebuild_that_was_killed_is_made_up_for(server: &TestServer
     assert_eq!(rows[1].0.status, Status::Failed);
 }
 
-pub(crate) async fn live_traffic_is_not_disturbed(server: &TestServer) {
+async fn live_traffic_is_not_disturbed(server: &TestServer) {
     let mut ids = Vec::new();
     for round in 0..ROUNDS {
         for n in 0..REQUESTS_OF_A_ROUND {
@@ -182,7 +182,7 @@ pub(crate) async fn live_traffic_is_not_disturbed(server: &TestServer) {
 }
 
 /// With the claim check the table holds the pictures, so the log alone can't bring them back.
-pub(crate) async fn a_picture_that_was_only_in_the_table_is_told_of(server: &TestServer) {
+async fn a_picture_that_was_only_in_the_table_is_told_of(server: &TestServer) {
     let picture = png(40, 30, 1);
     let deposited = operation(&picture);
     let storage = &server.storage;
@@ -208,12 +208,20 @@ pub(crate) async fn a_picture_that_was_only_in_the_table_is_told_of(server: &Tes
     assert!(lost.store.find(deposited.id).await.unwrap().is_none());
 }
 
-everywhere!(
+promises!(
+    carried, Carried:
     a_lost_table_tells_the_same_story_again,
     what_is_gone_does_not_come_back,
     a_result_that_was_there_before_comes_back,
     a_time_that_is_over_stays_over,
     a_rebuild_that_was_killed_is_made_up_for,
+    live_traffic_is_not_disturbed,
+);
+promises!(
+    claim_check, ClaimCheck:
+    a_lost_table_tells_the_same_story_again,
+    what_is_gone_does_not_come_back,
+    a_result_that_was_there_before_comes_back,
     live_traffic_is_not_disturbed,
     a_picture_that_was_only_in_the_table_is_told_of,
 );

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn shadow(overrides: &[(&'static str, &str)], promote: bool) -> Task {
+pub(super) fn shadow(overrides: &[(&'static str, &str)], promote: bool) -> Task {
     let pairs = overrides.iter();
     Task::Shadow {
         overrides: pairs
@@ -12,7 +12,7 @@ fn shadow(overrides: &[(&'static str, &str)], promote: bool) -> Task {
     }
 }
 
-pub(crate) async fn a_shadow_touches_nothing_until_it_is_promoted(server: &TestServer) {
+async fn a_shadow_touches_nothing_until_it_is_promoted(server: &TestServer) {
     let storage = &server.storage;
     let ids = resized(server, 6).await;
     let before = dump(storage, &ids).await;
@@ -46,14 +46,16 @@ pub(crate) async fn a_shadow_touches_nothing_until_it_is_promoted(server: &TestS
     assert_eq!(rebuilt.summary.count(Outcome::Untouched), 6);
 }
 
-pub(crate) async fn options_that_do_not_go_with_a_picture_are_told_of(server: &TestServer) {
+async fn options_that_do_not_go_with_a_picture_are_told_of(server: &TestServer) {
     let ids = resized(server, 1).await;
     let (ended, witness) = play_all(&server.storage, shadow(&[("width", "99999")], false)).await;
     assert_eq!(witness.found(Outcome::Refused), ids, "{ended:?}");
     assert_eq!(ended.summary.problems(), 1);
 }
 
-everywhere!(
+promises!(
+    carried, Carried:
     a_shadow_touches_nothing_until_it_is_promoted,
     options_that_do_not_go_with_a_picture_are_told_of,
 );
+promises!(claim_check, ClaimCheck: a_shadow_touches_nothing_until_it_is_promoted);

@@ -26,7 +26,7 @@ async fn alter(
     assert!(replaced.unwrap());
 }
 
-pub(crate) async fn two_altered_rows_are_found(server: &TestServer) {
+async fn two_altered_rows_are_found(server: &TestServer) {
     let storage = &server.storage;
     let ids = resized(server, OPERATIONS).await;
     let rows = dump(storage, &ids).await;
@@ -81,7 +81,7 @@ pub(crate) async fn two_altered_rows_are_found(server: &TestServer) {
     assert_eq!(witness.found(Outcome::Different), [ids[5]]);
 }
 
-pub(crate) async fn a_missing_row_is_a_difference(server: &TestServer) {
+async fn a_missing_row_is_a_difference(server: &TestServer) {
     let ids = resized(server, 2).await;
     let (storage, _folder) = without_table(server).await;
     let (ended, witness) = play_all(&storage, Task::Verify).await;
@@ -89,4 +89,5 @@ pub(crate) async fn a_missing_row_is_a_difference(server: &TestServer) {
     assert_eq!(ended.summary.problems(), 2);
 }
 
-everywhere!(two_altered_rows_are_found, a_missing_row_is_a_difference);
+promises!(carried, Carried: two_altered_rows_are_found, a_missing_row_is_a_difference);
+promises!(claim_check, ClaimCheck: two_altered_rows_are_found, a_missing_row_is_a_difference);

@@ -4,6 +4,7 @@
 
 mod bytes;
 mod corpus;
+mod documentation;
 mod fingerprint;
 mod formats;
 mod heic;

@@ -79,7 +79,7 @@ pub(super) async fn a_deposit_is_withdrawn_unless_the_log_has_its_event(store: &
 }
 
 pub(super) async fn a_deposit_without_a_position_can_be_discarded(store: &dyn PictureStore) {
-    let hours = |hours| Duration::from_secs(hours * 3600);
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
     let deposit = async |operation: &Operation| {
         let deposited = store.deposit(operation, Bytes::from("picture"));
         deposited.await.unwrap();

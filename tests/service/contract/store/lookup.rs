@@ -5,7 +5,7 @@ use std::time::Duration;
 use picresize::operation::{Digest, Fingerprint, Operation, OperationId, Status};
 use picresize::picture_store::{FinishedPicture, MOST_DISTANCE, Page, PictureStore};
 
-use super::{ALL, done, find, finished, now, queued_picture};
+use super::{ALL, done, find, finished, now, queued, queued_picture};
 
 pub(super) async fn an_equal_request_lends_its_result(store: &dyn PictureStore) {
     const ENGINE: &str = "7";

@@ -1,0 +1,133 @@
+//! Reads and writes the values of options.
+
+use std::num::IntErrorKind;
+
+use super::table::Values;
+use super::values::Background;
+use crate::Format;
+
+/// A value as text. The default of each type means that the option was not given.
+pub(super) trait OptionValue: Default {
+    /// Reads a value, which `allowed` limits; the error says what is wrong.
+    fn read(text: &str, allowed: &Values) -> Result<Self, String>;
+
+    /// The value's text, or `None` for the default.
+    fn write(&self) -> Option<String>;
+}
+
+/// Whole numbers.
+macro_rules! number_values {
+    ($($number:ty),+) => {
+        $(impl OptionValue for Option<$number> {
+            fn read(text: &str, allowed: &Values) -> Result<Self, String> {
+                whole(text, allowed).map(Some)
+            }
+
+            fn write(&self) -> Option<String> {
+                self.map(|number| number.to_string())
+            }
+        })+
+    };
+}
+
+number_values!(u8, u16, u32, u64);
+
+impl OptionValue for Option<bool> {
+    fn read(text: &str, _: &Values) -> Result<Self, String> {
+        match text {
+            "true" | "1" | "yes" | "on" => Ok(Some(true)),
+            "false" | "0" | "no" | "off" => Ok(Some(false)),
+            _ => Err(format!("{:?} is neither true nor false", clip(text))),
+        }
+    }
+
+    fn write(&self) -> Option<String> {
+        self.map(|truth| truth.to_string())
+    }
+}
+
+impl OptionValue for Option<Background> {
+    fn read(text: &str, _: &Values) -> Result<Self, String> {
+        match Background::parse(text) {
+            Some(color) => Ok(Some(color)),
+            None => Err(format!(
+                "{:?} is not a colour: use #rgb, #rrggbb, #rrggbbaa, white, black or transparent",
+                clip(text)
+            )),
+        }
+    }
+
+    fn write(&self) -> Option<String> {
+        self.map(|color| color.to_string())
+    }
+}
+
+impl OptionValue for Option<Format> {
+    fn read(text: &str, _: &Values) -> Result<Self, String> {
+        if text == "same" {
+            return Ok(None);
+        }
+        match Format::from_name(text) {
+            Some(format) if format.is_writable() => Ok(Some(format)),
+            Some(format) if format.missing_feature().is_some() => Err(format.not_writable()),
+            _ => Err(format!(
+                "{:?} is not one of same, {}",
+                clip(text),
+                writable_formats().join(", ")
+            )),
+        }
+    }
+
+    fn write(&self) -> Option<String> {
+        self.map(|format| format.name().to_owned())
+    }
+}
+
+/// The names of the formats that results can have.
+pub(super) fn writable_formats() -> Vec<&'static str> {
+    Format::ALL
+        .into_iter()
+        .filter(|format| format.is_writable())
+        .map(Format::name)
+        .collect()
+}
+
+fn whole<T: TryFrom<u64>>(text: &str, allowed: &Values) -> Result<T, String> {
+    let (least, most) = match *allowed {
+        Values::Whole { least, most } => (least, most),
+        _ => (0, u64::MAX),
+    };
+    // More digits than any limit has: too large, whatever they are.
+    let parsed = match text.parse::<i128>() {
+        Ok(number) => number,
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => i128::MAX,
+        Err(error) if *error.kind() == IntErrorKind::NegOverflow => i128::MIN,
+        Err(_) => return Err(format!("{:?} is not a whole number", clip(text))),
+    };
+    if parsed < least.into() {
+        return Err(format!("{} is too small: the least is {least}", clip(text)));
+    }
+    u64::try_from(parsed)
+        .ok()
+        .filter(|number| *number <= most)
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| format!("{} is too large: the most is {most}", clip(text)))
+}
+
+/// Finds a named value; the error lists the names.
+pub(super) fn one_of<T>(
+    text: &str,
+    names: &[&str],
+    find: impl Fn(&str) -> Option<T>,
+) -> Result<T, String> {
+    find(text).ok_or_else(|| format!("{:?} is not one of {}", clip(text), names.join(", ")))
+}
+
+/// Enough of a text to recognise it in a message.
+pub(super) fn clip(text: &str) -> String {
+    const MOST: usize = 60;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,242 @@
+//! The table of options: the one place where an option is declared.
+//!
+//! An entry has the option's key, the type of its field, one sentence of help, the placeholder for
+//! its value in a usage line, the values that are allowed, and the default. From it follow:
+//!
+//! - the field of [`ResizeRequest`] and its documentation,
+//! - reading and checking it in [`ResizeRequest::from_pairs`],
+//! - its place and spelling in [`ResizeRequest::pairs`], in the order of the table,
+//! - the flag of the command,
+//! - its row in the option table of the documentation, which a test compares and rewrites.
+//!
+//! Events and rows hold keys and values for good, so an entry is never renamed or moved, and a new
+//! one goes last. A new type of value needs an implementation of [`OptionValue`].
+
+use super::read::{OptionValue, writable_formats};
+use super::values::{Background, ColorPolicy, Filter, Fit, MetadataPolicy, Position, Profile};
+use crate::Format;
+
+/// What can be said about an option without a picture.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionSpec {
+    /// The name in the text form, with underscores.
+    pub key: &'static str,
+    /// One sentence, without a full stop.
+    pub help: &'static str,
+    /// The placeholder for the value in a usage line, such as `PIXELS`.
+    pub value_name: &'static str,
+    /// The values that are allowed.
+    pub values: Values,
+    /// What happens when the option is not given: a value of the option, or words where no single
+    /// value says it. `None` means that the option then has no effect.
+    pub default: Option<&'static str>,
+    pub(super) set: fn(&mut ResizeRequest, &str) -> Result<(), String>,
+    pub(super) get: fn(&ResizeRequest) -> Option<String>,
+}
+
+/// The values that an option can have.
+#[derive(Clone, Copy, Debug)]
+pub enum Values {
+    /// One of these words, each with a note on what it means. The note may be empty.
+    Words(&'static [(&'static str, &'static str)]),
+    /// A whole number between two limits, both included.
+    Whole {
+        /// The smallest number.
+        least: u64,
+        /// The largest number.
+        most: u64,
+    },
+    /// A colour by its name or its hexadecimal digits.
+    Color,
+    /// A format that can be written, or the source's own.
+    Format,
+}
+
+impl Values {
+    const TRUTH: Self = Self::Words(&[("true", ""), ("false", "")]);
+    /// A side in pixels, or another number whose upper limit depends on the settings. That limit
+    /// is checked later, with the picture at hand.
+    const PIXELS: Self = Self::whole(1, u32::MAX as u64);
+
+    const fn whole(least: u64, most: u64) -> Self {
+        Self::Whole { least, most }
+    }
+
+    /// The values in words. `literal` marks up what is typed as it stands.
+    ///
+    /// ```
+    /// use picresize_imaging::OPTIONS;
+    ///
+    /// let profile = OPTIONS.iter().find(|option| option.key == "profile").unwrap();
+    /// let values = profile.values.describe(|word| format!("`{word}`"));
+    /// assert_eq!(values, "`fast`, `fine` (linear light, full colour)");
+    /// ```
+    pub fn describe(&self, literal: impl Fn(&str) -> String) -> String {
+        let list = |words: &[&str]| -> Vec<String> { words.iter().map(|w| literal(w)).collect() };
+        let words = match self {
+            Self::Words(words) => {
+                let noted = words.iter().map(|(word, note)| match *note {
+                    "" => literal(word),
+                    note => format!("{} ({note})", literal(word)),
+                });
+                noted.collect()
+            }
+            Self::Whole { least, most } if *most >= u32::MAX.into() => {
+                return format!("{least} or more");
+            }
+            Self::Whole { least, most } => return format!("{least} to {most}"),
+            Self::Color => list(&[
+                "#rgb",
+                "#rrggbb",
+                "#rrggbbaa",
+                "white",
+                "black",
+                "transparent",
+            ]),
+            Self::Format => [vec![literal("same")], list(&writable_formats())].concat(),
+        };
+        words.join(", ")
+    }
+}
+
+/// Makes [`ResizeRequest`] and [`OPTIONS`] from the entries.
+macro_rules! options {
+    ($($key:ident: $type:ty {
+        help: $help:literal,
+        value_name: $value_name:literal,
+        values: $values:expr,
+        default: $default:expr,
+    })+) => {
+        /// What to make of a picture. At least one of the two sizes is there; a missing one follows
+        /// from the aspect ratio. A field that is `None` stands for the default in [`OPTIONS`].
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct ResizeRequest {
+            $(#[doc = concat!($help, ".")] pub $key: $type,)+
+        }
+
+        impl ResizeRequest {
+            /// Every option's key, in the order of [`OPTIONS`].
+            pub const KEYS: &[&str] = &[$(stringify!($key)),+];
+        }
+
+        /// Every option, in the order of [`ResizeRequest::pairs`].
+        pub const OPTIONS: &[OptionSpec] = &[$(OptionSpec {
+            key: stringify!($key),
+            help: $help,
+            value_name: $value_name,
+            values: $values,
+            default: $default,
+            set: |request, text| {
+                request.$key = OptionValue::read(text, &$values)?;
+                Ok(())
+            },
+            get: |request| request.$key.write(),
+        }),+];
+    };
+}
+
+options! {
+    width: Option<u32> {
+        help: "Width in pixels; it follows from the aspect ratio when only the height is given",
+        value_name: "PIXELS",
+        values: Values::PIXELS,
+        default: None,
+    }
+    height: Option<u32> {
+        help: "Height in pixels; it follows from the aspect ratio when only the width is given",
+        value_name: "PIXELS",
+        values: Values::PIXELS,
+        default: None,
+    }
+    fit: Fit {
+        help: "How the picture is fitted to the width and the height",
+        value_name: "FIT",
+        values: Fit::VALUES,
+        default: Some("fill"),
+    }
+    position: Position {
+        help: "Which part `cover` keeps, and where `contain` puts the picture",
+        value_name: "POSITION",
+        values: Position::VALUES,
+        default: Some("center"),
+    }
+    background: Option<Background> {
+        help: "Colour behind transparent parts and of the padding",
+        value_name: "COLOUR",
+        values: Values::Color,
+        default: Some("transparent, or white where the result has no transparency"),
+    }
+    enlarge: Option<bool> {
+        help: "Whether a picture smaller than the given size is enlarged",
+        value_name: "BOOL",
+        values: Values::TRUTH,
+        default: Some("true"),
+    }
+    format: Option<Format> {
+        help: "Format of the result; `same` is the source's own, or PNG if that cannot be written",
+        value_name: "FORMAT",
+        values: Values::Format,
+        default: Some("same"),
+    }
+    quality: Option<u8> {
+        help: "Quality of lossy formats",
+        value_name: "NUMBER",
+        values: Values::whole(1, 100),
+        default: Some("80"),
+    }
+    max_bytes: Option<u64> {
+        help: "Largest size of the result in bytes; the highest quality that fits is used, up to \
+               `quality` if that is given",
+        value_name: "BYTES",
+        values: Values::whole(1, u64::MAX),
+        default: None,
+    }
+    filter: Filter {
+        help: "Resampling filter",
+        value_name: "FILTER",
+        values: Filter::VALUES,
+        default: Some("lanczos3"),
+    }
+    profile: Profile {
+        help: "Whether speed or fidelity comes first",
+        value_name: "PROFILE",
+        values: Profile::VALUES,
+        default: Some("fast"),
+    }
+    progressive: Option<bool> {
+        help: "Whether a JPEG is progressive",
+        value_name: "BOOL",
+        values: Values::TRUTH,
+        default: Some("false"),
+    }
+    lossless: Option<bool> {
+        help: "Whether a WebP is lossless",
+        value_name: "BOOL",
+        values: Values::TRUTH,
+        default: Some("false"),
+    }
+    palette: Option<u16> {
+        help: "Largest number of colours of a PNG or GIF",
+        value_name: "COLOURS",
+        values: Values::whole(2, 256),
+        default: None,
+    }
+    sharpen: Option<u8> {
+        help: "How much the picture is sharpened after resampling",
+        value_name: "NUMBER",
+        values: Values::whole(0, 100),
+        default: Some("0"),
+    }
+    color: ColorPolicy {
+        help: "What happens to an embedded ICC profile",
+        value_name: "POLICY",
+        values: ColorPolicy::VALUES,
+        default: Some("srgb"),
+    }
+    metadata: MetadataPolicy {
+        help: "Which metadata (EXIF, XMP) the result keeps; the orientation is always applied",
+        value_name: "POLICY",
+        values: MetadataPolicy::VALUES,
+        default: Some("strip"),
+    }
+}

@@ -1,0 +1,288 @@
+//! Where results go: which files may be replaced, and how a result takes its place.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::cli::Usage;
+use crate::imaging;
+use crate::operation::{Format, ResizeRequest};
+
+/// Bytes at the beginning of a file that tell its format.
+const HEADER_BYTES: u64 = 4096;
+
+/// Each file once, whatever links lead to it.
+pub(super) fn without_repeats(files: &[PathBuf]) -> Vec<&Path> {
+    let mut seen = HashSet::new();
+    let place = |file: &Path| fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let mut files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    files.retain(|file| seen.insert(place(file)));
+    files
+}
+
+/// What the user allows to be replaced.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Permission {
+    /// Files that exist and are not among the sources.
+    pub(super) overwrite: bool,
+    /// Sources, each by its own result.
+    pub(super) in_place: bool,
+}
+
+/// One picture to be made.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) from: PathBuf,
+    pub(super) to: Target,
+    /// The file that is there already and may be replaced.
+    replaces: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+pub(super) enum Target {
+    File(PathBuf),
+    /// The name follows from the source's name and the result's format.
+    Folder(PathBuf),
+    /// The source itself.
+    Source,
+}
+
+/// What a file is, whatever path leads to it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Identity {
+    #[cfg(unix)]
+    Inode { device: u64, inode: u64 },
+    #[cfg(not(unix))]
+    Path(PathBuf),
+}
+
+impl Identity {
+    /// None when there is no such file.
+    #[cfg(unix)]
+    fn of(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+
+        let metadata = fs::metadata(path).ok()?;
+        Some(Self::Inode {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        })
+    }
+
+    /// None when there is no such file.
+    #[cfg(not(unix))]
+    fn of(path: &Path) -> Option<Self> {
+        fs::canonicalize(path).ok().map(Self::Path)
+    }
+}
+
+impl Task {
+    pub(super) fn new(from: &Path, to: Target) -> Self {
+        Self {
+            from: from.to_owned(),
+            to,
+            replaces: None,
+        }
+    }
+
+    /// The file that the result of this format becomes.
+    fn path(&self, format: Format) -> PathBuf {
+        match &self.to {
+            Target::File(path) => path.clone(),
+            Target::Folder(folder) => {
+                let stem = self.from.file_stem().unwrap_or_default();
+                folder.join(stem).with_added_extension(format.extension())
+            }
+            Target::Source => self.from.clone(),
+        }
+    }
+
+    /// Puts the result in its place. A file that is there already stays as it was until the whole
+    /// result has been written.
+    pub(super) fn write(&self, bytes: &[u8], format: Format) -> Result<()> {
+        let path = self.path(format);
+        if let Target::Source = self.to {
+            // The content may have changed since it was looked at.
+            check_name(&path, format)?;
+        }
+        let written = if self.replaces.as_ref() == Some(&path) {
+            replace(&path, bytes)
+        } else {
+            create(&path, bytes)
+        };
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(exists(&path).into()),
+            written => written.with_context(|| format!("cannot write {}", path.display())),
+        }
+    }
+}
+
+/// Refuses whatever would replace a file that may not be replaced, before anything is written.
+/// Notes for each task whether it may replace a file: one that comes into being later stays.
+pub(super) fn check(
+    tasks: &mut [Task],
+    request: &ResizeRequest,
+    permission: Permission,
+) -> Result<(), Usage> {
+    let sources: HashSet<_> = tasks
+        .iter()
+        .filter_map(|task| Identity::of(&task.from))
+        .collect();
+    let mut results = HashMap::new();
+    for task in tasks {
+        let path = match (&task.to, result_format(&task.from, request)) {
+            (Target::File(path), _) => path.clone(),
+            (Target::Folder(_), Some(format)) => task.path(format),
+            (Target::Source, Some(format)) => {
+                check_name(&task.from, format)?;
+                task.from.clone()
+            }
+            // A source that cannot be read: it fails when its turn comes.
+            (_, None) => continue,
+        };
+        // By where it really is: a link may lead to the place of another result.
+        let place = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+        task.replaces = may_replace(task, &path, &sources, permission)?.then_some(path);
+        if let Some(earlier) = results.insert(place, task.from.clone()) {
+            return Err(Usage(format!(
+                "the results of {} and {} would be the same file: resize them into two folders",
+                earlier.display(),
+                task.from.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is a file at `path`, which may be replaced.
+fn may_replace(
+    task: &Task,
+    path: &Path,
+    sources: &HashSet<Identity>,
+    permission: Permission,
+) -> Result<bool, Usage> {
+    // A link that leads nowhere is there, too.
+    if fs::symlink_metadata(path).is_err() {
+        return Ok(false);
+    }
+    if path.is_dir() {
+        return Err(Usage(format!(
+            "{} is a folder: give --out-dir for results that keep their names",
+            path.display()
+        )));
+    }
+    let identity = Identity::of(path);
+    let is_source = identity
+        .as_ref()
+        .is_some_and(|identity| sources.contains(identity));
+    if is_source && !permission.in_place {
+        return Err(Usage(format!(
+            "{} is itself a picture to be resized: name another file, or replace it with --in-place",
+            path.display()
+        )));
+    }
+    if is_source && identity != Identity::of(&task.from) {
+        return Err(Usage(format!(
+            "{} would be replaced by the result of {}, and is to be resized itself: \
+             choose another folder",
+            path.display(),
+            task.from.display()
+        )));
+    }
+    if !is_source && !permission.overwrite {
+        return Err(exists(path));
+    }
+    Ok(true)
+}
+
+fn exists(path: &Path) -> Usage {
+    Usage(format!(
+        "{} exists: name another file, or replace it with --overwrite (to resize several pictures, \
+         give --out-dir or --in-place)",
+        path.display()
+    ))
+}
+
+/// A source that is replaced keeps its name, so its result has to have the format that the name
+/// stands for.
+fn check_name(path: &Path, result: Format) -> Result<(), Usage> {
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    let named = Format::from_name(&extension.to_lowercase()).or_else(|| source_format(path));
+    if named == Some(result) {
+        return Ok(());
+    }
+    Err(Usage(format!(
+        "{} cannot be replaced with --in-place: its result is {result}, which its name does not \
+         stand for; give --out-dir instead",
+        path.display()
+    )))
+}
+
+/// The format of the result, as far as it can be known yet.
+fn result_format(from: &Path, request: &ResizeRequest) -> Option<Format> {
+    match request.format {
+        Some(format) => Some(format),
+        None => imaging::result_format(source_format(from)?, request).ok(),
+    }
+}
+
+fn source_format(path: &Path) -> Option<Format> {
+    // To open a pipe would wait for its writer.
+    let is_file = fs::metadata(path).ok()?.is_file();
+    if !is_file {
+        return None;
+    }
+    let mut header = Vec::new();
+    let file = File::open(path).ok()?;
+    file.take(HEADER_BYTES).read_to_end(&mut header).ok()?;
+    imaging::sniff(&header).ok()
+}
+
+/// Writes a file that must not be there yet.
+fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = temporary(path, bytes)?;
+    file.persist_noclobber(path)?;
+    Ok(())
+}
+
+/// Writes a file in the place of one that is there. A link stays one: the file it leads to is
+/// replaced.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let there = fs::metadata(path);
+    if there.as_ref().is_ok_and(|there| !there.is_file()) {
+        // A device or a pipe takes what is written into it.
+        return fs::write(path, bytes);
+    }
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let file = temporary(&path, bytes)?;
+    if let Ok(there) = there {
+        fs::set_permissions(file.path(), Metadata::permissions(&there))?;
+    }
+    // The old content goes with the rename: the new one has to be on the disk by then.
+    file.as_file().sync_all()?;
+    file.persist(&path)?;
+    Ok(())
+}
+
+/// A file beside `path` with these bytes. It goes away unless it is renamed.
+fn temporary(path: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".picresize-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+
+        // As any new file: the system takes away what the umask says.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    Ok(file)
+}

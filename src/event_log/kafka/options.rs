@@ -1,0 +1,105 @@
+//! Where the cluster is, how its topics are to be, and what every librdkafka client is configured
+//! with.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::config::ClientConfig;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::event_log::{LogError, Topic};
+
+/// Properties that keep the promises of this adapter; they are not for settings to change.
+const RESERVED: &[&str] = &[
+    "acks",
+    "auto.offset.reset",
+    "bootstrap.servers",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.idempotence",
+    "group.id",
+    "message.max.bytes",
+    "metadata.broker.list",
+    "partition.assignment.strategy",
+    "request.required.acks",
+];
+
+/// Where the cluster is, and how to speak to it.
+#[derive(Clone, Debug)]
+pub struct KafkaOptions {
+    /// `host:port` of some brokers, with commas between.
+    pub bootstrap_servers: String,
+    pub requests_topic: String,
+    pub events_topic: String,
+    pub dead_letters_topic: String,
+    /// Bytes of the largest record, headers included.
+    pub max_record_bytes: u64,
+    /// Memory for records that were fetched and wait.
+    pub prefetch_bytes: u64,
+    /// Any other property of librdkafka; some are passwords, so no value is ever shown.
+    pub properties: BTreeMap<String, SecretString>,
+}
+
+/// How `migrate` makes topics.
+#[derive(Clone, Copy, Debug)]
+pub struct TopicOptions {
+    pub partitions: i32,
+    pub replication: i32,
+    pub min_insync_replicas: i32,
+    pub retention: Duration,
+}
+
+impl KafkaOptions {
+    pub(super) fn topic(&self, topic: Topic) -> &str {
+        match topic {
+            Topic::Requests => &self.requests_topic,
+            Topic::Events => &self.events_topic,
+            Topic::DeadLetters => &self.dead_letters_topic,
+        }
+    }
+
+    /// What every client of the cluster is made with.
+    pub(super) fn client(&self) -> Result<ClientConfig, LogError> {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.bootstrap_servers)
+            .set("client.id", "picresize")
+            .set("allow.auto.create.topics", "false")
+            .set("message.max.bytes", self.max_record_bytes.to_string())
+            .set("reconnect.backoff.max.ms", "2000");
+        for (name, value) in &self.properties {
+            let name = name.replace('_', ".");
+            if RESERVED.contains(&name.as_str()) {
+                return Err(LogError::Misconfigured(format!(
+                    "kafka.properties.{name} cannot be set: picresize's promises depend on it"
+                )));
+            }
+            config.set(name, value.expose_secret());
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_are_not_shown() {
+        let options = KafkaOptions {
+            bootstrap_servers: "localhost:9092".to_owned(),
+            requests_topic: "requests".to_owned(),
+            events_topic: "events".to_owned(),
+            dead_letters_topic: "dead-letters".to_owned(),
+            max_record_bytes: 1,
+            prefetch_bytes: 1,
+            properties: BTreeMap::from([("sasl_password".to_owned(), "hush".into())]),
+        };
+        let shown = format!("{options:?}");
+        assert!(shown.contains("sasl_password"), "{shown}");
+        assert!(!shown.contains("hush"), "{shown}");
+        let config = options.client().unwrap();
+        assert_eq!(config.get("sasl.password"), Some("hush"));
+        assert!(!format!("{config:?}").contains("hush"));
+    }
+}

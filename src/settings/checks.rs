@@ -1,0 +1,136 @@
+//! Checks what the types of the settings can't: that values make sense, by themselves and together.
+
+use tracing_subscriber::EnvFilter;
+
+use super::{LogKind, Settings, SettingsError, TableKind};
+
+const MIB: u64 = 1 << 20;
+
+impl Settings {
+    /// Checks what the types can't.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that makes no sense, by name.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let (server, limits, worker) = (&self.server, &self.limits, &self.worker);
+        let at_least_one = [
+            ("server.body_timeout_seconds", server.body_timeout_seconds),
+            ("limits.max_picture_bytes", limits.max_picture_bytes),
+            ("limits.max_source_pixels", limits.max_source_pixels),
+            ("limits.max_frames", limits.max_frames.into()),
+            ("limits.max_side", limits.max_side.into()),
+            ("limits.max_result_pixels", limits.max_result_pixels),
+            ("limits.max_result_bytes", limits.max_result_bytes),
+            ("worker.memory_mib", worker.memory_mib),
+            ("worker.max_attempts", worker.max_attempts.into()),
+            ("kafka.retention_hours", self.kafka.retention_hours),
+            ("kafka.prefetch_mib", self.kafka.prefetch_mib),
+            ("mysql.connections", self.mysql.connections as u64),
+            ("retention.sweep_seconds", self.retention.sweep_seconds),
+        ];
+        for (key, value) in at_least_one {
+            if value == 0 {
+                let problem = "is 0: it must be at least 1".to_owned();
+                return Err(SettingsError::Value { key, problem });
+            }
+        }
+        self.check_names()?;
+        self.check_replicas()?;
+        self.check_storage()?;
+        if let Err(error) = EnvFilter::builder().parse(&self.logs.filter) {
+            return Err(SettingsError::Value {
+                key: "logs.filter",
+                problem: format!("is {:?}: {error}", self.logs.filter),
+            });
+        }
+        let one_body = self.max_body_bytes().div_ceil(MIB);
+        if server.upload_memory_mib < one_body {
+            return Err(SettingsError::Value {
+                key: "server.upload_memory_mib",
+                problem: format!(
+                    "is {}: one body may take {one_body} MiB (limits.max_picture_bytes is {})",
+                    server.upload_memory_mib, limits.max_picture_bytes
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    fn check_names(&self) -> Result<(), SettingsError> {
+        let (kafka, mysql) = (&self.kafka, &self.mysql);
+        let names = [
+            ("worker.group", &self.worker.group),
+            ("kafka.bootstrap_servers", &kafka.bootstrap_servers),
+            ("kafka.requests_topic", &kafka.requests_topic),
+            ("kafka.events_topic", &kafka.events_topic),
+            ("kafka.dead_letters_topic", &kafka.dead_letters_topic),
+            ("mysql.host", &mysql.host),
+            ("mysql.database", &mysql.database),
+            ("mysql.user", &mysql.user),
+        ];
+        match names.iter().find(|(_, name)| name.trim().is_empty()) {
+            Some((key, _)) => Err(SettingsError::Value {
+                key,
+                problem: "is empty: give a name".to_owned(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_replicas(&self) -> Result<(), SettingsError> {
+        let kafka = &self.kafka;
+        let counts = [
+            ("kafka.partitions", kafka.partitions, i32::MAX),
+            ("kafka.replication", kafka.replication, i16::MAX.into()),
+            (
+                "kafka.min_insync_replicas",
+                kafka.min_insync_replicas,
+                kafka.replication,
+            ),
+        ];
+        for (key, value, most) in counts {
+            if !(1..=most).contains(&value) {
+                return Err(SettingsError::Value {
+                    key,
+                    problem: format!("is {value}: it must be from 1 to {most}"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_storage(&self) -> Result<(), SettingsError> {
+        if self.storage.log == LogKind::Kafka && self.storage.table == TableKind::Embedded {
+            let problem = "is embedded while storage.log is kafka: each process that shares the \
+                           log would save to a table of its own; set storage.table to mysql";
+            return Err(SettingsError::Value {
+                key: "storage.table",
+                problem: problem.to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Checks that the log and the table can be shared with other processes, which `role` needs.
+    ///
+    /// # Errors
+    ///
+    /// The one that can't be shared.
+    pub fn check_shared(&self, role: &str) -> Result<(), SettingsError> {
+        let alone = |key, other| SettingsError::Value {
+            key,
+            problem: format!(
+                "is embedded, which only one process can use: set it to {other} for `picresize \
+                 {role}`, or run `picresize serve`"
+            ),
+        };
+        if self.storage.log == LogKind::Embedded {
+            return Err(alone("storage.log", "kafka"));
+        }
+        if self.storage.table == TableKind::Embedded {
+            return Err(alone("storage.table", "mysql"));
+        }
+        Ok(())
+    }
+}

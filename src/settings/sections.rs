@@ -1,0 +1,313 @@
+//! Each section of the settings with its defaults, in the order of `picresize.example.toml`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::text;
+use crate::imaging;
+
+const MIB: u64 = 1 << 20;
+
+/// Where the log and the table are kept.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    pub log: LogKind,
+    pub table: TableKind,
+}
+
+/// What holds the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogKind {
+    /// A file of this process.
+    #[default]
+    Embedded,
+    Kafka,
+}
+
+/// What holds the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TableKind {
+    /// A file of this process.
+    #[default]
+    Embedded,
+    Mysql,
+}
+
+/// Where the embedded log and table live.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Data {
+    /// Created when missing; one process at a time owns it.
+    #[serde(deserialize_with = "text::text")]
+    pub folder: PathBuf,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::from("picresize-data"),
+        }
+    }
+}
+
+/// The Kafka cluster that holds the log.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kafka {
+    /// `host:port` of some brokers, with commas between.
+    #[serde(deserialize_with = "text::text")]
+    pub bootstrap_servers: String,
+    #[serde(deserialize_with = "text::text")]
+    pub requests_topic: String,
+    #[serde(deserialize_with = "text::text")]
+    pub events_topic: String,
+    #[serde(deserialize_with = "text::text")]
+    pub dead_letters_topic: String,
+    /// How `migrate` creates topics.
+    pub partitions: i32,
+    pub replication: i32,
+    pub min_insync_replicas: i32,
+    pub retention_hours: u64,
+    /// Memory for events that were fetched and wait for their turn.
+    pub prefetch_mib: u64,
+    /// Any other property of librdkafka, for producers and consumers alike. An underscore in a
+    /// name stands for a dot. Some values are passwords, so none is ever shown.
+    #[serde(deserialize_with = "text::texts")]
+    pub properties: BTreeMap<String, SecretString>,
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self {
+            bootstrap_servers: "127.0.0.1:9092".to_owned(),
+            requests_topic: "picresize.requests".to_owned(),
+            events_topic: "picresize.events".to_owned(),
+            dead_letters_topic: "picresize.dead-letters".to_owned(),
+            partitions: 12,
+            replication: 3,
+            min_insync_replicas: 2,
+            retention_hours: 7 * 24,
+            prefetch_mib: 64,
+            properties: BTreeMap::new(),
+        }
+    }
+}
+
+/// The MySQL server that holds the table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mysql {
+    #[serde(deserialize_with = "text::text")]
+    pub host: String,
+    pub port: u16,
+    #[serde(deserialize_with = "text::text")]
+    pub database: String,
+    #[serde(deserialize_with = "text::text")]
+    pub user: String,
+    #[serde(deserialize_with = "text::text")]
+    pub password: SecretString,
+    pub tls: Tls,
+    /// A PEM file of authorities to trust besides the system's; empty for none.
+    #[serde(deserialize_with = "text::text")]
+    pub ca_file: PathBuf,
+    /// The most connections of one process.
+    pub connections: usize,
+    /// The user of `migrate`; empty for `user`.
+    #[serde(deserialize_with = "text::text")]
+    pub migration_user: String,
+    #[serde(deserialize_with = "text::text")]
+    pub migration_password: SecretString,
+}
+
+impl Default for Mysql {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 3306,
+            database: "picresize".to_owned(),
+            user: "picresize".to_owned(),
+            password: SecretString::default(),
+            tls: Tls::default(),
+            ca_file: PathBuf::new(),
+            connections: 10,
+            migration_user: String::new(),
+            migration_password: SecretString::default(),
+        }
+    }
+}
+
+/// How a connection is protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tls {
+    #[default]
+    Off,
+    /// Encrypted, whoever the server is.
+    Required,
+    /// Encrypted, with a certificate of a known authority for this host.
+    Verified,
+}
+
+/// How events carry pictures.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Events {
+    pub model: EventModel,
+}
+
+/// How events carry pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventModel {
+    /// The event holds the picture.
+    #[default]
+    Carried,
+    /// The table holds the picture, and the event refers to it.
+    ClaimCheck,
+}
+
+/// How long things are kept.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// How long an operation's pictures are kept; 0 for ever.
+    pub keep_hours: u64,
+    /// How long a request for a removed operation gets 410 rather than 404.
+    pub gone_hours: u64,
+    /// Seconds between two searches for what is to be removed.
+    pub sweep_seconds: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            keep_hours: 30 * 24,
+            gone_hours: 30 * 24,
+            sweep_seconds: 60,
+        }
+    }
+}
+
+/// The HTTP side.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// How long a client may take to send a request's body.
+    pub body_timeout_seconds: u64,
+    /// Memory for the bodies of requests that are being received; further requests wait.
+    pub upload_memory_mib: u64,
+    /// Whether a repeated request is answered from the stored result.
+    pub reuse_results: bool,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            body_timeout_seconds: 60,
+            upload_memory_mib: 512,
+            reuse_results: true,
+        }
+    }
+}
+
+/// How large one picture may be, and how much it may cost.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of a picture that a client sends.
+    pub max_picture_bytes: u64,
+    /// Pixels of a picture that a client sends, all frames together.
+    pub max_source_pixels: u64,
+    /// Frames of an animation.
+    pub max_frames: u32,
+    /// Pixels of one side of a result.
+    pub max_side: u32,
+    /// Pixels of a result, all frames together.
+    pub max_result_pixels: u64,
+    /// Bytes of a result.
+    pub max_result_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let imaging = imaging::Limits::default();
+        Self {
+            max_picture_bytes: 32 * MIB,
+            max_source_pixels: imaging.max_source_pixels,
+            max_frames: imaging.max_frames,
+            max_side: imaging.max_side,
+            max_result_pixels: imaging.max_result_pixels,
+            max_result_bytes: imaging.max_result_bytes,
+        }
+    }
+}
+
+/// How workers work.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Worker {
+    /// Pictures processed at once; 0 means one for each core.
+    pub concurrency: usize,
+    /// Memory for the pictures being processed, by estimate; a picture that needs more is refused.
+    pub memory_mib: u64,
+    /// The consumer group that shares the requests.
+    #[serde(deserialize_with = "text::text")]
+    pub group: String,
+    /// How often an operation is tried before it fails and its event becomes a dead letter.
+    pub max_attempts: u32,
+    /// Where a process that is only a worker answers health checks; port 0 takes a free one.
+    pub admin_listen: SocketAddr,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self {
+            concurrency: 0,
+            memory_mib: 1024,
+            group: "picresize-workers".to_owned(),
+            max_attempts: 3,
+            admin_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
+        }
+    }
+}
+
+/// How the process ends.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lifecycle {
+    /// How long work in progress may take to finish after a stop signal.
+    pub grace_seconds: u64,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self { grace_seconds: 30 }
+    }
+}
+
+/// What is logged, on standard error.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Logs {
+    /// A level, or a list of `target=level` (the syntax of tracing's `EnvFilter`).
+    #[serde(deserialize_with = "text::text")]
+    pub filter: String,
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        Self {
+            filter: "info".to_owned(),
+        }
+    }
+}
