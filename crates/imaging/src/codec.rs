@@ -12,18 +12,23 @@ use crate::metadata::Metadata;
 use crate::planes::Planes;
 use crate::raster::Raster;
 
+#[cfg(feature = "avif")]
 mod avif;
+#[cfg(any(feature = "avif", feature = "heic"))]
 mod boxes;
 pub(crate) mod decoder;
 pub(crate) mod encode_options;
 mod gif;
 pub(crate) mod header;
+#[cfg(feature = "heic")]
 mod heic;
 mod image_rs;
 mod jpeg;
+#[cfg(feature = "jxl")]
 mod jxl;
 mod png;
 mod webp;
+#[cfg(any(feature = "avif", feature = "heic"))]
 mod ycbcr;
 
 use decoder::ParsedPicture;
@@ -37,9 +42,14 @@ pub(crate) fn parse(format: Format, bytes: &[u8]) -> Result<ParsedPicture, Imagi
         Format::Webp => webp::parse(bytes),
         Format::Gif => gif::parse(bytes),
         Format::Bmp | Format::Tiff | Format::Ico => image_rs::parse(format, bytes),
+        #[cfg(feature = "avif")]
         Format::Avif => avif::parse(bytes),
+        #[cfg(feature = "jxl")]
         Format::Jxl => jxl::parse(bytes),
+        #[cfg(feature = "heic")]
         Format::Heic => heic::parse(bytes),
+        #[cfg(not(all(feature = "avif", feature = "jxl", feature = "heic")))]
+        other => Err(other.not_built()),
     };
     let parsed = parsed.map_err(|reason| ImagingError::Header { format, reason })?;
     let (width, height) = (parsed.header().width, parsed.header().height);
@@ -65,8 +75,9 @@ pub(crate) fn encode(
         Format::Png => png::encode(raster, options, metadata),
         Format::Webp => webp::encode(&raster, options, metadata),
         Format::Gif => gif::encode(raster, options),
+        #[cfg(feature = "avif")]
         Format::Avif => avif::encode(&raster, options, metadata),
-        other => Err(format!("{other} is read, but not written")),
+        other => Err(other.not_writable()),
     }
     .map_err(|reason| ImagingError::Encode { format, reason })
 }
@@ -77,6 +88,7 @@ pub(crate) fn encoder_bytes(format: Format, options: &EncodeOptions, pixels: Enc
         Format::Jpeg => jpeg::encoder_bytes(options, pixels),
         Format::Webp => webp::encoder_bytes(options, pixels),
         Format::Gif => gif::encoder_bytes(pixels),
+        #[cfg(feature = "avif")]
         Format::Avif => avif::encoder_bytes(pixels),
         _ => png::encoder_bytes(options, pixels),
     }

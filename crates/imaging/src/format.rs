@@ -83,12 +83,46 @@ impl Format {
         }
     }
 
-    /// Whether results can be written in this format.
+    /// The cargo feature that reading and writing this format needs, and that this build lacks.
+    pub fn missing_feature(self) -> Option<&'static str> {
+        match self {
+            Self::Avif if !cfg!(feature = "avif") => Some("avif"),
+            Self::Heic if !cfg!(feature = "heic") => Some("heic"),
+            Self::Jxl if !cfg!(feature = "jxl") => Some("jxl"),
+            _ => None,
+        }
+    }
+
+    /// Whether this build reads the format. HEIC also needs libheif on the machine.
+    pub fn is_readable(self) -> bool {
+        self.missing_feature().is_none()
+    }
+
+    /// Whether this build can write results in the format.
     pub fn is_writable(self) -> bool {
-        matches!(
+        let has_encoder = matches!(
             self,
             Self::Jpeg | Self::Png | Self::Webp | Self::Gif | Self::Avif
-        )
+        );
+        has_encoder && self.missing_feature().is_none()
+    }
+
+    /// Why results can't be written in the format.
+    pub(crate) fn not_writable(self) -> String {
+        match self.missing_feature() {
+            Some(_) => self.not_built(),
+            None => format!("{self} is read, but not written"),
+        }
+    }
+
+    /// The reason when the format's feature is off.
+    pub(crate) fn not_built(self) -> String {
+        let feature = self.missing_feature().unwrap_or_default();
+        let name = match self {
+            Self::Jxl => "JPEG XL".to_owned(),
+            _ => self.name().to_uppercase(),
+        };
+        format!("this build has no {name}: the feature `{feature}` is off")
     }
 
     /// The format with this name, or one of its usual other spellings (`jpg`, `tif`).
@@ -118,5 +152,35 @@ mod tests {
         }
         assert_eq!(Format::from_name("jpg"), Some(Format::Jpeg));
         assert_eq!(Format::from_name("svg"), None);
+    }
+
+    #[cfg(not(feature = "jxl"))]
+    #[test]
+    fn a_source_whose_feature_is_off_is_refused_by_its_name() {
+        let refusal = crate::inspect(b"\xff\x0a").unwrap_err().to_string();
+        assert_eq!(
+            refusal,
+            "the jxl header cannot be read: this build has no JPEG XL: the feature `jxl` is off"
+        );
+        let refusal = crate::inspect(b"%PDF").unwrap_err().to_string();
+        assert!(!refusal.contains("jxl"), "{refusal}");
+    }
+
+    #[cfg(not(feature = "avif"))]
+    #[test]
+    fn a_result_whose_feature_is_off_is_refused_by_its_name() {
+        let errors = crate::ResizeRequest::from_pairs([("width", "5"), ("format", "avif")]);
+        assert_eq!(
+            errors.unwrap_err()[0].to_string(),
+            "format: this build has no AVIF: the feature `avif` is off"
+        );
+        let refusal = crate::result_format(
+            Format::Png,
+            &crate::ResizeRequest {
+                format: Some(Format::Avif),
+                ..Default::default()
+            },
+        );
+        assert!(refusal.unwrap_err().message.contains("`avif` is off"));
     }
 }

@@ -1,14 +1,77 @@
-//! Pictures in, pictures out: a pure function of bytes, request and limits.
+//! Resizes pictures: bytes and options in, bytes out.
 //!
-//! Nothing here does I/O, knows an async runtime or keeps state that shows: the same bytes,
-//! request and [`ENGINE_VERSION`] give the same result in any thread of any role.
+//! Nothing here does I/O, knows an async runtime or keeps state that shows: the same bytes, options
+//! and [`ENGINE_VERSION`] give the same result, in any thread of any program.
 //!
-//! A caller goes three steps, each of which can refuse: [`inspect`] reads the header,
-//! [`Source::plan`] checks request and limits against it and estimates the memory,
-//! [`Plan::resize`] does the work. [`resize`] goes all three.
+//! # One call
 //!
-//! The map, from the outside in. Files import only from rows below their own, or what stands
-//! before them in their row.
+//! [`resize`] does everything. [`Limits`] say what a picture may cost; the defaults suit a server.
+//!
+//! ```
+//! use picresize_imaging::{Fit, Format, Limits, ResizeRequest, resize};
+//!
+//! # let mut photo = b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x04\0\0\0\x02\0\0\0\x01\0\x18\0".to_vec();
+//! # photo.resize(54 + 2 * 12, 0);
+//! let options = ResizeRequest {
+//!     width: Some(100),
+//!     height: Some(100),
+//!     fit: Fit::Inside,
+//!     format: Some(Format::Webp),
+//!     ..ResizeRequest::default()
+//! };
+//! let thumbnail = resize(&photo, &options, &Limits::default())?;
+//! assert_eq!((thumbnail.width, thumbnail.height), (100, 50));
+//! assert!(thumbnail.bytes.starts_with(b"RIFF"));
+//! # Ok::<(), picresize_imaging::ImagingError>(())
+//! ```
+//!
+//! # Three steps
+//!
+//! Each step can refuse, and none does the work of a later one. [`inspect`] reads the header,
+//! [`Source::plan`] checks options and limits and estimates the memory, [`Plan::resize`] does the
+//! work. One source can have many plans.
+//!
+//! ```
+//! use picresize_imaging::{Limits, ResizeRequest, inspect};
+//!
+//! # let mut photo = b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x04\0\0\0\x02\0\0\0\x01\0\x18\0".to_vec();
+//! # photo.resize(54 + 2 * 12, 0);
+//! let source = inspect(&photo)?;
+//! assert_eq!((source.width(), source.height()), (4, 2));
+//! for width in [2, 8] {
+//!     let options = ResizeRequest { width: Some(width), ..ResizeRequest::default() };
+//!     let plan = source.plan(&options, &Limits::default())?;
+//!     // Wait here until so much memory is free.
+//!     assert!(plan.memory_bytes() < 1 << 20);
+//!     assert_eq!(plan.resize(&photo)?.width, width);
+//! }
+//! # Ok::<(), picresize_imaging::ImagingError>(())
+//! ```
+//!
+//! # Options as text
+//!
+//! [`OPTIONS`] declares every option once: its key, its values and what it does. A command line or
+//! a query is read by [`ResizeRequest::from_pairs`], which refuses what it doesn't know.
+//!
+//! ```
+//! use picresize_imaging::{Fit, ResizeRequest};
+//!
+//! let options = ResizeRequest::from_pairs([("width", "320"), ("fit", "cover")]).unwrap();
+//! assert_eq!(options.fit, Fit::Cover);
+//! let errors = ResizeRequest::from_pairs([("width", "0")]).unwrap_err();
+//! assert_eq!(errors[0].to_string(), "width: 0 is too small: the least is 1");
+//! ```
+//!
+//! # Features
+//!
+//! `avif`, `heic`, `jxl` and `similarity`, all on by default. Without its feature a format is still
+//! recognised, and refused with a sentence that names the feature; see
+//! [`Format::missing_feature`].
+//!
+//! # How it is made
+//!
+//! The map, from the outside in. A file imports only from the rows below its own, and from what
+//! stands right of it in its row.
 //!
 //! | layer | files |
 //! |---|---|
@@ -20,6 +83,8 @@
 //! | operations on pixels | `planar`, `smart`, `color`, `quantize`, `compose`, `sharpen`, `linear`, `resample`, `animation` |
 //! | data | `planes`, `metadata`, `orientation`, `geometry`, `raster` |
 //! | words | `limits`, `error`, `options`, `format` |
+
+#![warn(missing_docs)]
 
 mod animation;
 mod codec;
@@ -45,6 +110,7 @@ mod render;
 mod resample;
 mod sharpen;
 mod shrink_on_load;
+#[cfg(feature = "similarity")]
 mod similarity;
 mod smart;
 mod sniff;
@@ -60,9 +126,15 @@ pub use options::{
 };
 pub use pipeline::{Resized, resize};
 pub use plan::{Plan, result_format};
+#[cfg(feature = "similarity")]
 pub use similarity::{similarity, similarity_bytes};
 pub use sniff::sniff;
 pub use source::{Source, inspect};
 
 /// Changes whenever the same input could give other bytes.
 pub const ENGINE_VERSION: &str = "4";
+
+/// The example of the README has to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

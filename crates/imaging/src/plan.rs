@@ -168,10 +168,7 @@ fn in_frames(frames: u32) -> String {
 pub fn result_format(source: Format, request: &ResizeRequest) -> Result<Format, FieldError> {
     match request.format {
         Some(format) if format.is_writable() => Ok(format),
-        Some(format) => Err(FieldError::new(
-            "format",
-            format!("{format} is read, but not written"),
-        )),
+        Some(format) => Err(FieldError::new("format", format.not_writable())),
         None if source.is_writable() => Ok(source),
         None => Ok(Format::Png),
     }

@@ -12,10 +12,14 @@ pub fn sniff(bytes: &[u8]) -> Result<Format, ImagingError> {
     if let Some(format) = picture(bytes) {
         return Ok(format);
     }
+    let readable = Format::ALL
+        .into_iter()
+        .filter(|format| format.is_readable());
+    let names: Vec<_> = readable.map(Format::name).collect();
     Err(ImagingError::NotAPicture(format!(
         "{}; send one of {}",
         what_else(bytes),
-        Format::ALL.map(Format::name).join(", ")
+        names.join(", ")
     )))
 }
 

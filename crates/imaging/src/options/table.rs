@@ -12,9 +12,11 @@
 //! Events and rows hold keys and values for good, so an entry is never renamed or moved, and a new
 //! one goes last. A new type of value needs an implementation of [`OptionValue`].
 
-use super::read::{OptionValue, Values};
-use super::values::{Background, ColorPolicy, Filter, Fit, MetadataPolicy, Position, Profile};
 use crate::format::Format;
+
+use super::allowed::Values;
+use super::read::OptionValue;
+use super::values::{Background, ColorPolicy, Filter, Fit, MetadataPolicy, Position, Profile};
 
 /// What can be said about an option without a picture.
 #[derive(Clone, Copy, Debug)]
