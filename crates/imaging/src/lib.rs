@@ -70,8 +70,8 @@
 //!
 //! # How it is made
 //!
-//! The map, from the outside in. Files import only from rows below their own, or what stands
-//! before them in their row.
+//! The map, from the outside in. A file imports only from the rows below its own, and from what
+//! stands right of it in its row.
 //!
 //! | layer | files |
 //! |---|---|

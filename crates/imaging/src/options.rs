@@ -2,13 +2,16 @@
 //!
 //! `options/table.rs` declares every option once; the parser and the text form here follow from
 //! that table, as do the command's flags and the documentation. To add an option, add one entry
-//! there. `options/values.rs` has the types of the values, `options/read.rs` reads them.
+//! there. `options/values.rs` has the types of the values, `options/allowed.rs` says which of them an
+//! option can have, and `options/read.rs` reads them.
 
+mod allowed;
 mod read;
 mod table;
 mod values;
 
-pub use table::{OPTIONS, OptionSpec, ResizeRequest, Values};
+pub use allowed::Values;
+pub use table::{OPTIONS, OptionSpec, ResizeRequest};
 pub use values::{Background, ColorPolicy, Filter, Fit, MetadataPolicy, Position, Profile};
 
 use read::clip;

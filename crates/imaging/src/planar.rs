@@ -15,7 +15,7 @@ use crate::planes::Planes;
 use crate::raster::{Layout, Raster, Samples};
 use crate::resample::Resampler;
 
-/// What of a stored picture goes where.
+/// Which part of a stored picture the result shows, and how.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placement<'a> {
     /// Width and height of the picture as viewed, not shrunk.

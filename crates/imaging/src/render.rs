@@ -75,7 +75,7 @@ impl<'a> Renderer<'a> {
         let viewed = self.header.viewed_size();
         let share_x = self.geometry.crop.width / f64::from(viewed.0);
         let share_y = self.geometry.crop.height / f64::from(viewed.1);
-        let (along_x, along_y) = smart::place(&copy, share_x, share_y);
+        let (along_x, along_y) = smart::crop_position(&copy, share_x, share_y);
         self.geometry.move_crop(viewed, along_x, along_y);
         Ok(())
     }

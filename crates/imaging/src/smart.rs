@@ -16,7 +16,7 @@ const SKIN_WEIGHT: u64 = 6;
 
 /// How far along (0 to 1) a window should stand that shows `share_x` of the width and `share_y`
 /// of the height of the picture of which `copy` (Rgba, 8 bits) is a small copy.
-pub(crate) fn place(copy: &Raster, share_x: f64, share_y: f64) -> (f64, f64) {
+pub(crate) fn crop_position(copy: &Raster, share_x: f64, share_y: f64) -> (f64, f64) {
     debug_assert_eq!(copy.layout, Layout::Rgba);
     let (width, height) = (copy.width as usize, copy.height as usize);
     let scores = scores(copy);
@@ -109,10 +109,10 @@ mod tests {
             pixel[3] = 255;
         }
         let copy = Raster::from_u8(60, 20, Layout::Rgba, pixels);
-        let (along_x, along_y) = place(&copy, 1.0 / 3.0, 1.0);
+        let (along_x, along_y) = crop_position(&copy, 1.0 / 3.0, 1.0);
         assert!((0.85..=1.0).contains(&along_x), "{along_x}");
         assert_eq!(along_y, 0.5);
         let plain = Raster::from_u8(60, 20, Layout::Rgba, vec![9; 60 * 20 * 4]);
-        assert_eq!(place(&plain, 0.5, 0.5), (0.5, 0.5));
+        assert_eq!(crop_position(&plain, 0.5, 0.5), (0.5, 0.5));
     }
 }

@@ -2,9 +2,9 @@
 
 use std::num::IntErrorKind;
 
-use super::table::Values;
-use super::values::Background;
-use crate::Format;
+use crate::format::Format;
+
+use super::allowed::{Values, writable_formats};
 
 /// A value as text. The default of each type means that the option was not given.
 pub(super) trait OptionValue: Default {
@@ -46,22 +46,6 @@ impl OptionValue for Option<bool> {
     }
 }
 
-impl OptionValue for Option<Background> {
-    fn read(text: &str, _: &Values) -> Result<Self, String> {
-        match Background::parse(text) {
-            Some(color) => Ok(Some(color)),
-            None => Err(format!(
-                "{:?} is not a colour: use #rgb, #rrggbb, #rrggbbaa, white, black or transparent",
-                clip(text)
-            )),
-        }
-    }
-
-    fn write(&self) -> Option<String> {
-        self.map(|color| color.to_string())
-    }
-}
-
 impl OptionValue for Option<Format> {
     fn read(text: &str, _: &Values) -> Result<Self, String> {
         if text == "same" {
@@ -81,15 +65,6 @@ impl OptionValue for Option<Format> {
     fn write(&self) -> Option<String> {
         self.map(|format| format.name().to_owned())
     }
-}
-
-/// The names of the formats that results can have.
-pub(super) fn writable_formats() -> Vec<&'static str> {
-    Format::ALL
-        .into_iter()
-        .filter(|format| format.is_writable())
-        .map(Format::name)
-        .collect()
 }
 
 fn whole<T: TryFrom<u64>>(text: &str, allowed: &Values) -> Result<T, String> {

@@ -12,9 +12,11 @@
 //! Events and rows hold keys and values for good, so an entry is never renamed or moved, and a new
 //! one goes last. A new type of value needs an implementation of [`OptionValue`].
 
-use super::read::{OptionValue, writable_formats};
+use crate::format::Format;
+
+use super::allowed::Values;
+use super::read::OptionValue;
 use super::values::{Background, ColorPolicy, Filter, Fit, MetadataPolicy, Position, Profile};
-use crate::Format;
 
 /// What can be said about an option without a picture.
 #[derive(Clone, Copy, Debug)]
@@ -32,71 +34,6 @@ pub struct OptionSpec {
     pub default: Option<&'static str>,
     pub(super) set: fn(&mut ResizeRequest, &str) -> Result<(), String>,
     pub(super) get: fn(&ResizeRequest) -> Option<String>,
-}
-
-/// The values that an option can have.
-#[derive(Clone, Copy, Debug)]
-pub enum Values {
-    /// One of these words, each with a note on what it means. The note may be empty.
-    Words(&'static [(&'static str, &'static str)]),
-    /// A whole number between two limits, both included.
-    Whole {
-        /// The smallest number.
-        least: u64,
-        /// The largest number.
-        most: u64,
-    },
-    /// A colour by its name or its hexadecimal digits.
-    Color,
-    /// A format that can be written, or the source's own.
-    Format,
-}
-
-impl Values {
-    const TRUTH: Self = Self::Words(&[("true", ""), ("false", "")]);
-    /// A side in pixels, or another number whose upper limit depends on the settings. That limit
-    /// is checked later, with the picture at hand.
-    const PIXELS: Self = Self::whole(1, u32::MAX as u64);
-
-    const fn whole(least: u64, most: u64) -> Self {
-        Self::Whole { least, most }
-    }
-
-    /// The values in words. `literal` marks up what is typed as it stands.
-    ///
-    /// ```
-    /// use picresize_imaging::OPTIONS;
-    ///
-    /// let profile = OPTIONS.iter().find(|option| option.key == "profile").unwrap();
-    /// let values = profile.values.describe(|word| format!("`{word}`"));
-    /// assert_eq!(values, "`fast`, `fine` (linear light, full colour)");
-    /// ```
-    pub fn describe(&self, literal: impl Fn(&str) -> String) -> String {
-        let list = |words: &[&str]| -> Vec<String> { words.iter().map(|w| literal(w)).collect() };
-        let words = match self {
-            Self::Words(words) => {
-                let noted = words.iter().map(|(word, note)| match *note {
-                    "" => literal(word),
-                    note => format!("{} ({note})", literal(word)),
-                });
-                noted.collect()
-            }
-            Self::Whole { least, most } if *most >= u32::MAX.into() => {
-                return format!("{least} or more");
-            }
-            Self::Whole { least, most } => return format!("{least} to {most}"),
-            Self::Color => list(&[
-                "#rgb",
-                "#rrggbb",
-                "#rrggbbaa",
-                "white",
-                "black",
-                "transparent",
-            ]),
-            Self::Format => [vec![literal("same")], list(&writable_formats())].concat(),
-        };
-        words.join(", ")
-    }
 }
 
 /// Makes [`ResizeRequest`] and [`OPTIONS`] from the entries.

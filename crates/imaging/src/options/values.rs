@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::read::{OptionValue, one_of};
-use super::table::Values;
+use super::allowed::Values;
+use super::read::{OptionValue, clip, one_of};
 
 /// Declares an enum whose values have names in the text form. A note in brackets goes into lists of
 /// the values.
@@ -182,5 +182,21 @@ impl fmt::Display for Background {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [red, green, blue, alpha] = self.0;
         write!(f, "#{red:02x}{green:02x}{blue:02x}{alpha:02x}")
+    }
+}
+
+impl OptionValue for Option<Background> {
+    fn read(text: &str, _: &Values) -> Result<Self, String> {
+        match Background::parse(text) {
+            Some(color) => Ok(Some(color)),
+            None => Err(format!(
+                "{:?} is not a colour: use #rgb, #rrggbb, #rrggbbaa, white, black or transparent",
+                clip(text)
+            )),
+        }
+    }
+
+    fn write(&self) -> Option<String> {
+        self.map(|color| color.to_string())
     }
 }

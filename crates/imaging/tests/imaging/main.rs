@@ -18,4 +18,5 @@ mod made;
 mod memory;
 mod options;
 mod pictures;
+mod plan;
 mod support;

@@ -1,0 +1,77 @@
+//! Which values an option can have.
+
+use crate::format::Format;
+
+/// The values that an option can have.
+#[derive(Clone, Copy, Debug)]
+pub enum Values {
+    /// One of these words, each with a note on what it means. The note may be empty.
+    Words(&'static [(&'static str, &'static str)]),
+    /// A whole number between two limits, both included.
+    Whole {
+        /// The smallest number.
+        least: u64,
+        /// The largest number.
+        most: u64,
+    },
+    /// A colour by its name or its hexadecimal digits.
+    Color,
+    /// A format that can be written, or the source's own.
+    Format,
+}
+
+impl Values {
+    pub(super) const TRUTH: Self = Self::Words(&[("true", ""), ("false", "")]);
+    /// A side in pixels, or another number whose upper limit depends on the settings. That limit
+    /// is checked later, with the picture at hand.
+    pub(super) const PIXELS: Self = Self::whole(1, u32::MAX as u64);
+
+    pub(super) const fn whole(least: u64, most: u64) -> Self {
+        Self::Whole { least, most }
+    }
+
+    /// The values in words. `literal` marks up what is typed as it stands.
+    ///
+    /// ```
+    /// use picresize_imaging::OPTIONS;
+    ///
+    /// let profile = OPTIONS.iter().find(|option| option.key == "profile").unwrap();
+    /// let values = profile.values.describe(|word| format!("`{word}`"));
+    /// assert_eq!(values, "`fast`, `fine` (linear light, full colour)");
+    /// ```
+    pub fn describe(&self, literal: impl Fn(&str) -> String) -> String {
+        let list = |words: &[&str]| -> Vec<String> { words.iter().map(|w| literal(w)).collect() };
+        let words = match self {
+            Self::Words(words) => {
+                let noted = words.iter().map(|(word, note)| match *note {
+                    "" => literal(word),
+                    note => format!("{} ({note})", literal(word)),
+                });
+                noted.collect()
+            }
+            Self::Whole { least, most } if *most >= u32::MAX.into() => {
+                return format!("{least} or more");
+            }
+            Self::Whole { least, most } => return format!("{least} to {most}"),
+            Self::Color => list(&[
+                "#rgb",
+                "#rrggbb",
+                "#rrggbbaa",
+                "white",
+                "black",
+                "transparent",
+            ]),
+            Self::Format => [vec![literal("same")], list(&writable_formats())].concat(),
+        };
+        words.join(", ")
+    }
+}
+
+/// The names of the formats that results can have.
+pub(super) fn writable_formats() -> Vec<&'static str> {
+    Format::ALL
+        .into_iter()
+        .filter(|format| format.is_writable())
+        .map(Format::name)
+        .collect()
+}
