@@ -391,7 +391,7 @@ fn estimates_hold_for_heic() {
     let picture = folder.path().join("tile.png");
     fs::write(&picture, opaque(512, 512)).unwrap();
     libheif::encode(&picture, "-q 80", &tile);
-    let tile = std::fs::read(tile).unwrap();
+    let tile = fs::read(tile).unwrap();
     let whole = heif::tiled(&tile, (512, 512), (8, 6), (4032, 3024));
     fs::write(&tiles, whole).unwrap();
     files.push(tiles);
