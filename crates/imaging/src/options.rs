@@ -159,7 +159,7 @@ mod tests {
                 words(&["#12", "grey", ""]),
             ),
             Values::Format => (
-                words(&[&["same"][..], &read::writable_formats()[..]].concat()),
+                words(&[&["same"][..], &allowed::writable_formats()[..]].concat()),
                 words(&["bmp", "jxl", ""]),
             ),
         }
