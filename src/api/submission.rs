@@ -14,8 +14,8 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::ApiState;
 use super::problem::{Kind, Problem};
+use super::state::ApiState;
 use crate::imaging;
 use crate::operation::{Digest, FieldError, PictureFacts, ResizeRequest};
 

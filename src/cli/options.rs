@@ -3,7 +3,7 @@
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use super::Usage;
+use super::usage::Usage;
 use crate::imaging::{OPTIONS, OptionSpec};
 use crate::operation::FieldError;
 

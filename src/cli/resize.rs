@@ -10,8 +10,9 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::output::{Permission, Target, Task};
+use super::config_file::ConfigFile;
 use super::options::{Options, wrong_flags};
-use super::{ConfigFile, Usage};
+use super::usage::Usage;
 use crate::imaging;
 use crate::operation::{Format, ResizeRequest};
 

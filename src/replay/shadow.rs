@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::ReplayError;
 use super::context::{ReplayContext, Request, SourcePicture, TableRow};
 use super::history::End;
 use super::report::{Comparison, Finding, Outcome, Shown};
+use super::task::ReplayError;
 use crate::imaging::{self, Plan};
 use crate::operation::{
     FieldError, Filter, Format, Operation, OperationId, PictureFacts, Profile, ResizeRequest,

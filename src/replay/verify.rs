@@ -1,8 +1,8 @@
 //! Verify: every row against its event, every result against one made again.
 
-use super::ReplayError;
 use super::context::{ReplayContext, Request, SourcePicture, TableRow};
 use super::report::{Finding, Outcome};
+use super::task::ReplayError;
 use crate::imaging::ENGINE_VERSION;
 use crate::operation::{Digest, Operation, PictureFacts, ResizeRequest, Status};
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::cli::Usage;
+use crate::cli::usage::Usage;
 use crate::imaging;
 use crate::operation::{Format, ResizeRequest};
 

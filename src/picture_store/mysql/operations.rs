@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::MysqlStore;
+use super::store::MysqlStore;
 use super::values::{id_value, time_value};
 use crate::operation::{Operation, OperationId, ResizeRequest};
 use crate::picture_store::{Begun, FinishedPicture, OperationStore, StoreError, row, sql};

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::MysqlStore;
+use super::store::MysqlStore;
 use super::values::id_value;
 use crate::operation::{OperationId, ResizeRequest};
 use crate::picture_store::{FinishedPicture, PlaybackStore, StoreError, sql};
