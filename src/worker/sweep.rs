@@ -142,7 +142,7 @@ mod tests {
     use super::*;
     use crate::event::Record;
     use crate::operation::{
-        Digest, Format, Operation, OperationId, PictureFacts, ResizeRequest, Status,
+        Digest, Format, Operation, OperationId, PictureFacts, ResizeOptions, Status,
     };
     use crate::settings::Settings;
 
@@ -157,7 +157,7 @@ mod tests {
 
     /// A deposit without a time at which it expires.
     async fn deposit(storage: &Storage, time: Timestamp) -> Operation {
-        let request = ResizeRequest::from_pairs([("width", "20")]).unwrap();
+        let request = ResizeOptions::from_pairs([("width", "20")]).unwrap();
         let source = PictureFacts {
             format: Format::Png,
             width: 40,

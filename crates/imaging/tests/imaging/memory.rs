@@ -3,13 +3,15 @@
 //! Each case runs in a child process of its own (this test binary again), which reads its peak
 //! resident memory from the kernel, less what was resident before and less code. Linux only.
 
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::Command;
 
 use super::pictures::{decode, deep_png, drawing, make, opaque, png};
 use super::support::{corpus, files_below, request};
 use super::{heif, libheif, libjxl};
-use picresize_imaging::{ImagingError, Limits, fingerprint, inspect};
+use picresize_imaging::{Format, ImagingError, Limits, fingerprint, inspect, sniff};
 
 const CHILD: &str = "PICRESIZE_MEMORY_CHILD";
 /// What an estimate may be above twice the use: a small picture takes less when it is flat, which is
@@ -39,8 +41,13 @@ fn child() {
         return;
     };
     let (path, options) = case.split_once('\n').unwrap();
-    let bytes = std::fs::read(path).unwrap();
+    let bytes = fs::read(path).unwrap();
     let limits = Limits::default();
+    if sniff(&bytes).is_ok_and(|format| format == Format::Heic) {
+        // libheif is loaded when the first HEIC comes, and this one ends at once.
+        assert!(inspect(&bytes[..64]).is_err());
+    }
+    bring_in_code();
     let mark = Mark::set();
     let source = match inspect(&bytes) {
         Ok(source) => source,
@@ -70,6 +77,28 @@ fn child() {
     }
 }
 
+/// Brings all code into memory, by reading it as memory. Otherwise parts of it come in while the
+/// picture is worked on, and those that come in after the most memory was taken hide how much that
+/// was.
+fn bring_in_code() {
+    let mut memory = File::open("/proc/self/mem").unwrap();
+    for line in fs::read_to_string("/proc/self/maps").unwrap().lines() {
+        // Addresses, permissions, offset, device, inode and path (proc(5)).
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let [addresses, permissions, .., path] = fields.as_slice() else {
+            continue;
+        };
+        if !permissions.starts_with("r-") || !path.starts_with('/') {
+            continue;
+        }
+        let (start, end) = addresses.split_once('-').unwrap();
+        let [start, end] = [start, end].map(|hex| u64::from_str_radix(hex, 16).unwrap());
+        memory.seek(SeekFrom::Start(start)).unwrap();
+        let mut code = (&memory).take(end - start);
+        io::copy(&mut code, &mut io::sink()).unwrap();
+    }
+}
+
 /// How much memory there was, to tell how much more there has been since.
 struct Mark {
     resident: u64,
@@ -79,15 +108,14 @@ struct Mark {
 impl Mark {
     fn set() -> Self {
         // Writing 5 resets the peak to what is resident now (proc(5)).
-        std::fs::write("/proc/self/clear_refs", "5").unwrap();
+        fs::write("/proc/self/clear_refs", "5").unwrap();
         Self {
             resident: status_bytes("VmRSS:"),
             code: status_bytes("RssFile:"),
         }
     }
 
-    /// Without code, which is in memory once for all pictures, more or less of it as the kernel
-    /// happens to read it in.
+    /// Without code, which is in memory once for all pictures: of libraries that were loaded since.
     fn peak(&self) -> u64 {
         let code = status_bytes("RssFile:").saturating_sub(self.code);
         status_bytes("VmHWM:").saturating_sub(self.resident + code)
@@ -95,7 +123,7 @@ impl Mark {
 }
 
 fn status_bytes(field: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(field)).unwrap();
     let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     kib * 1024
@@ -303,12 +331,12 @@ fn estimates_hold_for_jpeg_xl() {
 fn estimates_hold_for_avif() {
     let Some(pictures) = corpus() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let photo = std::fs::read(pictures.join("photos/photo-02-2048x1365.jpg")).unwrap();
+    let photo = fs::read(pictures.join("photos/photo-02-2048x1365.jpg")).unwrap();
     let mut wrong = Vec::new();
     for (picture, name) in [(photo, "opaque.avif"), (drawing(1200, 900), "clear.avif")] {
         let file = folder.path().join(name);
         let options = "width=1200 format=avif";
-        std::fs::write(&file, make(&picture, options).bytes).unwrap();
+        fs::write(&file, make(&picture, options).bytes).unwrap();
         check_as_source(&file, &mut wrong);
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
@@ -327,14 +355,14 @@ fn estimates_hold_for_heic() {
         folder.path().join("deep.png"),
     );
     let (size, rgba) = decode(&drawing(2000, 1400));
-    std::fs::write(&clear, drawing(2000, 1400)).unwrap();
+    fs::write(&clear, drawing(2000, 1400)).unwrap();
     let (pixels, _) = rgba.as_chunks::<4>();
     let rgb: Vec<u8> = pixels.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect();
-    std::fs::write(&deep, deep_png(size.0, size.1, png::ColorType::Rgb, &rgb)).unwrap();
+    fs::write(&deep, deep_png(size.0, size.1, png::ColorType::Rgb, &rgb)).unwrap();
     // Of an odd height, which is written as a tile that is cut.
     let odd = folder.path().join("odd.png");
     let gray: Vec<u8> = pixels.iter().skip(2000).map(|pixel| pixel[1]).collect();
-    std::fs::write(&odd, png(2000, 1399, png::ColorType::Grayscale, &gray)).unwrap();
+    fs::write(&odd, png(2000, 1399, png::ColorType::Grayscale, &gray)).unwrap();
     let photo = |name: &str| pictures.join("photos").join(name);
     let mut files = Vec::new();
     for (picture, name, options) in [
@@ -361,11 +389,11 @@ fn estimates_hold_for_heic() {
         folder.path().join("tiles.heic"),
     );
     let picture = folder.path().join("tile.png");
-    std::fs::write(&picture, opaque(512, 512)).unwrap();
+    fs::write(&picture, opaque(512, 512)).unwrap();
     libheif::encode(&picture, "-q 80", &tile);
-    let tile = std::fs::read(tile).unwrap();
+    let tile = fs::read(tile).unwrap();
     let whole = heif::tiled(&tile, (512, 512), (8, 6), (4032, 3024));
-    std::fs::write(&tiles, whole).unwrap();
+    fs::write(&tiles, whole).unwrap();
     files.push(tiles);
 
     let mut wrong = Vec::new();
