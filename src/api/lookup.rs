@@ -199,7 +199,7 @@ impl Options {
         let mut seen = Vec::new();
         for (key, value) in pairs {
             let outcome = if seen.contains(&key) {
-                Err("was given more than once".to_owned())
+                Err("is given more than once".to_owned())
             } else {
                 options.set(&key, value.trim())
             };

@@ -137,6 +137,6 @@ mod tests {
     fn a_wrong_value_is_told_by_its_flag() {
         let options = read(&["--width=20", "--max-bytes=0"]);
         let Usage(message) = wrong_flags(ResizeOptions::from_pairs(options.pairs()).unwrap_err());
-        assert_eq!(message, "--max-bytes: 0 is too small: the least is 1");
+        assert_eq!(message, "--max-bytes: 0 is too small; the minimum is 1");
     }
 }

@@ -1,33 +1,34 @@
-//! Animations: frames drawn on one canvas, and the two ends that codecs offer.
+//! Animations: draws subframes on a canvas, and defines the traits by which codecs read and write
+//! frames.
 
 use crate::raster::{Layout, Raster, sample_count};
 
-/// A frame as it is seen: the whole canvas, Rgba, 8 bits.
+/// A complete frame: the whole canvas, as Rgba with 8 bits per sample.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
     pub(crate) raster: Raster,
     pub(crate) delay_ms: u32,
 }
 
-/// The decoding end.
+/// Decodes an animation frame by frame.
 pub(crate) trait Frames {
     /// The next frame; `None` after the last.
     fn next_frame(&mut self) -> Result<Option<Frame>, String>;
 
-    /// How often the animation plays; 0 means for ever. Asked after the first frame.
+    /// How often the animation plays; 0 means forever. Call it after the first frame.
     fn plays(&self) -> u32;
 }
 
-/// The encoding end.
+/// Encodes an animation frame by frame.
 pub(crate) trait FrameSink {
-    /// Adds a frame, Rgba of 8 bits.
+    /// Adds a frame of Rgba pixels with 8 bits per sample.
     fn add(&mut self, frame: Frame) -> Result<(), String>;
 
-    /// The finished file.
+    /// Returns the finished file.
     fn finish(self: Box<Self>) -> Result<Vec<u8>, String>;
 }
 
-/// The picture that grows from frame to frame (GIF89a, section 23; PNG third edition, 11.3.6).
+/// The canvas on which subframes are drawn (GIF89a, section 23; PNG third edition, 11.3.6).
 #[derive(Debug)]
 pub(crate) struct Canvas {
     width: usize,
@@ -47,7 +48,7 @@ pub(crate) enum Disposal {
     Previous,
 }
 
-/// What is to be done to the canvas before the next subframe is drawn.
+/// How the canvas is changed before the next subframe is drawn.
 #[derive(Debug)]
 enum Undo {
     Nothing,
@@ -55,7 +56,7 @@ enum Undo {
     Restore(Vec<u8>),
 }
 
-/// Where a subframe lies on the canvas, in whole pixels.
+/// The position and size of a subframe on the canvas, in pixels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FrameRect {
     pub(crate) left: usize,
@@ -70,13 +71,13 @@ pub(crate) struct Subframe<'a> {
     pub(crate) rect: FrameRect,
     /// Rgba.
     pub(crate) pixels: &'a [u8],
-    /// Whether transparent parts show what is below; else they replace it.
+    /// Whether transparent parts show the canvas below; otherwise they replace it.
     pub(crate) blends_over: bool,
     pub(crate) disposal: Disposal,
 }
 
 impl Canvas {
-    /// A transparent canvas.
+    /// Creates a transparent canvas.
     pub(crate) fn new(width: u32, height: u32) -> Self {
         Self {
             width: width as usize,
@@ -86,7 +87,7 @@ impl Canvas {
         }
     }
 
-    /// Draws one subframe, cut at the edges of the canvas.
+    /// Draws one subframe, clipped to the canvas.
     pub(crate) fn draw(&mut self, subframe: &Subframe<'_>) {
         match std::mem::replace(&mut self.before_next, Undo::Nothing) {
             Undo::Nothing => {}
@@ -124,12 +125,12 @@ impl Canvas {
         }
     }
 
-    /// The canvas as it is now.
+    /// Copies the current canvas.
     pub(crate) fn raster(&self) -> Raster {
         self.raster_of(self.pixels.clone())
     }
 
-    /// The same of a canvas that is not drawn on any more.
+    /// Converts the finished canvas.
     pub(crate) fn into_raster(mut self) -> Raster {
         let pixels = std::mem::take(&mut self.pixels);
         self.raster_of(pixels)
@@ -140,7 +141,7 @@ impl Canvas {
     }
 }
 
-/// "Over" on straight alpha.
+/// The "over" operator, on straight (not premultiplied) alpha.
 fn draw_over(source: &[u8], target: &mut [u8]) {
     let (source, _) = source.as_chunks::<4>();
     let (target, _) = target.as_chunks_mut::<4>();

@@ -1,7 +1,7 @@
-//! The codecs behind one door: each format's header, encoder and limits.
+//! Dispatches to the codecs: reads headers and encodes results in each format.
 //!
-//! Each codec has a file or folder of its own with plain functions. Their errors are sentences;
-//! what kind of error it is (header, body, encoding) is known here and in `decoder`.
+//! Each codec has a file or folder of its own with plain functions. Their errors are sentences.
+//! This file and `decoder` add the kind of error: header, body or encoding.
 
 use std::borrow::Cow;
 
@@ -34,7 +34,7 @@ mod ycbcr;
 use decoder::ParsedPicture;
 use encode_options::{EncodeOptions, EncodedPixels};
 
-/// Reads a header.
+/// Reads the header of a picture.
 pub(crate) fn parse(format: Format, bytes: &[u8]) -> Result<ParsedPicture, ImagingError> {
     let parsed = match format {
         Format::Jpeg => jpeg::parse(bytes),
@@ -56,14 +56,14 @@ pub(crate) fn parse(format: Format, bytes: &[u8]) -> Result<ParsedPicture, Imagi
     if width == 0 || height == 0 {
         return Err(ImagingError::Header {
             format,
-            reason: format!("its size is {width} × {height} pixels, and both must be at least 1"),
+            reason: format!("its size is {width} × {height} pixels; both sides must be at least 1"),
         });
     }
     Ok(parsed)
 }
 
-/// Encodes a still picture. The layout must be one that the format can hold. A picture that is
-/// handed over is freed as soon as it is not needed.
+/// Encodes a still picture. The format must support the layout. An owned picture is freed as soon
+/// as it is not needed.
 pub(crate) fn encode(
     format: Format,
     raster: Cow<'_, Raster>,
@@ -82,7 +82,7 @@ pub(crate) fn encode(
     .map_err(|reason| ImagingError::Encode { format, reason })
 }
 
-/// Bytes of the pixels that an encoder is given, and of what it holds beside them.
+/// The bytes of the pixels passed to an encoder, plus the encoder's own memory.
 pub(crate) fn encoder_bytes(format: Format, options: &EncodeOptions, pixels: EncodedPixels) -> u64 {
     match format {
         Format::Jpeg => jpeg::encoder_bytes(options, pixels),
@@ -99,7 +99,7 @@ pub(crate) fn writes_animations(format: Format) -> bool {
     matches!(format, Format::Gif | Format::Webp)
 }
 
-/// Begins an animation that plays `plays` times, 0 meaning for ever.
+/// Starts an animation that plays `plays` times; 0 means forever.
 pub(crate) fn frame_sink(
     format: Format,
     size: (u32, u32),
@@ -110,11 +110,11 @@ pub(crate) fn frame_sink(
     match format {
         Format::Gif => gif::frame_sink(size, plays, options),
         Format::Webp => webp::frame_sink(size, plays, options, metadata),
-        other => Err(format!("{other} animations are not written")),
+        other => Err(format!("animated {other} cannot be written")),
     }
 }
 
-/// Brightness samples, across and down, that share a colour sample in a result.
+/// The chroma subsampling of a result: luma samples, across and down, per chroma sample.
 pub(crate) fn planes_sampling(format: Format, options: &EncodeOptions) -> (u32, u32) {
     match format {
         Format::Jpeg => jpeg::planes_sampling(options),
@@ -122,7 +122,7 @@ pub(crate) fn planes_sampling(format: Format, options: &EncodeOptions) -> (u32, 
     }
 }
 
-/// Encodes planes whose colour is sampled as [`planes_sampling`] says.
+/// Encodes planes with the chroma subsampling that [`planes_sampling`] returns.
 pub(crate) fn encode_planes(
     format: Format,
     planes: &Planes,
@@ -132,12 +132,12 @@ pub(crate) fn encode_planes(
     match format {
         Format::Jpeg => jpeg::encode_planes(planes, options, metadata),
         Format::Webp => webp::encode_planes(planes, options, metadata),
-        _ => Err("it has no planes of brightness and colour".to_owned()),
+        _ => Err("this format does not store luma and chroma planes".to_owned()),
     }
     .map_err(|reason| ImagingError::Encode { format, reason })
 }
 
-/// Bytes of the planes that an encoder is given, and of what it holds beside them.
+/// The bytes of the planes passed to an encoder, plus the encoder's own memory.
 pub(crate) fn planes_encoder_bytes(
     format: Format,
     options: &EncodeOptions,
@@ -150,7 +150,7 @@ pub(crate) fn planes_encoder_bytes(
     }
 }
 
-/// The largest side a format can hold, in pixels.
+/// The longest side that a format supports, in pixels.
 pub(crate) fn max_side(format: Format) -> u32 {
     match format {
         // JPEG_MAX_DIMENSION of libjpeg-turbo.
@@ -159,7 +159,7 @@ pub(crate) fn max_side(format: Format) -> u32 {
         Format::Webp => 16_383,
         // 16 bits (GIF89a specification, section 18).
         Format::Gif => 65_535,
-        // Limit of the AV1 sequence header's 16-bit sizes.
+        // The AV1 sequence header stores sizes in 16 bits.
         Format::Avif => 65_535,
         _ => i32::MAX as u32,
     }

@@ -1,20 +1,20 @@
-//! Colour: embedded profiles to sRGB, and CMYK to RGB.
+//! Converts colours: pixels with an embedded profile to sRGB, and CMYK to RGB.
 
 use moxcms::{ColorProfile, DataColorSpace, Layout as CmsLayout, TransformOptions};
 
 use crate::raster::{Layout, Raster, Samples, plain_cmyk_to_rgb};
 
-/// Pixels handed to the colour engine at once; bounds the second buffer it needs.
+/// Pixels passed to the colour engine at once; limits the second buffer it needs.
 const PIXELS_AT_ONCE: usize = 1 << 16;
-/// A profile that moves no colour of the probe by more than this is taken for sRGB itself.
+/// A profile that changes no probe colour by more than this is treated as sRGB.
 const SRGB_TOLERANCE: u8 = 1;
 
-/// A profile that was read, of the colour space its picture has.
+/// A parsed profile whose colour space matches its picture.
 pub(crate) struct Profile(ColorProfile);
 
 impl Profile {
-    /// Reads an ICC profile. `None` when it can't be read, describes other pixels than `layout`,
-    /// or describes sRGB: then there is nothing to convert.
+    /// Reads an ICC profile. Returns `None` if it is damaged, does not match `layout`, or describes
+    /// sRGB: then there is nothing to convert.
     pub(crate) fn read(icc: Option<&[u8]>, layout: Layout) -> Option<Self> {
         let profile = ColorProfile::new_from_slice(icc?).ok()?;
         let expected = match layout {
@@ -30,7 +30,7 @@ impl Profile {
     }
 }
 
-/// Whether a profile leaves colours where sRGB has them.
+/// Whether a profile is equivalent to sRGB.
 fn is_srgb(profile: &ColorProfile, layout: Layout) -> bool {
     const STEPS: [u8; 9] = [0, 10, 32, 64, 96, 128, 160, 208, 255];
     let probe: Vec<u8> = match layout {
@@ -64,12 +64,12 @@ fn opaque(layout: Layout) -> Layout {
     }
 }
 
-/// Converts pixels to sRGB: by their profile, or, CMYK without one, by the plain formula. Gray
-/// stays gray. Alpha stays as it is.
+/// Converts pixels to sRGB by their profile, or by a simple formula for CMYK without a profile.
+/// Gray stays gray. Alpha is unchanged.
 ///
 /// # Errors
 ///
-/// When the profile can't be followed (a table it needs is missing).
+/// If the profile cannot be applied because a required table is missing.
 pub(crate) fn to_srgb(raster: Raster, profile: Option<&Profile>) -> Result<Raster, String> {
     let Some(Profile(profile)) = profile else {
         return Ok(if raster.layout == Layout::Cmyk {
@@ -138,7 +138,7 @@ fn rgb_to_srgb(mut raster: Raster, profile: &ColorProfile) -> Result<Raster, Str
     Ok(raster)
 }
 
-/// One gray level of sRGB for each gray level of the profile.
+/// Converts gray with a look-up table from the profile's gray levels to those of sRGB.
 fn gray_to_srgb(mut raster: Raster, profile: &ColorProfile) -> Result<Raster, String> {
     let levels: Vec<u8> = (0..=255).collect();
     let mut colors = vec![0; 256 * 3];
@@ -153,7 +153,7 @@ fn gray_to_srgb(mut raster: Raster, profile: &ColorProfile) -> Result<Raster, St
         }
         Samples::U16(values) => {
             for value in values.iter_mut().step_by(channels) {
-                // Between two of the 256 levels, linearly.
+                // Interpolates linearly between two of the 256 levels.
                 let (low, part) = (usize::from(*value / 257), u32::from(*value % 257));
                 let high = (low + 1).min(255);
                 *value =
@@ -188,7 +188,7 @@ fn cms_layout(layout: Layout) -> CmsLayout {
         Layout::Gray => CmsLayout::Gray,
         Layout::GrayAlpha => CmsLayout::GrayAlpha,
         Layout::Rgb => CmsLayout::Rgb,
-        // The colour engine reads four inks in the shape of Rgba.
+        // The colour engine takes four inks in the shape of Rgba.
         Layout::Rgba | Layout::Cmyk => CmsLayout::Rgba,
     }
 }

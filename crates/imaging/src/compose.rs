@@ -1,4 +1,5 @@
-//! Laying the resampled picture on its canvas, and into a layout that the result's format holds.
+//! Places the resampled picture on its canvas and converts it to a layout that the result's format
+//! supports.
 
 use crate::format::Format;
 use crate::geometry::Geometry;
@@ -8,10 +9,10 @@ use crate::raster::{Layout, Raster, Samples, map_samples};
 const WHITE: Background = Background([255, 255, 255, 255]);
 const TRANSPARENT: Background = Background([0, 0, 0, 0]);
 
-/// Lays the picture on its canvas and converts it to what `format` can hold.
+/// Places the picture on its canvas and converts it to a layout that `format` supports.
 ///
-/// PNG takes every layout and 16 bits, when the source had them. JPEG, which has no alpha, gets
-/// the background under transparent parts, white when none is given.
+/// PNG supports every layout, and 16 bits if the source had them. JPEG has no alpha: transparent
+/// parts get the background, or white if none is given.
 pub(crate) fn finish(
     raster: Raster,
     format: Format,
@@ -45,7 +46,7 @@ pub(crate) fn finish(
     }
 }
 
-/// Puts an Rgba picture at its offset on a canvas of the background.
+/// Places an Rgba picture at its offset on a canvas of the background colour.
 fn on_canvas(raster: &Raster, geometry: &Geometry, background: Background) -> Raster {
     fn place<T: Copy>(
         values: &[T],
@@ -82,7 +83,7 @@ fn on_canvas(raster: &Raster, geometry: &Geometry, background: Background) -> Ra
     }
 }
 
-/// Lays Rgba pixels over the background ("over" of Porter and Duff, 1984, on straight alpha).
+/// Composites Rgba pixels over the background ("over" of Porter and Duff, 1984, on straight alpha).
 fn over(mut raster: Raster, background: Background) -> Raster {
     match &mut raster.samples {
         Samples::U8(values) => blend(values, 255, background.0.map(u64::from)),
@@ -122,7 +123,7 @@ fn set<T: TryFrom<u64>>(target: &mut T, value: u64) {
     }
 }
 
-/// Drops the alpha of Rgba pixels.
+/// Removes the alpha of Rgba pixels.
 fn without_alpha(raster: Raster) -> Raster {
     fn opaque<T: Copy>(values: &[T]) -> Vec<T> {
         let (pixels, _) = values.as_chunks::<4>();

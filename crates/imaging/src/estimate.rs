@@ -1,5 +1,5 @@
-//! How much memory a picture takes, known before it is decoded: the stages of the pipeline added up.
-//! What a codec needs, it states itself.
+//! Estimates how much memory a picture needs before it is decoded, by adding up the stages of the
+//! pipeline. Each codec states its own memory.
 
 use crate::codec;
 use crate::codec::decoder::ParsedPicture;
@@ -11,11 +11,11 @@ use crate::planes::Eighths;
 use crate::raster::pixel_count;
 use crate::shrink_on_load::{ShrinkOnLoad, halves_color, halvings_in_light};
 
-/// What a codec's tables, handles and rows take, whatever the size. Its code is not counted: it is in
-/// memory once for all pictures.
+/// The memory of a codec's tables, handles and rows for a picture of any size. Code is not
+/// included: it is in memory once for all pictures.
 pub(crate) const FLOOR: u64 = 1 << 19;
 
-/// What is to be made, as far as its memory depends on it.
+/// The properties of a result on which its memory depends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Task<'a> {
     pub(crate) options: &'a ResizeOptions,
@@ -33,12 +33,12 @@ struct Decoded {
     has_alpha: bool,
 }
 
-/// A still picture. Each step frees what the one before needed, so the largest step decides.
+/// A still picture. Each step frees the memory of the previous one, so the largest step counts.
 pub(crate) fn still(source: &ParsedPicture, load: &ShrinkOnLoad, task: &Task<'_>) -> u64 {
     let header = source.header();
     if let Some(eighths) = load.planes
         && let Some(bytes) = header.planar_bytes
-        // A profile may have to be followed, which takes whole pixels.
+        // Applying a profile requires interleaved pixels.
         && header.metadata.icc.is_none()
     {
         return planar(source, eighths, bytes, task);
@@ -68,7 +68,7 @@ fn planar(source: &ParsedPicture, eighths: Eighths, bytes: u32, task: &Task<'_>)
     let color_size = size(eighths.color);
     let color = pixel_count(color_size.0, color_size.1) * u64::from(bytes.saturating_sub(4)) / 4;
     let decoded = pixel_count(width, height) + color;
-    // A colour plane is copied to repeat its edge.
+    // A chroma plane is copied to repeat its edge.
     let copied = color / 2;
     let scaled = task.geometry.scaled;
     let between = pixel_count(scaled.0, height).max(pixel_count(scaled.1, width));
@@ -88,7 +88,7 @@ fn planar(source: &ParsedPicture, eighths: Eighths, bytes: u32, task: &Task<'_>)
     FLOOR + decoding.max(working).max(encoding)
 }
 
-/// An animation: the decoder's canvas, a frame at work, and the frames that are written.
+/// An animation: the decoder's canvas, one frame in progress, and the encoded frames.
 pub(crate) fn animation(source: &ParsedPicture, task: &Task<'_>) -> u64 {
     let header = source.header();
     let (width, height) = header.viewed_size();
@@ -112,7 +112,7 @@ impl Decoded {
 }
 
 impl Task<'_> {
-    /// The pixels of the result, of the kind that was decoded.
+    /// The pixels of the result, in the layout that was decoded.
     fn result(&self, decoded: Decoded) -> EncodedPixels {
         let (width, height) = self.geometry.canvas;
         EncodedPixels {
@@ -123,9 +123,9 @@ impl Task<'_> {
     }
 }
 
-/// From the decoded pixels, shrunk by `shrink`, to the result's: in linear light samples are twice
-/// as wide, for alpha a premultiplied copy is made, and the resampler keeps its picture between the
-/// two passes.
+/// From the decoded pixels, shrunk by `shrink`, to those of the result. In linear light samples are
+/// twice as wide, alpha needs a premultiplied copy, and the resampler holds an intermediate picture
+/// between its two passes.
 fn working(decoded: Decoded, shrink: u32, task: &Task<'_>) -> u64 {
     let (options, geometry) = (task.options, task.geometry);
     let (width, height) = (decoded.width, decoded.height);
@@ -154,7 +154,7 @@ fn working(decoded: Decoded, shrink: u32, task: &Task<'_>) -> u64 {
             converting.max(pixels * pixel * copies + between + scaled)
         }
     };
-    // Transparent pictures and those on a canvas become Rgba on the way.
+    // Transparent pictures and those on a canvas are converted to Rgba.
     let composed = if decoded.has_alpha || geometry.canvas != geometry.scaled {
         pixel_count(geometry.canvas.0, geometry.canvas.1) * 8
     } else {
@@ -163,9 +163,9 @@ fn working(decoded: Decoded, shrink: u32, task: &Task<'_>) -> u64 {
     resampling.max(scaled + composed)
 }
 
-/// What resampling in linear light holds beside both pictures, each `by` × `by` pixels averaged: as
-/// many rows of floats as the longest filter reaches over, and the weights of the columns: seven of
-/// 20 bytes for each of the source or the result, whichever has more.
+/// The memory of resampling in linear light in addition to both pictures, with squares of `by` ×
+/// `by` pixels averaged first: as many rows of floats as the longest kernel covers, and the column
+/// weights. Those are seven weights of 20 bytes per source or result column, whichever are more.
 fn in_light(
     (width, height): (u32, u32),
     channels: u64,
@@ -177,7 +177,7 @@ fn in_light(
     let remains = along_x.max(along_y) / f64::from(shrink * by);
     let rows = (6.0 * remains.max(1.0)).ceil() as u64 + 1;
     let (columns, all) = (width.div_ceil(by), height.div_ceil(by));
-    // With the row that is summed.
+    // Includes the row that is being summed.
     let rows = (rows.min(u64::from(all)) + 1) * u64::from(columns) * channels * 4;
     let longest = columns.max(geometry.scaled.0).max(geometry.scaled.1);
     rows + u64::from(longest) * 7 * 20

@@ -1,10 +1,10 @@
 //! The perceptual hash: what a picture looks like, in 64 bits.
 //!
-//! The DCT hash of Zauner ("Implementation and Benchmarking of Perceptual Image Hash Functions",
-//! 2010) with two changes that bring copies closer together and keep other pictures
-//! as far apart: the coefficients are the 64 lowest in order of frequency rather than a square of
-//! eight by eight, and each is held against a fixed level rather than against their median, which
-//! moves as soon as one of them does.
+//! It is the DCT hash of Zauner ("Implementation and Benchmarking of Perceptual Image Hash
+//! Functions", 2010) with two changes. They bring copies closer together and keep other pictures as
+//! far apart. The coefficients are the 64 lowest in order of frequency, instead of a square of
+//! eight by eight. Each is compared with a fixed level instead of their median, which changes
+//! whenever one of them does.
 
 use std::fmt;
 
@@ -19,25 +19,25 @@ use crate::resample::resample;
 use crate::shrink_on_load::for_fingerprint;
 use crate::source::{Source, inspect};
 
-/// Sides of the copy that is transformed.
+/// Width and height of the copy that is transformed.
 const SIDE: u32 = 32;
-/// Coefficients up to this are what a lossy codec leaves of nothing; in levels of 0 to 255, the
-/// transform being orthonormal.
+/// Coefficients up to this value are noise of a lossy codec. It is in levels of 0 to 255; the
+/// transform is orthonormal.
 const NOISE: f64 = 3.0;
-/// A picture of which fewer coefficients rise above the noise has too little in it to be told
-/// from others: it is flat, a plain gradient, or noise itself.
+/// A picture with fewer coefficients above the noise has too little detail to be distinguished from
+/// others: it is flat, a plain gradient, or noise.
 const LEAST_COEFFICIENTS: u32 = u64::BITS / 2;
 
-/// A perceptual hash: pictures that look alike have hashes that differ in few bits. Written as
-/// 16 hexadecimal digits.
+/// A perceptual hash. Similar pictures have hashes that differ in few bits. Written as 16
+/// hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub u64);
 
 impl Fingerprint {
-    /// Pictures whose hashes differ in at most so many bits look alike.
+    /// Pictures whose hashes differ in at most this many bits look alike.
     pub const ALIKE_BITS: u32 = 7;
 
-    /// The number of bits in which two differ, 0 to 64.
+    /// The number of bits in which two hashes differ, 0 to 64.
     pub fn distance(self, other: Self) -> u32 {
         (self.0 ^ other.0).count_ones()
     }
@@ -50,14 +50,14 @@ impl fmt::Display for Fingerprint {
 }
 
 /// The perceptual hash of a picture, or of the first frame of an animation, as a viewer sees it on
-/// white. None when it can't be decoded within the limits, or when there is so little in it (a
-/// flat colour, a plain gradient) that a hash would say nothing.
+/// white. `None` if it cannot be decoded within the limits, or if it has too little detail (a flat
+/// colour, a plain gradient) for a meaningful hash.
 pub fn fingerprint(bytes: &[u8], limits: &Limits) -> Option<Fingerprint> {
     inspect(bytes).ok()?.fingerprint(bytes, limits)
 }
 
 impl Source {
-    /// [`fingerprint`] of a picture that was inspected: `bytes` are its own.
+    /// [`fingerprint`] of an inspected picture; `bytes` must be its own bytes.
     pub fn fingerprint(&self, bytes: &[u8], limits: &Limits) -> Option<Fingerprint> {
         let pixels = pixel_count(self.width(), self.height());
         if pixels > limits.max_source_pixels.max(limits.max_result_pixels)
@@ -69,7 +69,8 @@ impl Source {
         hash(&self.parsed().header().orientation.apply(brightness))
     }
 
-    /// An upper bound of the memory that [`Source::fingerprint`] takes beside the picture's bytes.
+    /// An upper bound of the memory that [`Source::fingerprint`] needs in addition to the picture's
+    /// bytes.
     pub fn fingerprint_bytes(&self) -> u64 {
         let header = self.parsed().header();
         let shrink = for_fingerprint(header);
@@ -80,9 +81,9 @@ impl Source {
         let pixels = pixel_count(width, height);
         let pixel_bytes = header.pixel_bytes();
         let decoded = match header.planar_bytes {
-            // A profile may have to be followed, which takes whole pixels.
+            // Applying a profile requires interleaved pixels.
             Some(bytes) if header.metadata.icc.is_none() => pixels * u64::from(bytes) / 4,
-            // With the brightness, or before that samples of 16 bits in 8.
+            // Includes the luma, or before it the 8-bit copy of 16-bit samples.
             _ => pixels * u64::from(pixel_bytes + (pixel_bytes / 2).max(1)),
         };
         let decoder = self
@@ -92,7 +93,7 @@ impl Source {
     }
 }
 
-/// The brightness of a picture, [`SIDE`] pixels square, as it is stored.
+/// The luma of a picture in its stored orientation, [`SIDE`] pixels square.
 fn brightness(source: &ParsedPicture, bytes: &[u8]) -> Option<Raster> {
     let shrink = for_fingerprint(source.header());
     let eighths = Eighths::both(8 / shrink);
@@ -118,8 +119,8 @@ fn brightness(source: &ParsedPicture, bytes: &[u8]) -> Option<Raster> {
     resample(&gray, whole, (SIDE, SIDE), Filter::Bilinear).ok()
 }
 
-/// Brightness by the weights that JPEG and WebP store it with (ITU-R BT.601). What is transparent
-/// is seen on white, as in a JPEG made of it.
+/// Luma with the weights of JPEG and WebP (ITU-R BT.601). Transparent parts are shown on white, as
+/// in a JPEG made from the picture.
 fn to_gray(raster: Raster) -> Raster {
     let (width, height) = (raster.width, raster.height);
     let opaque = |[r, g, b]: [u8; 3]| {
@@ -156,8 +157,7 @@ fn to_gray(raster: Raster) -> Raster {
     Raster::from_u8(width, height, Layout::Gray, gray)
 }
 
-/// One bit for each coefficient: whether it stands above the noise. The lowest frequency has the
-/// lowest bit.
+/// One bit per coefficient: whether it exceeds the noise. The lowest frequency is the lowest bit.
 fn hash(brightness: &Raster) -> Option<Fingerprint> {
     let coefficients = lowest_coefficients(brightness.bytes());
     let telling = coefficients.iter().filter(|value| value.abs() > NOISE);
@@ -169,10 +169,11 @@ fn hash(brightness: &Raster) -> Option<Fingerprint> {
     Some(Fingerprint(bits.fold(0, |hash, (at, _)| hash | 1 << at)))
 }
 
-/// The two-dimensional DCT-II of a square of [`SIDE`] pixels, orthonormal: its 64 lowest
-/// frequencies without the mean, by their sum across and down, then by that across.
+/// The orthonormal two-dimensional DCT-II of a square of [`SIDE`] pixels: the 64 lowest
+/// frequencies without the mean. They are ordered by the sum of both indices, then by the
+/// horizontal one.
 fn lowest_coefficients(pixels: &[u8]) -> [f64; 64] {
-    // 65 frequencies have sums of at most 10 but one.
+    // 65 frequencies have index sums of at most 10, except for one.
     const FREQUENCIES: usize = 11;
     const LENGTH: usize = SIDE as usize;
     let wave = |frequency: usize, at: usize| {
@@ -203,7 +204,7 @@ fn lowest_coefficients(pixels: &[u8]) -> [f64; 64] {
 mod tests {
     use super::*;
 
-    /// Soft blobs, other ones for every seed.
+    /// Soft blobs, different for every seed.
     fn blobs(width: u32, height: u32, seed: u32) -> Vec<[u8; 3]> {
         let at = |x: u32, y: u32| {
             let (x, y) = (x as f64 / width as f64, y as f64 / height as f64);
@@ -288,7 +289,7 @@ mod tests {
         assert_eq!(to_gray(gray).bytes(), [255, 9]);
     }
 
-    /// A wave of one frequency is all in the coefficient of that frequency.
+    /// A wave of one frequency only affects the coefficient of that frequency.
     #[test]
     fn each_frequency_has_its_place() {
         for (u, v, place) in [(0, 1, 0), (1, 0, 1), (0, 2, 2), (1, 1, 3), (3, 2, 17)] {

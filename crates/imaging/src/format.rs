@@ -1,8 +1,8 @@
-//! The picture formats, their names and media types.
+//! The picture formats, with their names and media types.
 
 use std::fmt;
 
-/// A picture format that is read, and mostly also written.
+/// A picture format. All can be read, most can also be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// JPEG: baseline, progressive and arithmetic; gray, YCbCr, RGB, CMYK and YCCK.
@@ -15,16 +15,15 @@ pub enum Format {
     Gif,
     /// AVIF, still pictures of 8 to 12 bits. Needs the feature `avif`.
     Avif,
-    /// Windows bitmaps. Only read.
+    /// Windows bitmaps. Read only.
     Bmp,
-    /// TIFF. Only read, its first picture.
+    /// TIFF. Read only, and only the first picture.
     Tiff,
-    /// Windows icons. Only read, the best of the pictures in a file.
+    /// Windows icons. Read only, and only the best picture in the file.
     Ico,
-    /// JPEG XL. Only read, and only with the feature `jxl`.
+    /// JPEG XL. Read only. Needs the feature `jxl`.
     Jxl,
-    /// HEIC, which is HEVC in HEIF. Only read, by the machine's libheif, and only with the feature
-    /// `heic`.
+    /// HEIC (HEVC in HEIF). Read only, with the system's libheif. Needs the feature `heic`.
     Heic,
 }
 
@@ -43,7 +42,7 @@ impl Format {
         Self::Heic,
     ];
 
-    /// The lower-case name used in options, answers and the table.
+    /// The lower-case name, as in options, JSON answers and the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Jpeg => "jpeg",
@@ -83,7 +82,7 @@ impl Format {
         }
     }
 
-    /// The cargo feature that reading and writing this format needs, and that this build lacks.
+    /// The cargo feature that this format needs, if this build lacks it.
     pub fn missing_feature(self) -> Option<&'static str> {
         match self {
             Self::Avif if !cfg!(feature = "avif") => Some("avif"),
@@ -93,7 +92,7 @@ impl Format {
         }
     }
 
-    /// Whether this build reads the format. HEIC also needs libheif on the machine.
+    /// Whether this build reads the format. HEIC also needs libheif on the system.
     pub fn is_readable(self) -> bool {
         self.missing_feature().is_none()
     }
@@ -111,11 +110,11 @@ impl Format {
     pub(crate) fn not_writable(self) -> String {
         match self.missing_feature() {
             Some(_) => self.not_built(),
-            None => format!("{self} is read, but not written"),
+            None => format!("{self} can be read, but not written"),
         }
     }
 
-    /// The reason when the format's feature is off.
+    /// The error if the format's feature is off.
     pub(crate) fn not_built(self) -> String {
         let feature = self.missing_feature().unwrap_or_default();
         let name = match self {
@@ -125,7 +124,7 @@ impl Format {
         format!("this build has no {name}: the feature `{feature}` is off")
     }
 
-    /// The format with this name, or one of its usual other spellings (`jpg`, `tif`).
+    /// The format with this name or with a common alternative (`jpg`, `tif`).
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "jpg" => Some(Self::Jpeg),

@@ -1,9 +1,9 @@
-//! Sizes: how large a result becomes and which part of the source it shows. Pure arithmetic.
+//! Computes how large a result becomes and which part of the source it shows. Pure arithmetic.
 
 use crate::limits::Limits;
 use crate::options::{FieldError, Fit, Gravity, ResizeOptions};
 
-/// A part of a picture, in pixels that may be fractions.
+/// A rectangle in fractional pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Rect {
     pub(crate) x: f64,
@@ -12,29 +12,29 @@ pub(crate) struct Rect {
     pub(crate) height: f64,
 }
 
-/// Where everything goes, in coordinates of the picture as viewed.
+/// Crop, size and position of the picture, in the coordinates of the viewed picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Geometry {
-    /// The part of the source that stays in view.
+    /// The part of the source that the result shows.
     pub(crate) crop: Rect,
     /// The size to which that part is resampled.
     pub(crate) scaled: (u32, u32),
     /// The size of the result; larger than `scaled` only with [`Fit::Contain`].
     pub(crate) canvas: (u32, u32),
-    /// Where the resampled part lies in the result.
+    /// The position of the resampled part in the result.
     pub(crate) offset: (u32, u32),
 }
 
 impl Geometry {
-    /// The geometry of `options` for a source of `size` as viewed.
+    /// The geometry of `options` for a viewed source of `size`.
     ///
-    /// A missing size follows from the aspect ratio, rounded, at least 1. With `enlarge` false no
-    /// side of the part in view grows: `cover` is then cut to at most the size asked for,
+    /// A missing side follows from the aspect ratio, rounded, and is at least 1. With `enlarge`
+    /// false no side of the shown part grows: `cover` then crops to at most the requested size, and
     /// `contain` keeps its canvas.
     ///
     /// # Errors
     ///
-    /// A side that would exceed [`Limits::max_side`], by its field.
+    /// If a side would exceed [`Limits::max_side`]; the error names its field.
     pub(crate) fn of(
         size: (u32, u32),
         options: &ResizeOptions,
@@ -131,13 +131,13 @@ impl Geometry {
         })
     }
 
-    /// Moves the part in view: 0 is the left or top end of the source, 1 the right or bottom end.
+    /// Moves the shown part: 0 is the left or top end of the source, 1 the right or bottom end.
     pub(crate) fn move_crop(&mut self, size: (u32, u32), along_x: f64, along_y: f64) {
         self.crop.x = (f64::from(size.0) - self.crop.width) * along_x;
         self.crop.y = (f64::from(size.1) - self.crop.height) * along_y;
     }
 
-    /// How many source pixels become one, on the side where they are fewer.
+    /// The number of source pixels per result pixel, in the direction with fewer.
     pub(crate) fn shrink(&self) -> f64 {
         let along_x = self.crop.width / f64::from(self.scaled.0);
         let along_y = self.crop.height / f64::from(self.scaled.1);
@@ -151,13 +151,13 @@ fn side_within(field: &str, pixels: f64, most: u32) -> Result<u32, FieldError> {
     if pixels > f64::from(most) {
         return Err(FieldError::new(
             field,
-            format!("{pixels} is too large: the most is {most}"),
+            format!("{pixels} is too large; the maximum is {most}"),
         ));
     }
     Ok(pixels as u32)
 }
 
-/// How far along each side a position lies; `smart` starts in the middle.
+/// The relative position for each side; `smart` starts in the middle.
 fn anchor(position: Gravity) -> (f64, f64) {
     match position {
         Gravity::Center | Gravity::Smart => (0.5, 0.5),
@@ -274,7 +274,7 @@ mod tests {
             Geometry::of((1, 1000), &options(&[("width", "100")]), &Limits::default()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "height: 100000 is too large: the most is 20000"
+            "height: 100000 is too large; the maximum is 20000"
         );
     }
 }

@@ -1,11 +1,11 @@
 //! Resizes pictures: bytes and options in, bytes out.
 //!
-//! Nothing here does I/O, knows an async runtime or keeps state that shows: the same bytes, options
-//! and [`ENGINE_VERSION`] give the same result, in any thread of any program.
+//! The library does no I/O, needs no async runtime and keeps no visible state: the same bytes,
+//! options and [`ENGINE_VERSION`] give the same result, in any thread of any program.
 //!
 //! # One call
 //!
-//! [`resize`] does everything. [`Limits`] say what a picture may cost; the defaults suit a server.
+//! [`resize`] does everything. [`Limits`] restrict sizes and memory; the defaults suit a server.
 //!
 //! ```
 //! use picresize_imaging::{Fit, Format, Limits, ResizeOptions, resize};
@@ -27,9 +27,9 @@
 //!
 //! # Three steps
 //!
-//! Each step can refuse, and none does the work of a later one. [`inspect`] reads the header,
-//! [`Source::plan`] checks options and limits and estimates the memory, [`Plan::resize`] does the
-//! work. One source can have many plans.
+//! Each step can fail, and none does the work of a later one. [`inspect`] reads the header,
+//! [`Source::plan`] checks options and limits and estimates the memory, and [`Plan::resize`] does
+//! the work. One source can have many plans.
 //!
 //! ```
 //! use picresize_imaging::{Limits, ResizeOptions, inspect};
@@ -41,7 +41,7 @@
 //! for width in [2, 8] {
 //!     let options = ResizeOptions { width: Some(width), ..ResizeOptions::default() };
 //!     let plan = source.plan(&options, &Limits::default())?;
-//!     // Wait here until so much memory is free.
+//!     // Wait here until this much memory is free.
 //!     assert!(plan.memory_bytes() < 1 << 20);
 //!     assert_eq!(plan.resize(&photo)?.width, width);
 //! }
@@ -50,8 +50,9 @@
 //!
 //! # Options as text
 //!
-//! [`OPTIONS`] declares every option once: its key, its values and what it does. A command line or
-//! a query is read by [`ResizeOptions::from_pairs`], which refuses what it doesn't know.
+//! [`OPTIONS`] declares every option once: its key, its values and what it does.
+//! [`ResizeOptions::from_pairs`] parses options from a command line or a query, and refuses unknown
+//! ones.
 //!
 //! ```
 //! use picresize_imaging::{Fit, ResizeOptions};
@@ -59,30 +60,29 @@
 //! let options = ResizeOptions::from_pairs([("width", "320"), ("fit", "cover")]).unwrap();
 //! assert_eq!(options.fit, Fit::Cover);
 //! let errors = ResizeOptions::from_pairs([("width", "0")]).unwrap_err();
-//! assert_eq!(errors[0].to_string(), "width: 0 is too small: the least is 1");
+//! assert_eq!(errors[0].to_string(), "width: 0 is too small; the minimum is 1");
 //! ```
 //!
 //! # Features
 //!
-//! `avif`, `heic`, `jxl` and `similarity`, all on by default. Without its feature a format is still
-//! recognised, and refused with a sentence that names the feature; see
-//! [`Format::missing_feature`].
+//! `avif`, `heic`, `jxl` and `similarity`, all enabled by default. Without its feature, a format is
+//! still recognised; the error then names the feature. See [`Format::missing_feature`].
 //!
-//! # How it is made
+//! # Modules
 //!
-//! The map, from the outside in. A file imports only from the rows below its own, and from what
-//! stands right of it in its row.
+//! From the outside in. A file imports only from the rows below its own, and from files to the
+//! right of it in its own row.
 //!
 //! | layer | files |
 //! |---|---|
 //! | other uses of a picture | `similarity`, `fingerprint` |
-//! | acting | `pipeline`, `render` |
-//! | deciding, from the header alone | `plan`, `estimate`, `shrink_on_load` |
+//! | steps that act on pixels | `pipeline`, `render` |
+//! | decisions, from the header alone | `plan`, `estimate`, `shrink_on_load` |
 //! | the parsed header | `source` |
 //! | the formats | `codec`, `sniff` |
 //! | operations on pixels | `planar`, `smart`, `color`, `quantize`, `compose`, `sharpen`, `linear`, `resample`, `animation` |
 //! | data | `planes`, `metadata`, `orientation`, `geometry`, `raster` |
-//! | words | `limits`, `error`, `options`, `format` |
+//! | vocabulary | `limits`, `error`, `options`, `format` |
 
 #![warn(missing_docs)]
 
@@ -131,10 +131,10 @@ pub use similarity::{similarity, similarity_bytes};
 pub use sniff::sniff;
 pub use source::{Source, inspect};
 
-/// Changes whenever the same input could give other bytes.
+/// Changes whenever the same input may give different bytes.
 pub const ENGINE_VERSION: &str = "4";
 
-/// The example of the README has to compile.
+/// Compiles and runs the README's example.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,9 +1,9 @@
-//! What one picture may cost: its sizes, its frames, its memory and the bytes of its result.
+//! The limits of a resize: sizes, frames, memory, and the bytes of the result.
 
-/// What one picture may cost.
+/// The limits that a picture and its result must respect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Pixels of one side of a result.
+    /// The longest side of a result, in pixels.
     pub max_side: u32,
     /// Pixels of a source, all frames together.
     pub max_source_pixels: u64,
@@ -11,7 +11,7 @@ pub struct Limits {
     pub max_result_pixels: u64,
     /// Frames of an animation.
     pub max_frames: u32,
-    /// Estimated bytes of memory while one picture is worked on.
+    /// The estimated memory of one resize, in bytes.
     pub max_memory_bytes: u64,
     /// Bytes of an encoded result.
     pub max_result_bytes: u64,

@@ -1,7 +1,7 @@
-//! Linear light: sRGB samples to light and back (IEC 61966-2-1).
+//! Converts sRGB samples to linear light and back (IEC 61966-2-1).
 //!
-//! Averages of pixels are right only in linear light: a checkerboard of black and white is as
-//! bright as its half, which sRGB writes as 188, not 128.
+//! Averages of pixels are only correct in linear light: a checkerboard of black and white looks as
+//! bright as half the light, which sRGB encodes as 188, not 128.
 
 use crate::raster::{Layout, Raster, Samples, u16_to_u8};
 
@@ -12,12 +12,13 @@ use transfer::{LIGHT_OF_U8, LIGHT_OF_U16, U8_OF_LIGHT, U16_OF_LIGHT};
 
 pub(crate) use resample::resample;
 
-/// The light of an 8-bit value, 0 to 1.
+/// The linear light of an 8-bit value, from 0 to 1.
 pub(crate) fn light_of_u8(value: u8) -> f32 {
     f32::from(LIGHT_OF_U8[usize::from(value)]) / 65_535.0
 }
 
-/// Gamma-coded samples to light: 8 bits to 16, 16 bits to floats. Alpha is only scaled.
+/// Converts gamma-encoded samples to linear light: 8 bits to 16, 16 bits to floats. Alpha is only
+/// scaled.
 pub(crate) fn to_light(raster: Raster) -> Raster {
     let layout = raster.layout;
     let samples = match raster.samples {
@@ -40,7 +41,7 @@ pub(crate) fn to_light(raster: Raster) -> Raster {
     Raster { samples, ..raster }
 }
 
-/// Converts the samples of a picture, those of alpha in a way of their own.
+/// Converts the samples of a picture; alpha has a conversion of its own.
 fn convert<From: Copy, To>(
     values: &[From],
     layout: Layout,
@@ -62,7 +63,7 @@ fn convert<From: Copy, To>(
     }
 }
 
-/// Light to gamma-coded samples, of the depth that [`to_light`] was given.
+/// Converts linear light to gamma-encoded samples of the depth that [`to_light`] was given.
 pub(crate) fn from_light(raster: Raster) -> Raster {
     let layout = raster.layout;
     let samples = match raster.samples {

@@ -1,4 +1,5 @@
-//! What travels along with the pixels: EXIF, XMP and the ICC profile.
+//! The metadata of a picture: EXIF, XMP and the ICC profile. Selects and rewrites what a result
+//! keeps.
 
 use std::io::Cursor;
 
@@ -8,7 +9,7 @@ use exif::{Exif, Field, In, Reader, Tag, Value};
 use crate::options::{ColorPolicy, MetadataPolicy, ResizeOptions};
 use crate::orientation::Orientation;
 
-/// The metadata blocks of a picture, each without its container's wrapping.
+/// The metadata blocks of a picture, without the container's framing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Metadata {
     /// A TIFF structure, beginning with its byte order mark (CIPA DC-008).
@@ -19,8 +20,8 @@ pub(crate) struct Metadata {
     pub(crate) icc: Option<Vec<u8>>,
 }
 
-/// Fields that describe how the pixels were stored, which are stored anew, and the maker's notes,
-/// whose inner offsets would no longer be right.
+/// Fields that describe how the source's pixels were stored, which no longer apply, and the maker
+/// notes, whose inner offsets would become invalid.
 const STORAGE_TAGS: [Tag; 22] = [
     Tag::ImageWidth,
     Tag::ImageLength,
@@ -47,8 +48,7 @@ const STORAGE_TAGS: [Tag; 22] = [
 ];
 
 impl Metadata {
-    /// The orientation that the EXIF block asks for; upright when there is none or it can't be
-    /// read.
+    /// The orientation in the EXIF block; upright if there is none or it cannot be read.
     pub(crate) fn orientation(&self) -> Orientation {
         let value = self.exif.as_ref().and_then(|exif| {
             let exif = read(exif)?;
@@ -58,9 +58,9 @@ impl Metadata {
         Orientation::from_exif(value.unwrap_or(1))
     }
 
-    /// What goes into the result: by default nothing. A kept EXIF block is written anew: upright,
-    /// without a thumbnail and without what describes the old storage. A profile stays only with
-    /// the pixels it describes.
+    /// The metadata of the result: by default none. A kept EXIF block is rewritten: upright,
+    /// without a thumbnail and without the storage fields. A profile is kept only with the pixels
+    /// it describes.
     pub(crate) fn kept(&self, options: &ResizeOptions) -> Self {
         let exif = self.exif.as_deref().and_then(read);
         let (exif, xmp) = match options.metadata {
@@ -97,7 +97,7 @@ impl Metadata {
     }
 }
 
-/// Reads what can be read: cameras and editors write much that is a little wrong.
+/// Reads all valid fields: cameras and editors often write slightly invalid blocks.
 fn read(exif: &[u8]) -> Option<Exif> {
     let mut reader = Reader::new();
     reader.continue_on_error(true);
@@ -107,12 +107,12 @@ fn read(exif: &[u8]) -> Option<Exif> {
         .ok()
 }
 
-/// A TIFF structure of these fields; `None` when there are none or one can't be written.
+/// A TIFF structure with these fields; `None` if there are none or one cannot be written.
 fn write<'a>(fields: impl Iterator<Item = &'a Field>) -> Option<Vec<u8>> {
     let mut writer = Writer::new();
     let mut count = 0;
     for field in fields {
-        // Writing a value of unknown type fails, and would take all other fields with it.
+        // A value of unknown type cannot be written, and would make all other fields fail too.
         if !matches!(field.value, Value::Unknown(..)) {
             writer.push_field(field);
             count += 1;

@@ -55,7 +55,7 @@ impl ResizeOptions {
         for (key, value) in pairs {
             let key = key.as_ref();
             if seen.iter().any(|earlier| earlier == key) {
-                errors.push(FieldError::new(key, "was given more than once"));
+                errors.push(FieldError::new(key, "is given more than once"));
                 continue;
             }
             seen.push(key.to_owned());
@@ -76,7 +76,7 @@ impl ResizeOptions {
         }
     }
 
-    /// The options in their text form: what was given, and nothing that is only a default.
+    /// The options in their text form. Defaults that were not given are left out.
     pub fn pairs(&self) -> Vec<(&'static str, String)> {
         OPTIONS
             .iter()
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(text, pairs);
     }
 
-    /// Values that an option of the table has to accept, and values that it has to refuse.
+    /// Values that an option of the table must accept, and values that it must refuse.
     fn tries(option: &OptionSpec) -> (Vec<String>, Vec<String>) {
         let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect();
         match option.values {
@@ -212,7 +212,7 @@ mod tests {
             let mut options = ResizeOptions::default();
             (option.set)(&mut options, default).unwrap();
             let text = (option.get)(&options);
-            // A truth that was given is always written.
+            // A boolean that was given is always written.
             let is_written = ["true", "false"].contains(&default);
             assert_eq!(
                 text.as_deref(),
@@ -233,7 +233,7 @@ mod tests {
     fn errors_name_the_field_the_value_and_the_limit() {
         assert_eq!(
             refused(&[("width", "0")]),
-            "width: 0 is too small: the least is 1"
+            "width: 0 is too small; the minimum is 1"
         );
         assert_eq!(
             refused(&[("width", "1.5")]),
@@ -241,7 +241,7 @@ mod tests {
         );
         assert_eq!(
             refused(&[("width", "5"), ("quality", "101")]),
-            "quality: 101 is too large: the most is 100"
+            "quality: 101 is too large; the maximum is 100"
         );
         assert!(
             refused(&[("width", "99999999999999999999999999999999999999999999")])

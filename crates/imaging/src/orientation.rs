@@ -1,10 +1,10 @@
-//! The EXIF orientation: how a stored picture is turned and mirrored for the viewer.
+//! The EXIF orientation: how a stored picture is rotated and mirrored for the viewer.
 
 use crate::geometry::Rect;
 use crate::raster::{Raster, map_samples};
 
-/// One of the eight orientations, as the steps from stored to viewed: first transpose, then
-/// mirror.
+/// One of the eight orientations, as the steps from the stored to the viewed picture: first
+/// transpose, then mirror.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Orientation {
     pub(crate) transpose: bool,
@@ -13,8 +13,8 @@ pub(crate) struct Orientation {
 }
 
 impl Orientation {
-    /// From the value of EXIF tag 0x0112 (CIPA DC-008, Orientation); values other than 1 to 8
-    /// mean 1, upright.
+    /// From the value of EXIF tag 0x0112 (CIPA DC-008, Orientation). Values other than 1 to 8 mean
+    /// 1, upright.
     pub(crate) fn from_exif(value: u32) -> Self {
         let (transpose, mirror_x, mirror_y) = match value {
             2 => (false, true, false),
@@ -33,7 +33,7 @@ impl Orientation {
         }
     }
 
-    /// The size as viewed of a size as stored, and the other way round.
+    /// Converts a stored size to the viewed size, and vice versa.
     pub(crate) fn turn_size(self, (width, height): (u32, u32)) -> (u32, u32) {
         if self.transpose {
             (height, width)
@@ -42,7 +42,7 @@ impl Orientation {
         }
     }
 
-    /// The part of the stored picture that is `viewed` in a picture of `size` as viewed.
+    /// The part of the stored picture that corresponds to `viewed` in a viewed picture of `size`.
     pub(crate) fn stored_rect(self, viewed: Rect, size: (u32, u32)) -> Rect {
         let mut rect = viewed;
         if self.mirror_x {
@@ -62,7 +62,7 @@ impl Orientation {
         rect
     }
 
-    /// Turns a stored picture into the viewed one.
+    /// Converts a stored picture to the viewed one.
     pub(crate) fn apply(self, raster: Raster) -> Raster {
         if self == Self::default() {
             return raster;
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use crate::raster::Layout;
 
-    /// The letters of a 3 × 2 picture as viewed after each orientation.
+    /// The letters of a 3 × 2 picture as viewed with each orientation.
     #[test]
     fn every_orientation_turns_as_the_standard_draws_it() {
         let expected = [
@@ -137,7 +137,7 @@ mod tests {
         }
     }
 
-    /// A part cut out before turning is the part cut out after turning.
+    /// Cropping before rotation gives the same part as cropping after rotation.
     #[test]
     fn a_viewed_part_is_found_in_the_stored_picture() {
         for value in 1..=8 {

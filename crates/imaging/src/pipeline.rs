@@ -1,8 +1,8 @@
-//! From bytes to bytes: the order of the steps. What is done was decided by the plan.
+//! Runs a plan, from the source's bytes to those of the result. All decisions are made by the plan.
 //!
-//! Decode (shrunk where the codec can) → choose the part in view → resample → turn upright →
-//! sharpen → lay on the canvas → encode. The picture is cut and resampled in its stored
-//! orientation, so that only the small result has to be turned.
+//! Decode (shrunk if the codec can) → crop → resample → apply the orientation → sharpen → place on
+//! the canvas → encode. The picture is cropped and resampled in its stored orientation, so that
+//! only the small result has to be rotated.
 
 use std::borrow::Cow;
 
@@ -35,7 +35,7 @@ pub struct Resized {
 }
 
 /// Decodes, resizes and encodes one picture: [`inspect`], [`Source::plan`](crate::Source::plan) and
-/// [`Plan::resize`] in one.
+/// [`Plan::resize`] in one call.
 ///
 /// # Errors
 ///
@@ -49,20 +49,20 @@ pub fn resize(
 }
 
 impl Plan {
-    /// Makes what was planned of the picture's bytes, which must be those that were inspected: of
-    /// other bytes comes an error, or a picture that means nothing.
+    /// Carries out the plan. `bytes` must be the bytes that were inspected; other bytes give an
+    /// error or a meaningless picture.
     ///
     /// # Errors
     ///
-    /// [`ImagingError::Body`], [`ImagingError::Encode`], [`ImagingError::TooLarge`] when the result
-    /// has more bytes than the limits allow, and [`ImagingError::Option`] when it has more than
-    /// were asked for.
+    /// [`ImagingError::Body`], [`ImagingError::Encode`], [`ImagingError::TooLarge`] if the result
+    /// exceeds the limit of bytes, and [`ImagingError::Option`] if it exceeds the requested size in
+    /// bytes.
     pub fn resize(&self, bytes: &[u8]) -> Result<Resized, ImagingError> {
         let result = self.run(bytes)?;
         let size = result.len() as u64;
         if size > self.max_result_bytes {
             return Err(ImagingError::TooLarge(format!(
-                "the result has {size} bytes: the most is {}",
+                "the result has {size} bytes; the limit is {}",
                 self.max_result_bytes
             )));
         }
@@ -106,8 +106,8 @@ impl Plan {
         }
     }
 
-    /// Resamples the codec's own planes, when that was planned; `None` when the picture turns out
-    /// not to have any.
+    /// Resamples the codec's own planes if the plan says so; `None` if the picture turns out to
+    /// have none.
     fn planar(&self, bytes: &[u8], metadata: &Metadata) -> Result<Option<Vec<u8>>, ImagingError> {
         let Some(eighths) = self.load.planes else {
             return Ok(None);
@@ -133,7 +133,7 @@ impl Plan {
         codec::encode_planes(self.format, &resampled, &self.encode, metadata).map(Some)
     }
 
-    /// Resizes frame after frame, so that never more than a few are in memory.
+    /// Resizes frame after frame, so that only a few are in memory at a time.
     fn animation(
         &self,
         bytes: &[u8],
@@ -170,7 +170,7 @@ impl Plan {
         sink.finish().map_err(|reason| self.not_encoded(reason))
     }
 
-    /// The error of a result that cannot be made.
+    /// The error for a result that cannot be encoded.
     fn not_encoded(&self, reason: String) -> ImagingError {
         ImagingError::Encode {
             format: self.format,
@@ -179,8 +179,8 @@ impl Plan {
     }
 }
 
-/// Finds the highest quality whose result has at most `most` bytes, by bisection: size grows with
-/// quality, or nearly so. The quality of `options` is the highest that is tried.
+/// Finds the highest quality whose result has at most `most` bytes, by bisection: size grows nearly
+/// monotonically with quality. The quality of `options` is the highest that is tried.
 fn within_bytes(
     most: u64,
     format: Format,
@@ -207,7 +207,7 @@ fn within_bytes(
         return Ok(best);
     }
     if encoding.lossless || !matches!(format, Format::Jpeg | Format::Webp | Format::Avif) {
-        return Err(too_many(&best, ", and it has no quality to lower"));
+        return Err(too_many(&best, ", and this format has no quality to lower"));
     }
     let mut found = encode(1)?;
     if !fits(&found) {

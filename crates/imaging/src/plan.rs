@@ -1,5 +1,5 @@
-//! What will be made of a picture: every decision that can be taken from its header, checked against
-//! the limits before the picture is decoded.
+//! Plans a resize: makes all decisions that need only the header, and checks options and limits
+//! before the picture is decoded.
 
 use crate::codec;
 use crate::codec::encode_options::EncodeOptions;
@@ -12,7 +12,7 @@ use crate::options::{ColorPolicy, FieldError, ResizeOptions};
 use crate::shrink_on_load::ShrinkOnLoad;
 use crate::source::Source;
 
-/// What will be made of a picture, before it is made. [`Plan::resize`] makes it.
+/// A checked resize that has not run yet. [`Plan::resize`] runs it.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub(crate) source: Source,
@@ -27,8 +27,8 @@ pub struct Plan {
 }
 
 impl Source {
-    /// Says what would be made of the picture, or why it would be refused. Checks everything that
-    /// can be known without decoding.
+    /// Plans a resize, or returns why it is refused. Checks everything that can be checked without
+    /// decoding.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl Source {
         };
         if memory_bytes > limits.max_memory_bytes {
             return Err(ImagingError::TooLarge(format!(
-                "the picture would take {memory_bytes} bytes of memory: the most is {}",
+                "the picture would need {memory_bytes} bytes of memory; the limit is {}",
                 limits.max_memory_bytes
             )));
         }
@@ -100,7 +100,7 @@ impl Plan {
         self.frames
     }
 
-    /// An upper bound of the memory that [`Plan::resize`] takes beside the source's bytes.
+    /// An upper bound of the memory that [`Plan::resize`] needs in addition to the source's bytes.
     pub fn memory_bytes(&self) -> u64 {
         self.memory_bytes
     }
@@ -110,14 +110,14 @@ fn check_source(source: &Source, limits: &Limits) -> Result<(), ImagingError> {
     let (width, height, frames) = (source.width(), source.height(), source.frames());
     if frames > limits.max_frames {
         return Err(ImagingError::TooLarge(format!(
-            "the picture has {frames} frames: the most is {}",
+            "the picture has {frames} frames; the limit is {}",
             limits.max_frames
         )));
     }
     let pixels = (u64::from(width) * u64::from(height)).saturating_mul(u64::from(frames));
     if pixels > limits.max_source_pixels {
         return Err(ImagingError::TooLarge(format!(
-            "the picture has {pixels} pixels ({width} × {height}{}): the most is {}",
+            "the picture has {pixels} pixels ({width} × {height}{}); the limit is {}",
             in_frames(frames),
             limits.max_source_pixels
         )));
@@ -125,7 +125,7 @@ fn check_source(source: &Source, limits: &Limits) -> Result<(), ImagingError> {
     Ok(())
 }
 
-/// Refuses a result that is larger than its format or the limits allow.
+/// Refuses a result that exceeds the limits or those of its format.
 fn check_result(
     format: Format,
     (width, height): (u32, u32),
@@ -135,14 +135,14 @@ fn check_result(
     for (field, side) in [("width", width), ("height", height)] {
         let most = codec::max_side(format);
         if side > most {
-            let message = format!("{side} is too large for {format}: the most is {most}");
+            let message = format!("{side} is too large for {format}; the limit is {most}");
             return Err(FieldError::new(field, message).into());
         }
     }
     let pixels = u64::from(width) * u64::from(height) * u64::from(frames);
     if pixels > limits.max_result_pixels {
         return Err(ImagingError::TooLarge(format!(
-            "the result would have {pixels} pixels ({width} × {height}{}): the most is {}",
+            "the result would have {pixels} pixels ({width} × {height}{}); the limit is {}",
             in_frames(frames),
             limits.max_result_pixels
         )));
@@ -150,7 +150,7 @@ fn check_result(
     Ok(())
 }
 
-/// The third factor of an animation's pixels.
+/// The third factor in the pixel count of an animation.
 fn in_frames(frames: u32) -> String {
     if frames > 1 {
         format!(" × {frames} frames")
@@ -159,12 +159,12 @@ fn in_frames(frames: u32) -> String {
     }
 }
 
-/// The format that a result gets: the one asked for, or the source's own. What can only be read
-/// becomes PNG.
+/// The format of a result: the requested one, or that of the source. A source in a read-only format
+/// gives PNG.
 ///
 /// # Errors
 ///
-/// The format that was asked for is not written.
+/// If the requested format cannot be written.
 pub fn result_format(source: Format, options: &ResizeOptions) -> Result<Format, FieldError> {
     match options.format {
         Some(format) if format.is_writable() => Ok(format),
@@ -174,12 +174,12 @@ pub fn result_format(source: Format, options: &ResizeOptions) -> Result<Format, 
     }
 }
 
-/// Refuses options that the result's format can't follow.
+/// Refuses options that the result's format does not support.
 fn check_options(format: Format, options: &ResizeOptions) -> Result<(), FieldError> {
     let refuse = |field: &str, formats: &str| {
         Err(FieldError::new(
             field,
-            format!("does not go with {format}, only with {formats}"),
+            format!("cannot be used with {format}, only with {formats}"),
         ))
     };
     if options.lossless == Some(true) && !matches!(format, Format::Webp | Format::Png) {
@@ -194,7 +194,7 @@ fn check_options(format: Format, options: &ResizeOptions) -> Result<(), FieldErr
     if options.color == ColorPolicy::Keep && matches!(format, Format::Gif | Format::Avif) {
         return Err(FieldError::new(
             "color",
-            format!("keep does not go with {format}, which is written without a profile"),
+            format!("keep cannot be used with {format}, which is written without a profile"),
         ));
     }
     Ok(())

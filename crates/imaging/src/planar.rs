@@ -1,9 +1,8 @@
-//! Resampling of planes, one by one.
+//! Resamples luma and chroma planes one by one.
 //!
-//! JPEG and WebP store a brightness plane and two colour planes, the latter mostly at half the
-//! size. When nothing but the size changes, the planes are resampled and handed to the encoder as
-//! they are: no conversion to RGB and back, no stretching of the colour planes, and half the
-//! samples. The result is the same picture.
+//! JPEG and WebP store a luma plane and two chroma planes, which mostly have half the size. If only
+//! the size changes, the planes are resampled and passed to the encoder directly: no conversion to
+//! RGB and back, no upsampling of chroma, and half the samples. The result is the same picture.
 
 use fast_image_resize::PixelType;
 use fast_image_resize::images::{Image, ImageRef};
@@ -15,23 +14,23 @@ use crate::planes::Planes;
 use crate::raster::{Layout, Raster, Samples};
 use crate::resample::Resampler;
 
-/// Which part of a stored picture the result shows, and how.
+/// The geometry of a planar resize: crop, target size, orientation and chroma subsampling.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placement<'a> {
-    /// Width and height of the picture as viewed, not shrunk.
+    /// Width and height of the viewed picture, before shrink-on-load.
     pub(crate) viewed: (u32, u32),
     pub(crate) orientation: Orientation,
     pub(crate) geometry: &'a Geometry,
     pub(crate) filter: Filter,
-    /// Brightness samples of the result, across and down, that share a colour sample.
+    /// The chroma subsampling of the result: luma samples, across and down, per chroma sample.
     pub(crate) color: (u32, u32),
 }
 
-/// Resamples and turns all planes.
+/// Resamples all planes and applies the orientation.
 ///
 /// # Errors
 ///
-/// What the resampler refuses, in its words.
+/// The errors of the resampler.
 pub(crate) fn resample(source: &Planes, placement: &Placement<'_>) -> Result<Planes, String> {
     let (width, height) = placement.geometry.scaled;
     let color = source.color.map(|_| placement.color);
@@ -46,7 +45,7 @@ pub(crate) fn resample(source: &Planes, placement: &Placement<'_>) -> Result<Pla
             let step = source.color.unwrap_or((1, 1));
             (step, placement.color, source.eighths.color)
         };
-        // The last samples of a colour plane may reach beyond the picture.
+        // The last samples of a chroma plane may extend beyond the picture.
         let size = (
             width.div_ceil(target_step.0),
             height.div_ceil(target_step.1),
@@ -58,7 +57,7 @@ pub(crate) fn resample(source: &Planes, placement: &Placement<'_>) -> Result<Pla
             ..crop
         };
         let stored = placement.orientation.stored_rect(reach, placement.viewed);
-        // Stored pixels of a sample.
+        // The distance between two samples, in stored pixels.
         let step_x = f64::from(8 * source_step.0) / f64::from(eighths);
         let step_y = f64::from(8 * source_step.1) / f64::from(eighths);
         let part = Rect {
@@ -85,14 +84,14 @@ pub(crate) fn resample(source: &Planes, placement: &Placement<'_>) -> Result<Pla
     Ok(target)
 }
 
-/// Repeats the edges of a plane as far as `part` reaches beyond them. Gives the larger plane if
+/// Repeats the edges of a plane as far as `part` extends beyond them. Returns the larger plane if
 /// one was needed, its size, and the part in its coordinates.
 fn extend(
     samples: &[u8],
     (width, height): (u32, u32),
     part: Rect,
 ) -> (Option<Vec<u8>>, (u32, u32), Rect) {
-    // Less than this is rounding.
+    // Smaller differences are rounding errors.
     const TOLERANCE: f64 = 1e-6;
     let beyond = |distance: f64| {
         if distance > TOLERANCE {
@@ -143,8 +142,8 @@ fn resample_plane(
     Ok(resampled)
 }
 
-/// Copies a plane of `size` into one whose rows have `stride` samples, repeating the last column
-/// and row into what is left.
+/// Copies a plane of `size` into one whose rows have `stride` samples. The last column and row are
+/// repeated into the rest.
 fn fill(target: &mut [u8], stride: u32, samples: &[u8], (width, height): (u32, u32)) {
     let (stride, width) = (stride as usize, width as usize);
     for (target, row) in target
@@ -168,7 +167,7 @@ mod tests {
 
     const SIZE: (u32, u32) = (64, 48);
 
-    /// Soft slopes in all planes; mirrored from left to right on demand.
+    /// Gradients in all planes, optionally mirrored from left to right.
     fn slopes(mirrored: bool) -> Planes {
         let mut planes = Planes::new(SIZE.0, SIZE.1, Some((2, 2)));
         let widths = [SIZE.0, SIZE.0 / 2, SIZE.0 / 2];
@@ -202,8 +201,8 @@ mod tests {
         resample(source, &placement).unwrap()
     }
 
-    /// The colour samples of an odd size reach over another edge when the picture is mirrored,
-    /// and must lie where they lay before.
+    /// The chroma samples of an odd size extend beyond the opposite edge when the picture is
+    /// mirrored, but must keep their position.
     #[test]
     fn a_mirrored_picture_comes_out_like_the_upright_one() {
         let size = (17, 13);

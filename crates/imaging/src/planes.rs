@@ -1,6 +1,6 @@
-//! Planes of brightness and colour: how JPEG and WebP store a photograph.
+//! Luma and chroma planes, in which JPEG and WebP store photographs.
 
-/// Size of planes in eighths of the stored picture's.
+/// The size of planes, in eighths of the stored picture's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Eighths {
     pub(crate) brightness: u32,
@@ -18,34 +18,34 @@ impl Eighths {
     }
 }
 
-/// Brightness and colour of a picture, each in its own plane, 8 bits a sample.
+/// The luma and chroma of a picture, one plane each, with 8 bits per sample.
 ///
-/// Colour samples lie in the middle of the brightness samples they belong to. The brightness
-/// plane is filled up to whole colour samples, so that all planes cover the same area.
+/// A chroma sample lies in the middle of its luma samples. The luma plane is padded to whole chroma
+/// samples, so that all planes cover the same area.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Planes {
-    /// Brightness samples of a row that belong to the picture.
+    /// Luma samples per row that belong to the picture.
     pub(crate) width: u32,
-    /// Rows of brightness samples that belong to the picture.
+    /// Rows of luma samples that belong to the picture.
     pub(crate) height: u32,
-    /// How many brightness samples, across and down, share one colour sample while both have the
-    /// same number of eighths; `None` in a picture of brightness alone.
+    /// The chroma subsampling: luma samples, across and down, per chroma sample if both have the
+    /// same number of eighths; `None` in a picture without chroma.
     pub(crate) color: Option<(u32, u32)>,
-    /// What decoding has left of the stored picture.
+    /// The size after decoding, in eighths of the stored picture's.
     pub(crate) eighths: Eighths,
-    /// Columns and rows of a colour plane.
+    /// Columns and rows of a chroma plane.
     color_size: (u32, u32),
-    /// The planes one after the other, rows without padding.
+    /// The planes, one after the other, with rows without padding.
     pub(crate) samples: Vec<u8>,
 }
 
 impl Planes {
-    /// A black picture to be filled.
+    /// A black picture that is filled later.
     pub(crate) fn new(width: u32, height: u32, color: Option<(u32, u32)>) -> Self {
         Self::reduced((width, height), color, Eighths::WHOLE)
     }
 
-    /// The same for so much of a stored picture.
+    /// A black picture at a number of eighths of a stored size.
     pub(crate) fn reduced(stored: (u32, u32), color: Option<(u32, u32)>, eighths: Eighths) -> Self {
         let (across, down) = color.unwrap_or((1, 1));
         let side = |pixels: u32, eighths: u32| (pixels * eighths).div_ceil(8);
@@ -65,18 +65,18 @@ impl Planes {
         planes
     }
 
-    /// Whether this is what decoding leaves of a picture of such a size.
+    /// Whether these planes have the size to which a picture of size `stored` decodes.
     pub(crate) fn are_of(&self, stored: (u32, u32)) -> bool {
         let side = |pixels: u32| (pixels * self.eighths.brightness).div_ceil(8);
         (self.width, self.height) == (side(stored.0), side(stored.1))
     }
 
-    /// 3, or 1 without colour.
+    /// 3, or 1 without chroma.
     pub(crate) fn count(&self) -> usize {
         if self.color.is_some() { 3 } else { 1 }
     }
 
-    /// Width and height of a plane; the first is brightness.
+    /// Width and height of a plane; the first one is luma.
     pub(crate) fn size_of(&self, index: usize) -> (u32, u32) {
         if index > 0 {
             return self.color_size;
@@ -93,7 +93,7 @@ impl Planes {
         width as usize * height as usize
     }
 
-    /// The planes as slices to be filled; those of colour are empty without colour.
+    /// The planes as mutable slices; the chroma slices are empty without chroma.
     pub(crate) fn split_mut(&mut self) -> [&mut [u8]; 3] {
         let brightness = self.len_of(0);
         let color = self.color.map_or(0, |_| self.len_of(1));
@@ -102,8 +102,8 @@ impl Planes {
         [first, second, third]
     }
 
-    /// Repeats the last column and row of brightness into what fills them up to whole colour
-    /// samples. Decoders leave there what lies beyond the picture, or what the memory held before.
+    /// Repeats the last column and row of luma into the padding. Decoders leave there what lies
+    /// beyond the picture, or uninitialised samples.
     pub(crate) fn repeat_edges(&mut self) {
         let (stride, rows) = self.size_of(0);
         let (stride, rows) = (stride as usize, rows as usize);
@@ -120,7 +120,7 @@ impl Planes {
         }
     }
 
-    /// The planes as slices; those of colour are empty without colour.
+    /// The planes as slices; the chroma slices are empty without chroma.
     pub(crate) fn split(&self) -> [&[u8]; 3] {
         let brightness = self.len_of(0);
         let color = self.color.map_or(0, |_| self.len_of(1));

@@ -1,8 +1,8 @@
-//! Few colours: a palette and an index for each pixel.
+//! Reduces a picture to a palette and an index per pixel.
 //!
-//! A picture that has few enough colours keeps them exactly. Else the palette comes from Wu's
+//! A picture with few enough colours keeps them exactly. Otherwise the palette comes from Wu's
 //! quantiser in Oklab (by `quantette`, on one thread and without randomness), and Floyd–Steinberg
-//! dithering spreads the error.
+//! dithering distributes the error.
 
 use std::collections::BTreeMap;
 
@@ -16,22 +16,22 @@ mod dither;
 type Binner = BinnerF32x3<32, 16, 16>;
 type Wu = WuF32x3<Oklab, 32, 16, 16>;
 
-/// Alpha below this is none where alpha is all or nothing.
+/// With binary alpha, a pixel below this alpha is transparent.
 const ALPHA_THRESHOLD: u8 = 128;
-/// Steps between the alpha values of a palette with half-transparent colours.
+/// The distance between the alpha levels of a palette with semi-transparent colours.
 const ALPHA_STEP: u8 = 51;
-/// A palette with fewer colours than this has no room for half-transparent ones.
+/// A palette with fewer colours than this has no room for semi-transparent ones.
 const LEAST_FOR_ALPHA: u16 = 16;
 
 /// A picture as indices into a palette.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Indexed {
-    /// Rgba, at most 256.
+    /// Rgba colours, at most 256.
     pub(crate) palette: Vec<[u8; 4]>,
     pub(crate) indices: Vec<u8>,
 }
 
-/// Which alphas a palette may hold.
+/// The alpha values that a palette supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Alpha {
     /// One transparent colour, as in GIF.
@@ -40,7 +40,7 @@ pub(crate) enum Alpha {
     Levels,
 }
 
-/// Reduces the Rgba pixels of a picture so wide to at most `colors` (2 to 256) colours.
+/// Reduces Rgba pixels to at most `colors` (2 to 256) colours. `width` is the picture's.
 pub(crate) fn quantize(mut pixels: Vec<[u8; 4]>, width: u32, colors: u16, alpha: Alpha) -> Indexed {
     let half = |pixel: &[u8; 4]| !matches!(pixel[3], 0 | 255);
     let levels = alpha == Alpha::Levels && colors >= LEAST_FOR_ALPHA && pixels.iter().any(half);
@@ -86,7 +86,7 @@ fn exact(pixels: &[[u8; 4]], colors: u16) -> Option<Indexed> {
     })
 }
 
-/// Opaque colours with dithering, and one transparent colour where needed.
+/// Opaque colours with dithering, and one transparent colour if needed.
 fn dithered(pixels: &[[u8; 4]], width: u32, colors: u16) -> Indexed {
     let transparent = pixels.iter().any(|pixel| pixel[3] == 0);
     let opaque = pixels.iter().filter(|pixel| pixel[3] != 0);
@@ -109,13 +109,13 @@ fn dithered(pixels: &[[u8; 4]], width: u32, colors: u16) -> Indexed {
     }
 }
 
-/// Prepares Wu's quantiser for these pixels; `None` when there are none. Like colours are counted
-/// as their mean, in halves of the quantiser's own bins: that bounds the memory.
+/// Prepares Wu's quantiser for these pixels; `None` if there are none. Similar colours are counted
+/// as their mean, in half-size bins of the quantiser: that limits the memory.
 fn wu<'a>(pixels: impl Iterator<Item = &'a [u8; 4]>) -> Option<Wu> {
     const AT_ONCE: usize = 4096;
     const SIDES: [usize; 3] = [2 * 32, 2 * 16, 2 * 16];
     let ranges = Binner::OKLAB_COMPONENT_RANGES_FROM_SRGB8;
-    // Sums of each component, and how many they are of.
+    // The sum of each component, and the number of pixels.
     let mut bins = vec![[0.0_f64; 4]; SIDES.iter().product()];
     let mut pixels = pixels.peekable();
     let mut colors = Vec::with_capacity(AT_ONCE);
@@ -154,7 +154,7 @@ fn rgba(colors: &[Oklab], alpha: u8) -> impl Iterator<Item = [u8; 4]> + use<> {
     colors.map(move |color| [color.red, color.green, color.blue, alpha])
 }
 
-/// A few steps of alpha, each with colours of its own in proportion to its pixels, not dithered.
+/// A few alpha levels, each with a number of colours in proportion to its pixels, not dithered.
 fn with_alpha_levels(pixels: &[[u8; 4]], colors: u16) -> Indexed {
     let step = u16::from(ALPHA_STEP);
     let level = |alpha: u8| (u16::from(alpha) + step / 2) / step;

@@ -1,6 +1,6 @@
-//! A decoded picture in memory.
+//! A decoded picture in memory: its layout, sample depth and conversions.
 
-/// What the samples of one pixel mean, in their order.
+/// The meaning of the samples of one pixel, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
     Gray,
@@ -28,7 +28,7 @@ impl Layout {
     }
 }
 
-/// Samples of one depth, interleaved, rows without padding.
+/// Interleaved samples of one depth, with rows without padding.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Samples {
     U8(Vec<u8>),
@@ -37,7 +37,7 @@ pub(crate) enum Samples {
     F32(Vec<f32>),
 }
 
-/// Runs one generic function on whichever depth the samples have, keeping the depth.
+/// Runs one generic function on the samples of any depth, and keeps the depth.
 macro_rules! map_samples {
     ($samples:expr, $values:ident => $result:expr) => {
         match $samples {
@@ -87,7 +87,7 @@ impl Raster {
         }
     }
 
-    /// The picture with 8-bit samples, rounded.
+    /// Converts to 8-bit samples, rounded.
     pub(crate) fn into_u8(self) -> Self {
         let samples = match self.samples {
             Samples::U8(values) => values,
@@ -127,7 +127,7 @@ impl Raster {
         self
     }
 
-    /// The 8-bit samples; empty when the depth is another.
+    /// The 8-bit samples; empty if the depth is different.
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.samples {
             Samples::U8(values) => values,
@@ -135,7 +135,7 @@ impl Raster {
         }
     }
 
-    /// The picture as [`Layout::Rgba`], in its own depth. Ink is taken for plain ink.
+    /// Converts to [`Layout::Rgba`] at the same depth. CMYK is converted without a profile.
     pub(crate) fn into_rgba(self) -> Self {
         if self.layout == Layout::Rgba {
             return self;
@@ -156,7 +156,7 @@ impl Raster {
         }
     }
 
-    /// The picture as [`Layout::Rgba`] of 8-bit samples. Ink is taken for plain ink.
+    /// Converts to [`Layout::Rgba`] with 8-bit samples. CMYK is converted without a profile.
     pub(crate) fn into_rgba8(self) -> Self {
         let raster = self.into_u8();
         if raster.layout != Layout::Cmyk {
@@ -171,7 +171,7 @@ impl Raster {
     }
 }
 
-/// Gray, GrayAlpha or Rgb samples as Rgba samples.
+/// Converts Gray, GrayAlpha or Rgb samples to Rgba.
 fn spread<T: Copy>(values: &[T], layout: Layout, full: T) -> Vec<T> {
     match layout {
         Layout::Gray => values.iter().flat_map(|&y| [y, y, y, full]).collect(),
@@ -189,12 +189,12 @@ fn spread<T: Copy>(values: &[T], layout: Layout, full: T) -> Vec<T> {
     }
 }
 
-/// Pixels of a picture.
+/// The number of pixels of a picture.
 pub(crate) fn pixel_count(width: u32, height: u32) -> u64 {
     u64::from(width) * u64::from(height)
 }
 
-/// Samples of a picture; the sizes were checked against limits before.
+/// The number of samples of a picture; the sizes were already checked against the limits.
 pub(crate) fn sample_count(width: u32, height: u32, channels: usize) -> usize {
     width as usize * height as usize * channels
 }
@@ -209,7 +209,7 @@ pub(crate) fn f32_to_u8(value: f32) -> u8 {
     (value * 255.0 + 0.5) as u8
 }
 
-/// Ink to light without any profile: each colour is what its own ink and black let through.
+/// CMYK to RGB without a profile: each colour is what its own ink and black let through.
 pub(crate) fn plain_cmyk_to_rgb([c, m, y, k]: [u8; 4]) -> [u8; 3] {
     let light = 255 - u32::from(k);
     [c, m, y].map(|ink| (((255 - u32::from(ink)) * light + 127) / 255) as u8)

@@ -1,7 +1,7 @@
-//! From decoded pixels to the pixels of the result.
+//! Turns decoded pixels into the pixels of the result.
 //!
-//! Colour is converted to sRGB after resampling with the profile `fast`, on the few pixels of the
-//! result. With `fine` it is converted before, since linear light is reached from sRGB.
+//! With the profile `fast`, colour is converted to sRGB after resampling, on the few pixels of the
+//! result. With `fine` it is converted before, because linear light is computed from sRGB.
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ use crate::sharpen::sharpen;
 use crate::shrink_on_load::halvings_in_light;
 use crate::{compose, linear, smart};
 
-/// How a stored picture, or each frame of an animation, becomes the result's pixels.
+/// How a stored picture, or each frame of an animation, is turned into the result's pixels.
 #[derive(Clone)]
 pub(crate) struct Renderer<'a> {
     header: &'a Header,
@@ -46,18 +46,18 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    /// Whether a colour profile is followed, which takes whole pixels.
+    /// Whether a colour profile is applied, which requires interleaved pixels.
     pub(crate) fn has_profile(&self) -> bool {
         self.profile.is_some()
     }
 
-    /// Everything between decoding and encoding.
+    /// Runs all steps between decoding and encoding.
     pub(crate) fn finish(mut self, decoded: Raster) -> Result<Raster, String> {
         self.choose_part(&decoded)?;
         self.render(decoded)
     }
 
-    /// Moves the part in view to where the picture is interesting, when that was asked for.
+    /// Moves the crop to the most eye-catching part, if smart cropping was requested.
     pub(crate) fn choose_part(&mut self, decoded: &Raster) -> Result<(), String> {
         if self.options.position != Gravity::Smart || self.options.fit != Fit::Cover {
             return Ok(());
@@ -80,7 +80,8 @@ impl<'a> Renderer<'a> {
         Ok(())
     }
 
-    /// Resamples, turns, sharpens and lays out one decoded picture.
+    /// Resamples one decoded picture, applies the orientation, sharpens, and places it on the
+    /// canvas.
     pub(crate) fn render(&self, decoded: Raster) -> Result<Raster, String> {
         let profile = self.profile.as_deref();
         let scaled = match self.options.profile {
@@ -106,7 +107,7 @@ impl<'a> Renderer<'a> {
         resample(decoded, part, size, self.options.filter)
     }
 
-    /// The same in linear light.
+    /// Resamples in linear light.
     fn scale_in_light(&self, decoded: Raster) -> Result<Raster, String> {
         let (part, size) = self.part_and_size(&decoded);
         let shrunk = shrunk_by(self.header.width, decoded.width);
@@ -120,7 +121,7 @@ impl<'a> Renderer<'a> {
         Ok(linear::from_light(scaled))
     }
 
-    /// The part of a decoded picture that is in view, and the size it gets, as it is stored.
+    /// The crop of a decoded picture and the size it is resampled to, in the stored orientation.
     fn part_and_size(&self, decoded: &Raster) -> (Rect, (u32, u32)) {
         let orientation = self.header.orientation;
         let part = orientation.stored_rect(self.geometry.crop, self.header.viewed_size());
@@ -136,8 +137,9 @@ impl<'a> Renderer<'a> {
     }
 }
 
-/// By how much a side was shrunk, when what was left over made one more pixel.
+/// The factor by which a side was shrunk; a remainder gave one more pixel.
 fn shrunk_by(stored: u32, decoded: u32) -> u32 {
-    // A side of a few pixels tells only the least factor, which is as good. All are powers of 2.
+    // For a side of a few pixels this is the smallest possible factor, which is good enough. All
+    // factors are powers of 2.
     stored.div_ceil(decoded).next_power_of_two()
 }

@@ -1,4 +1,4 @@
-//! Resampling: a part of a picture to a size.
+//! Resamples a part of a picture to a size, with the `fast_image_resize` crate.
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{
@@ -16,10 +16,10 @@ mod taps;
 use kernel::{Kernel, LONGEST_REACH};
 pub(super) use taps::Taps;
 
-/// Resamples `part` of a picture to `size`. Alpha is premultiplied meanwhile.
+/// Resamples `part` of a picture to `size`. Alpha is premultiplied for that.
 ///
-/// Convolution with the filter stretched by the shrink factor, so that no source pixel is left
-/// out, in fixed point for 8 and 16 bits.
+/// This is a convolution in fixed point for 8 and 16 bits. The kernel is stretched by the shrink
+/// factor, so that every source pixel contributes.
 pub(crate) fn resample(
     raster: &Raster,
     part: Rect,
@@ -60,7 +60,7 @@ pub(crate) fn resample(
     })
 }
 
-/// Resamples one picture or plane after the other.
+/// Resamples one picture or plane after another.
 pub(super) struct Resampler {
     resizer: Resizer,
     filter: Filter,
@@ -97,11 +97,11 @@ impl Resampler {
         }
     }
 
-    /// The columns that go into the result, when the rows had better become fewer first.
+    /// The size of the intermediate picture if the rows should be reduced first; `None` otherwise.
     ///
-    /// Summing rows is the faster of the two passes and leaves less for the other, which the crate
-    /// would do first. Two calls bring it round, but not where there is alpha, which both would
-    /// multiply by, or where single samples are picked.
+    /// The vertical pass is the faster one and leaves fewer pixels for the horizontal one, but the
+    /// crate does it last. Two calls reverse the order. This is not done with alpha, which both
+    /// calls would multiply by, or for nearest-neighbour.
     fn columns(&self, source: &ImageRef<'_>, part: Rect, target: &Image<'_>) -> Option<(u32, u32)> {
         let shrink = part.width / f64::from(target.width());
         let shrinks_rows = part.height > f64::from(target.height());
@@ -146,7 +146,7 @@ fn cut(options: &ResamplerOptions, part: Rect) -> ResamplerOptions {
     options.crop(part.x, part.y, part.width, part.height)
 }
 
-/// Rounding must not push a part over the edge.
+/// Rounding must not push a part beyond the edge.
 fn clamp(part: Rect, size: (u32, u32)) -> Rect {
     let (width, height) = (f64::from(size.0), f64::from(size.1));
     let x = part.x.clamp(0.0, width);
@@ -176,7 +176,7 @@ fn pixel_type(layout: Layout, samples: &Samples) -> PixelType {
     }
 }
 
-/// The resampler's name of a filter.
+/// The crate's algorithm for a filter.
 fn algorithm(filter: Filter) -> ResizeAlg {
     let Some(Kernel {
         name,

@@ -1,10 +1,10 @@
-//! Sharpening after resampling: an unsharp mask with the 3 × 3 binomial kernel
-//! (1 2 1, σ ≈ 0.7 pixels) as its blur.
+//! Sharpens after resampling, with an unsharp mask whose blur is the 3 × 3 binomial kernel (1 2 1,
+//! σ ≈ 0.7 pixels).
 
 use crate::raster::{Raster, Samples};
 
-/// Adds `strength` fiftieths of the difference between the picture and its blur, so that 50
-/// doubles fine detail. Alpha stays as it is; transparent neighbours lend no colour.
+/// Adds the difference between the picture and its blur, times `strength` ÷ 50: a strength of 50
+/// doubles fine detail. Alpha is unchanged; transparent neighbours contribute no colour.
 pub(crate) fn sharpen(mut raster: Raster, strength: u8) -> Raster {
     if strength == 0 {
         return raster;
@@ -22,7 +22,7 @@ pub(crate) fn sharpen(mut raster: Raster, strength: u8) -> Raster {
                 value.clamp(0, 65_535) as u16
             });
         }
-        // Sharpening comes after the return from linear light.
+        // Sharpening comes after the conversion from linear light.
         Samples::F32(_) => {}
     }
     raster

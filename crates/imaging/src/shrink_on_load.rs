@@ -1,5 +1,5 @@
-//! How a source is decoded: as whole pixels or as planes, and how far the decoder shrinks it
-//! (shrink-on-load). Pure decisions; `pipeline` and `fingerprint` act on them.
+//! Decides how a source is decoded: to pixels or to planes, and how far the decoder shrinks it
+//! (shrink-on-load). Pure decisions; `pipeline` and `fingerprint` carry them out.
 
 use crate::codec;
 use crate::codec::encode_options::EncodeOptions;
@@ -9,37 +9,36 @@ use crate::geometry::Geometry;
 use crate::options::{Filter, Fit, Gravity, Profile, ResizeOptions};
 use crate::planes::Eighths;
 
-/// Source pixels that remain for each pixel of the result after shrink-on-load. The decoder's
-/// own shrinking knows only its blocks; so much is left for the real filter. A little below 1.5:
-/// sizes are rounded.
+/// The fewest source pixels per result pixel that shrink-on-load leaves. The decoder averages whole
+/// blocks only; the resampling filter does the rest. A little below 1.5 because sizes are rounded.
 const RESIDUAL: f64 = 1.48;
-/// The same for colour, whose finest detail is not seen: no less than the result has, but for
-/// rounding. Against as much as brightness it costs less than 0.1 points of SSIMULACRA2.
+/// The same for chroma, whose finest detail is invisible: no less than the result has, apart from
+/// rounding. Compared with the value for luma it costs less than 0.1 points of SSIMULACRA2.
 const COLOR_RESIDUAL: f64 = 0.98;
-/// The same for the profile `fine`, in which the decoder shrinks by no more than 2, since it
-/// averages in the picture's own light. A little below 2: sizes are rounded.
+/// The same for the profile `fine`, in which the decoder shrinks by at most 2, because it averages
+/// gamma-encoded values. A little below 2 because sizes are rounded.
 const FINE_RESIDUAL: f64 = 1.9;
-/// When a picture shrinks by this much, the edges of its coding blocks of 4 pixels are averaged
-/// away, and the decoder need not smooth them.
+/// From this shrink factor on, the edges of coding blocks of 4 pixels are averaged away, and the
+/// decoder need not smooth them.
 const BLOCKS_VANISH: f64 = 3.0;
-/// Pixels that a fingerprint needs of the shorter side.
+/// The pixels of the shorter side that a fingerprint needs.
 const FINGERPRINT_LEAST_SIDE: u32 = 64;
 
 /// How a still picture is decoded for a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ShrinkOnLoad {
-    /// The size of planes, when nothing but the size changes and the source is stored in planes:
-    /// then they are resampled one by one. Only if no colour profile has to be followed, which
-    /// takes whole pixels.
+    /// The size of planes, if only the size of the picture changes and the source is stored in
+    /// planes: then they are resampled one by one. Not if a colour profile is applied, which
+    /// requires interleaved pixels.
     pub(crate) planes: Option<Eighths>,
-    /// By how much whole pixels are shrunk otherwise: 1, 2, 4 or 8.
+    /// The shrink factor of interleaved pixels otherwise: 1, 2, 4 or 8.
     pub(crate) pixels: u32,
     /// Whether the decoder smooths the edges of its coding blocks.
     pub(crate) smooth: bool,
 }
 
 impl ShrinkOnLoad {
-    /// The way from a source to a result in `format`.
+    /// Decides how to decode a source for a result in `format`.
     pub(crate) fn of(
         header: &Header,
         geometry: &Geometry,
@@ -57,7 +56,7 @@ impl ShrinkOnLoad {
     }
 }
 
-/// Whether nothing but the size changes between a source and its result, in a format that stores
+/// Whether only the size changes between a source and its result, and the result's format stores
 /// planes.
 fn only_resizes(
     source: Format,
@@ -76,7 +75,7 @@ fn only_resizes(
         && options.sharpen.unwrap_or(0) == 0
 }
 
-/// By how much the decoder shrinks pixels: a power of two up to 8.
+/// The shrink factor of pixels: a power of two up to 8.
 fn pixels(shrinks: bool, geometry: &Geometry, options: &ResizeOptions) -> u32 {
     if !shrinks || options.filter == Filter::Nearest {
         return 1;
@@ -87,9 +86,11 @@ fn pixels(shrinks: bool, geometry: &Geometry, options: &ResizeOptions) -> u32 {
     }
 }
 
-/// At how many eighths of its size the decoder makes planes: 1, 2, 3, 4 or 8. Three, and fewer for
-/// colour, only for the longer filters: a short one has to weigh whole squares of pixels alike;
-/// fewer for colour only where the result has it in half its size, as sources mostly have it.
+/// The number of eighths to which planes are decoded: 1, 2, 3, 4 or 8.
+///
+/// Three eighths, and fewer for chroma than for luma, are used only with the longer kernels: a
+/// short kernel must weigh whole squares of pixels equally. Chroma gets fewer only if the result
+/// has chroma at half its size, as most sources do.
 fn eighths(
     shrinks: bool,
     geometry: &Geometry,
@@ -115,12 +116,13 @@ fn eighths(
     }
 }
 
-/// Whether a JPEG made from planes has colour in half its size.
+/// Whether a JPEG made from planes has chroma at half the size of luma.
 pub(crate) fn halves_color(encoding: &EncodeOptions) -> bool {
     codec::planes_sampling(Format::Jpeg, encoding) == (2, 2)
 }
 
-/// By how much `fine` averages squares in light before the filter, after the decoder has shrunk.
+/// The side of the squares that `fine` averages in linear light before resampling, after
+/// shrink-on-load.
 pub(crate) fn halvings_in_light(shrunk: u32, geometry: &Geometry, filter: Filter) -> u32 {
     match filter {
         Filter::Nearest => 1,
@@ -128,7 +130,7 @@ pub(crate) fn halvings_in_light(shrunk: u32, geometry: &Geometry, filter: Filter
     }
 }
 
-/// By how much the decoder shrinks a picture for its fingerprint.
+/// The shrink factor with which a picture is decoded for its fingerprint.
 pub(crate) fn for_fingerprint(header: &Header) -> u32 {
     let side = header.width.min(header.height);
     let suffices = |shrink: &u32| side / shrink >= FINGERPRINT_LEAST_SIDE;

@@ -1,4 +1,4 @@
-//! How like two pictures look to a person: SSIMULACRA2.
+//! Measures how similar two pictures look to a person: SSIMULACRA2.
 
 use ssimulacra2::{LinearRgb, compute_frame_ssimulacra2};
 
@@ -7,14 +7,16 @@ use crate::raster::{Raster, pixel_count};
 use crate::source::{Source, inspect};
 use crate::{color, linear};
 
-/// Bytes of memory for each pixel while two pictures are compared: what the metric holds at its
-/// finest scale, which is a dozen planes of three floats, and the pictures themselves.
+/// The memory per pixel while two pictures are compared: what the metric holds at its finest scale,
+/// which is a dozen planes of three floats, and the pictures themselves.
 const BYTES_PER_PIXEL: u64 = 192;
 
-/// SSIMULACRA2 of a picture against a reference of the same size: 100 is the same, 90 can't be told
-/// apart, 70 is high quality, 50 medium, below 30 is poor. Transparent parts are seen on white. None
-/// when the sizes differ, a side has less than 8 pixels, one of them is an animation or can't be
-/// decoded, or comparing them would take more memory than the limit.
+/// The SSIMULACRA2 score of a picture against a reference of the same size: 100 is identical, 90
+/// visually lossless, 70 high quality, 50 medium, below 30 poor. Transparent parts are shown on
+/// white.
+///
+/// `None` if the sizes differ, a side has fewer than 8 pixels, one of the pictures is an animation
+/// or cannot be decoded, or the comparison would need more memory than the limit.
 pub fn similarity(picture: &[u8], reference: &[u8], limits: &Limits) -> Option<f64> {
     let source = inspect(reference).ok()?;
     if similarity_bytes(source.width(), source.height()) > limits.max_memory_bytes {
@@ -25,7 +27,7 @@ pub fn similarity(picture: &[u8], reference: &[u8], limits: &Limits) -> Option<f
     compute_frame_ssimulacra2(reference, picture).ok()
 }
 
-/// An upper bound of the memory that [`similarity`] takes for pictures of this size.
+/// An upper bound of the memory that [`similarity`] needs for pictures of this size.
 pub fn similarity_bytes(width: u32, height: u32) -> u64 {
     pixel_count(width, height) * BYTES_PER_PIXEL
 }

@@ -1,21 +1,21 @@
-//! Where to cut: the part of a picture that catches the eye.
+//! Smart cropping: finds the most eye-catching part of a picture.
 //!
-//! The measure is cheap and old-fashioned: on a small copy each pixel scores for the strength of
-//! the edge it lies on (Sobel, on luma), for how colourful it is, and for being of the hue of
-//! skin; the window with the highest sum wins, the one nearer to the middle among equals. It is
-//! the same kind of saliency that smartcrop.js and libvips's "attention" use.
+//! The measure is simple. On a small copy, each pixel scores for the strength of the edge it lies
+//! on (Sobel, on luma), for its saturation, and for a hue of skin. The window with the highest sum
+//! wins; among equals, the one nearest to the middle. smartcrop.js and libvips's "attention" use
+//! the same kind of saliency.
 
 use crate::raster::{Layout, Raster};
 
-/// Sides of the copy that is measured: enough to see where things are.
+/// The longest side of the copy that is measured: enough to see where things are.
 pub(crate) const COPY_SIDE: u32 = 96;
 
 const EDGE_WEIGHT: u64 = 4;
 const COLOR_WEIGHT: u64 = 2;
 const SKIN_WEIGHT: u64 = 6;
 
-/// How far along (0 to 1) a window should stand that shows `share_x` of the width and `share_y`
-/// of the height of the picture of which `copy` (Rgba, 8 bits) is a small copy.
+/// The relative position (0 to 1) of the best window that shows `share_x` of the width and
+/// `share_y` of the height. `copy` (8-bit Rgba) is a small copy of the picture.
 pub(crate) fn crop_position(copy: &Raster, share_x: f64, share_y: f64) -> (f64, f64) {
     debug_assert_eq!(copy.layout, Layout::Rgba);
     let (width, height) = (copy.width as usize, copy.height as usize);
@@ -29,7 +29,7 @@ pub(crate) fn crop_position(copy: &Raster, share_x: f64, share_y: f64) -> (f64, 
     (best(&columns, share_x), best(&rows, share_y))
 }
 
-/// How far along the window stands in which the sum is highest.
+/// The relative position of the window with the highest sum.
 fn best(sums: &[u64], share: f64) -> f64 {
     let window = ((sums.len() as f64 * share).round() as usize).clamp(1, sums.len());
     let room = sums.len() - window;
@@ -72,7 +72,7 @@ fn luma(&[r, g, b, _]: &[u8; 4]) -> i64 {
     (i64::from(r) * 299 + i64::from(g) * 587 + i64::from(b) * 114) / 1000
 }
 
-/// 0 to 255; dark and very bright pixels count less, their colour is hardly seen.
+/// 0 to 255; dark and very bright pixels count less because their colour is hardly visible.
 fn saturation(pixel: &[u8; 4]) -> u64 {
     let most = u64::from(pixel[0].max(pixel[1]).max(pixel[2]));
     let least = u64::from(pixel[0].min(pixel[1]).min(pixel[2]));
@@ -84,7 +84,7 @@ fn saturation(pixel: &[u8; 4]) -> u64 {
     (most - least) * seen / 2
 }
 
-/// 0 or 64: whether red leads green and green leads blue, as in skin of any shade.
+/// 0 or 64: whether red exceeds green and green exceeds blue, as in skin of any shade.
 fn skin(&[r, g, b, _]: &[u8; 4]) -> u64 {
     let (r, g, b) = (i64::from(r), i64::from(g), i64::from(b));
     let in_order = r > g && g > b;

@@ -1,9 +1,9 @@
-//! Which format bytes are in, by how they begin, never by a name.
+//! Detects the format of a picture by its first bytes, never by a name.
 
 use crate::error::ImagingError;
 use crate::format::Format;
 
-/// The format of a picture.
+/// Detects the format of a picture.
 ///
 /// # Errors
 ///
@@ -53,7 +53,7 @@ fn picture(bytes: &[u8]) -> Option<Format> {
     if at(0, b"\xff\x0a") || at(0, b"\0\0\0\x0cJXL \r\n\x87\n") {
         return Some(Format::Jxl);
     }
-    // Both are HEIF, and a file of one may name the other's container.
+    // Both are HEIF, and a file of one may also list the brand of the other.
     let is_any = |wanted: &[&[u8; 4]]| brands(bytes).any(|brand| wanted.contains(&brand));
     if is_any(&[b"avif", b"avis"]) {
         return Some(Format::Avif);
@@ -61,19 +61,19 @@ fn picture(bytes: &[u8]) -> Option<Format> {
     is_any(&[b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"]).then_some(Format::Heic)
 }
 
-/// What bytes that are no picture seem to be.
+/// What bytes of an unsupported format seem to be.
 fn what_else(bytes: &[u8]) -> String {
     if bytes.is_empty() {
-        return "there are no bytes".to_owned();
+        return "the picture is empty".to_owned();
     }
     let start = &bytes[..bytes.len().min(1024)];
     if brands(bytes).any(|brand| matches!(brand, b"mif1" | b"msf1")) {
-        return "this is HEIF that is neither AVIF nor HEIC, which is not read".to_owned();
+        return "this is a HEIF file that is neither AVIF nor HEIC; it is not supported".to_owned();
     }
     if is_text(start) {
         let text = String::from_utf8_lossy(start).to_ascii_lowercase();
         if text.contains("<svg") {
-            return "SVG is code, not a picture, and is not read".to_owned();
+            return "this is SVG, a vector format that is not supported".to_owned();
         }
         return "this is text, not a picture".to_owned();
     }
@@ -86,11 +86,14 @@ fn what_else(bytes: &[u8]) -> String {
         (b"\0\0\x02\0", "a Windows cursor"),
     ] {
         if bytes.starts_with(magic) {
-            return format!("this is {name}, which is not read");
+            return format!("this is {name}, which is not supported");
         }
     }
     let hex: Vec<_> = start.iter().take(8).map(|b| format!("{b:02x}")).collect();
-    format!("bytes that begin {} are no known picture", hex.join(" "))
+    format!(
+        "the first bytes ({}) are not those of a known picture format",
+        hex.join(" ")
+    )
 }
 
 /// The major and the compatible brands of an ISO base media file (ISO/IEC 14496-12, 4.3).
@@ -111,7 +114,7 @@ fn brands(bytes: &[u8]) -> impl Iterator<Item = &[u8; 4]> {
 fn is_text(bytes: &[u8]) -> bool {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
-        // The cut may have gone through a letter.
+        // The cut may have split a character.
         Err(error) if error.valid_up_to() + 4 > bytes.len() && error.valid_up_to() > 0 => {
             return is_text(&bytes[..error.valid_up_to()]);
         }
@@ -131,13 +134,15 @@ mod tests {
 
     #[test]
     fn what_is_no_picture_is_named() {
-        assert!(refusal(b"").starts_with("there are no bytes"));
+        assert!(refusal(b"").starts_with("the picture is empty"));
         assert!(refusal(b"Dear reader,\n").starts_with("this is text"));
         assert!(refusal("Grüße, ".repeat(400).as_bytes()).starts_with("this is text"));
-        assert!(refusal(b"<?xml version=\"1.0\"?><svg></svg>").contains("code, not a picture"));
+        assert!(
+            refusal(b"<?xml version=\"1.0\"?><svg></svg>").contains("this is SVG, a vector format")
+        );
         assert!(refusal(b"BMW is a car maker").starts_with("this is text"));
         assert!(refusal(b"%PDF-1.7\0\x01").contains("a PDF document"));
-        assert!(refusal(&[1, 2, 3]).contains("begin 01 02 03"));
+        assert!(refusal(&[1, 2, 3]).contains("the first bytes (01 02 03)"));
         assert!(refusal(b"\0\0\0\x14ftypmif1\0\0\0\0mif1").contains("neither AVIF nor HEIC"));
         assert!(refusal(b"x").contains("send one of jpeg, png"));
     }

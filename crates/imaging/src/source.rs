@@ -1,4 +1,4 @@
-//! A picture that was inspected: what its header tells, kept for all that is done with it.
+//! An inspected picture: the content of its header, kept for the later steps.
 
 use std::sync::Arc;
 
@@ -8,15 +8,16 @@ use crate::error::ImagingError;
 use crate::format::Format;
 use crate::sniff::sniff;
 
-/// What the header of a picture tells. It is read once, by [`inspect`], and a clone costs nothing.
+/// The header of a picture. [`inspect`] reads it once, and a clone is cheap.
 ///
-/// A source does not hold the picture's bytes: they are given again to what decodes them.
+/// A source does not hold the picture's bytes: they are passed again to the functions that decode
+/// them.
 #[derive(Clone, Debug)]
 pub struct Source {
     parsed: Arc<ParsedPicture>,
 }
 
-/// Reads the header of a picture: what it is and how large, by its bytes alone.
+/// Reads the header of a picture: its format, size and properties.
 ///
 /// # Errors
 ///
@@ -49,7 +50,7 @@ impl Source {
         self.parsed.header().frames
     }
 
-    /// Whether the format and kind of the picture can be transparent.
+    /// Whether pictures of this format and kind can be transparent.
     pub fn has_alpha(&self) -> bool {
         self.parsed.header().layout.has_alpha()
     }

@@ -1,4 +1,4 @@
-//! AVIF: `avif-parse` for the container, `rav1d` for the AV1 inside, `ravif` to write.
+//! AVIF: `avif-parse` reads the container, `rav1d` decodes AV1, and `ravif` encodes.
 
 use avif_parse::{AV1Metadata, AvifData};
 use ravif::{BitDepth, Encoder, Img, RGB8, RGBA8};
@@ -20,10 +20,10 @@ pub(super) use memory::encoder_bytes;
 /// The encoder's effort, 1 (slow) to 10 (fast).
 const SPEED: u8 = 8;
 
-/// An AVIF file whose properties were read.
+/// An AVIF file whose container was read.
 #[derive(Debug)]
 struct Avif {
-    /// How the container says that colours are coded.
+    /// The colour coding that the container declares.
     coding: Option<Coding>,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
 }
 
 impl Decoder for Avif {
-    /// Decodes to any layout but Cmyk; more than 8 bits become 16.
+    /// Decodes to any layout except Cmyk. Samples of more than 8 bits become 16-bit.
     fn decode(
         &self,
         bytes: &[u8],
@@ -97,14 +97,14 @@ fn open(mut bytes: &[u8]) -> Result<(AvifData, AV1Metadata), String> {
     Ok((data, info))
 }
 
-/// Encodes Rgb or Rgba of 8 bits, on one thread: the result must not depend on the machine.
+/// Encodes 8-bit Rgb or Rgba on one thread, so that the result does not depend on the machine.
 pub(super) fn encode(
     raster: &Raster,
     options: &EncodeOptions,
     metadata: &Metadata,
 ) -> Result<Vec<u8>, String> {
     let Samples::U8(samples) = &raster.samples else {
-        return Err("AVIF is written with 8 bits a sample".to_owned());
+        return Err("AVIF is written with 8 bits per sample".to_owned());
     };
     let mut encoder = Encoder::new()
         .with_quality(f32::from(options.quality))
@@ -127,7 +127,7 @@ pub(super) fn encode(
             let pixels: Vec<RGB8> = pixels.iter().map(|&p| RGB8::from(p)).collect();
             encoder.encode_rgb(Img::new(&pixels, width, height))
         }
-        other => return Err(format!("{other:?} pixels do not fit into AVIF")),
+        other => return Err(format!("{other:?} pixels cannot be stored in AVIF")),
     };
     Ok(encoded.map_err(|error| error.to_string())?.avif_file)
 }

@@ -1,6 +1,6 @@
-//! The boxes of an ISO base media file, which AVIF and HEIC are (ISO/IEC 14496-12).
+//! Reads the boxes of an ISO base media file, the container of AVIF and HEIC (ISO/IEC 14496-12).
 
-/// The boxes in `bytes`, by name and payload, as far as they are whole.
+/// The names and payloads of all complete boxes in `bytes`.
 pub(super) fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     std::iter::from_fn(move || {
         let (size, rest) = bytes.split_first_chunk::<4>()?;
@@ -19,14 +19,14 @@ pub(super) fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])>
     })
 }
 
-/// What the first box of a name holds.
+/// The payload of the first box with this name.
 pub(super) fn find<'a>(bytes: &'a [u8], wanted: &[u8; 4]) -> Option<&'a [u8]> {
     let mut boxes = boxes(bytes);
     boxes.find_map(|(name, payload)| (name == wanted).then_some(payload))
 }
 
-/// The TIFF structure in an Exif item, which begins with how far away it is (ISO/IEC 23008-12,
-/// A.2.1).
+/// The TIFF structure in an Exif item. The item starts with the offset of that structure (ISO/IEC
+/// 23008-12, A.2.1).
 pub(super) fn exif_of_item(item: &[u8]) -> Option<Vec<u8>> {
     let (skip, rest) = item.split_first_chunk::<4>()?;
     Some(rest.get(u32::from_be_bytes(*skip) as usize..)?.to_vec())

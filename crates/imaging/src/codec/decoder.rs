@@ -1,4 +1,5 @@
-//! A picture whose header was read: what its codec offers to do with it, and the memory that takes.
+//! The decoding side of a codec: a parsed header, the operations on the picture, and the memory
+//! they need.
 
 use std::fmt;
 
@@ -8,10 +9,10 @@ use crate::error::ImagingError;
 use crate::planes::{Eighths, Planes};
 use crate::raster::Raster;
 
-/// The decoding side of a codec, which keeps what it needs of a header that it has read.
+/// A codec's decoder, which keeps what it needs from the header it has read.
 ///
-/// Every method is given the bytes and the header that belong to it. With other bytes the result
-/// has no meaning, or is an error.
+/// Every method takes the bytes and the header that belong together. Other bytes give a meaningless
+/// result or an error.
 pub(crate) trait Decoder: fmt::Debug + Send + Sync {
     /// See [`ParsedPicture::decode`].
     fn decode(
@@ -38,21 +39,21 @@ pub(crate) trait Decoder: fmt::Debug + Send + Sync {
         _bytes: &'a [u8],
         header: &Header,
     ) -> Result<Box<dyn Frames + 'a>, String> {
-        Err(format!("{} animations are not read", header.format))
+        Err(format!("animated {} cannot be read", header.format))
     }
 
-    /// Bytes that the decoder holds beside planes of such a size.
+    /// The decoder's memory in bytes, in addition to planes of this size.
     fn planes_decoder_bytes(&self, header: &Header, _eighths: Eighths) -> u64 {
         header.decoder_bytes
     }
 
-    /// Bytes that the decoder holds while it gives frame after frame.
+    /// The decoder's memory in bytes while it decodes frames.
     fn frames_decoder_bytes(&self, header: &Header) -> u64 {
         header.decoder_bytes
     }
 }
 
-/// A header, and the decoder that read it.
+/// A parsed header and its decoder.
 #[derive(Debug)]
 pub(crate) struct ParsedPicture {
     header: Header,
@@ -71,9 +72,9 @@ impl ParsedPicture {
         &self.header
     }
 
-    /// Decodes the picture, or the first frame of an animation, shrunk by `shrink`, which is 1
-    /// unless [`Header::shrinks`]. With `smooth` false, edges of blocks and of colour may stay,
-    /// which a result of a third of the size or less doesn't show.
+    /// Decodes the picture, or the first frame of an animation, shrunk by `shrink`. `shrink` is 1
+    /// unless [`Header::shrinks`]. With `smooth` false, block edges and chroma edges may remain;
+    /// they are not visible in a result of a third of the size or less.
     pub(crate) fn decode(
         &self,
         bytes: &[u8],
@@ -85,10 +86,10 @@ impl ParsedPicture {
             .map_err(|reason| self.damaged(reason))
     }
 
-    /// Decodes the planes of brightness and colour that a lossy codec stores, at so many eighths of
-    /// the size, which are 8 unless [`Header::shrinks`]; colour may have more than is asked for.
-    /// `None` when the picture is not stored in such planes. With `smooth` false, edges of blocks
-    /// may stay.
+    /// Decodes the luma and chroma planes of a lossy codec to a number of eighths of the full size.
+    /// That number is 8 unless [`Header::shrinks`]. Chroma may have more samples than requested.
+    /// Returns `None` if the picture is not stored in such planes. With `smooth` false, block edges
+    /// may remain.
     pub(crate) fn decode_planes(
         &self,
         bytes: &[u8],
@@ -100,24 +101,24 @@ impl ParsedPicture {
             .map_err(|reason| self.damaged(reason))
     }
 
-    /// The frames of an animated picture, one after the other.
+    /// The frames of an animated picture, in order.
     pub(crate) fn frames<'a>(&self, bytes: &'a [u8]) -> Result<Box<dyn Frames + 'a>, ImagingError> {
         self.decoder
             .frames(bytes, &self.header)
             .map_err(|reason| self.damaged(reason))
     }
 
-    /// Bytes that the decoder holds beside planes of such a size.
+    /// The decoder's memory in bytes, in addition to planes of this size.
     pub(crate) fn planes_decoder_bytes(&self, eighths: Eighths) -> u64 {
         self.decoder.planes_decoder_bytes(&self.header, eighths)
     }
 
-    /// Bytes that the decoder holds while it gives frame after frame.
+    /// The decoder's memory in bytes while it decodes frames.
     pub(crate) fn frames_decoder_bytes(&self) -> u64 {
         self.decoder.frames_decoder_bytes(&self.header)
     }
 
-    /// The error of a picture whose header was good.
+    /// The error for a picture with a valid header but damaged data.
     pub(crate) fn damaged(&self, reason: String) -> ImagingError {
         ImagingError::Body {
             format: self.header.format,

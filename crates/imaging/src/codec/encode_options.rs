@@ -1,30 +1,30 @@
-//! How a result is written, and what an encoder's memory depends on.
+//! How a result is encoded, and the properties of its pixels that an encoder's memory depends on.
 
 use crate::options::{Profile, ResizeOptions};
 
-/// The quality of lossy results when none is asked for.
+/// The quality of lossy results if the options give none.
 const DEFAULT_QUALITY: u8 = 80;
-/// The highest quality there is.
+/// The highest possible quality.
 const BEST_QUALITY: u8 = 100;
 
-/// How a result is to be written.
+/// How a result is encoded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EncodeOptions {
-    /// 1 to 100. When the bytes of the result are bounded, the highest that is tried.
+    /// 1 to 100. If the size of the result is limited, the highest quality that is tried.
     pub(crate) quality: u8,
     pub(crate) progressive: bool,
     pub(crate) lossless: bool,
-    /// Most colours of a palette.
+    /// The maximum number of palette colours.
     pub(crate) palette: Option<u16>,
-    /// Whether JPEG keeps colour in full resolution at every quality.
+    /// Whether JPEG keeps chroma at full resolution at every quality.
     pub(crate) full_color: bool,
 }
 
-/// The pixels that an encoder is given.
+/// The pixels passed to an encoder.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EncodedPixels {
     pub(crate) count: u64,
-    /// Bytes of one of them, as it is decoded.
+    /// Bytes of one pixel, as decoded.
     pub(crate) bytes: u32,
     pub(crate) has_alpha: bool,
 }
@@ -45,7 +45,7 @@ impl EncodeOptions {
         }
     }
 
-    /// Whether a lossy result may have a quality at which much of it is noise.
+    /// Whether a lossy result may have such a high quality that most of its bytes encode noise.
     pub(crate) fn is_high_quality(&self) -> bool {
         self.quality >= 90
     }

@@ -1,4 +1,4 @@
-//! GIF by the `gif` crate.
+//! GIF: decodes with the `gif` crate.
 
 use gif::{ColorOutput, DecodeOptions, Decoder, DisposalMethod, MemoryLimit, Repeat};
 
@@ -22,7 +22,7 @@ pub(super) use memory::encoder_bytes;
 #[derive(Debug)]
 struct Gif;
 
-/// Walks over all blocks: the screen's size and how many frames there are.
+/// Walks over all blocks to find the screen size and the number of frames.
 pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
     let blocks = blocks::read(bytes)?;
     let size = (u32::from(blocks.width), u32::from(blocks.height));
@@ -64,7 +64,7 @@ impl PictureDecoder for Gif {
     }
 }
 
-/// Begins an animation.
+/// Starts an animation.
 pub(super) fn frame_sink(
     size: (u32, u32),
     plays: u32,
@@ -83,7 +83,7 @@ impl<'a> GifFrames<'a> {
     fn new(bytes: &'a [u8], header: &Header) -> Result<Self, String> {
         let mut options = DecodeOptions::new();
         options.set_color_output(ColorOutput::RGBA);
-        // The estimate has bounded the memory before.
+        // The estimate has already limited the memory.
         options.set_memory_limit(MemoryLimit::Unlimited);
         Ok(Self {
             decoder: options.read_info(bytes).map_err(|e| e.to_string())?,
@@ -91,7 +91,7 @@ impl<'a> GifFrames<'a> {
         })
     }
 
-    /// Draws the next frame, and tells for how many hundredths of a second it is shown.
+    /// Draws the next frame. Returns its delay in hundredths of a second.
     fn draw_next(&mut self) -> Result<Option<u16>, String> {
         let frame = self.decoder.read_next_frame().map_err(|e| e.to_string())?;
         let Some(frame) = frame else {
@@ -126,7 +126,7 @@ impl Frames for GifFrames<'_> {
     }
 
     fn plays(&self) -> u32 {
-        // The file tells how often to repeat after the first time.
+        // The file gives the number of repetitions after the first play.
         match self.decoder.repeat() {
             Repeat::Infinite => 0,
             Repeat::Finite(repeats) => u32::from(repeats) + 1,

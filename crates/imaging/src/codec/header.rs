@@ -1,11 +1,11 @@
-//! What a codec finds in a picture's header, in terms that all formats share.
+//! The header of a picture in terms that all formats share.
 
 use crate::format::Format;
 use crate::metadata::Metadata;
 use crate::orientation::Orientation;
 use crate::raster::Layout;
 
-/// What a header tells, in the stored orientation.
+/// The content of a header, in the stored orientation.
 #[derive(Clone, Debug)]
 pub(crate) struct Header {
     pub(crate) format: Format,
@@ -13,27 +13,27 @@ pub(crate) struct Header {
     pub(crate) height: u32,
     /// 1 for a still picture.
     pub(crate) frames: u32,
-    /// Of the decoded picture.
+    /// The layout of the decoded picture.
     pub(crate) layout: Layout,
-    /// Bits of a decoded sample: 8 or 16.
+    /// Bits per decoded sample: 8 or 16.
     pub(crate) bits: u8,
-    /// Whether the decoder can shrink while it decodes: pixels by 2, 4 and 8, planes to 1, 2, 3 and
-    /// 4 eighths.
+    /// Whether the decoder supports shrink-on-load: pixels by 2, 4 and 8, planes to 1, 2, 3 and 4
+    /// eighths.
     pub(crate) shrinks: bool,
-    /// Bytes that four pixels take in planes of brightness and colour; `None` when the picture is
-    /// not stored in such planes.
+    /// Bytes of four pixels in luma and chroma planes; `None` if the picture is not stored in such
+    /// planes.
     pub(crate) planar_bytes: Option<u32>,
-    /// Bytes that the decoder holds beside the decoded picture, however much it shrinks.
+    /// The decoder's memory in bytes in addition to the decoded picture, for any shrink factor.
     pub(crate) decoder_bytes: u64,
-    /// The part of them that the allocator keeps when the decoder has freed them.
+    /// The part of `decoder_bytes` that the allocator keeps after the decoder has freed it.
     pub(crate) kept_bytes: u64,
     pub(crate) orientation: Orientation,
     pub(crate) metadata: Metadata,
 }
 
 impl Header {
-    /// The header of an upright still picture without metadata, whose decoder neither shrinks nor
-    /// holds anything.
+    /// The header of an upright still picture without metadata, whose decoder cannot shrink and
+    /// needs no memory of its own.
     pub(crate) fn new(
         format: Format,
         (width, height): (u32, u32),
@@ -56,7 +56,7 @@ impl Header {
         }
     }
 
-    /// Width and height as a viewer sees them: after the orientation is applied.
+    /// Width and height as a viewer sees them, after the orientation is applied.
     pub(crate) fn viewed_size(&self) -> (u32, u32) {
         self.orientation.turn_size((self.width, self.height))
     }

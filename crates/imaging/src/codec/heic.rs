@@ -1,4 +1,4 @@
-//! HEIC, which is HEVC in HEIF, by the machine's libheif. It is only read.
+//! HEIC (HEVC in HEIF): decodes with the system's libheif. Writing is not supported.
 
 use crate::codec::boxes;
 use crate::codec::decoder::{Decoder, ParsedPicture};
@@ -21,7 +21,7 @@ struct Heic {
     coded: CodedPictures,
 }
 
-/// What MIAF says of pictures that don't say how they are coded (ISO/IEC 23000-22, 7.3.6.4).
+/// The coding that MIAF defines for pictures that don't declare one (ISO/IEC 23000-22, 7.3.6.4).
 const UNTOLD: Coding = Coding {
     primaries: 1,
     transfer: 13,
@@ -39,12 +39,14 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
         (false, false) => Layout::Rgb,
         (false, true) => Layout::Rgba,
     };
-    let bits = picture.bits().ok_or("its bits of a sample are not told")?;
+    let bits = picture
+        .bits()
+        .ok_or("the number of bits per sample is missing")?;
     let bits = if bits > 8 { 16 } else { 8 };
     let exif = picture.metadata(c"Exif", None);
     let icc = picture.icc();
-    // libheif turns by the container's boxes, which alone count: what EXIF says of it is to be
-    // ignored (ISO/IEC 23008-12). So the orientation stays upright.
+    // libheif applies the rotation in the container's boxes, which is the only valid one: the EXIF
+    // orientation must be ignored (ISO/IEC 23008-12). So the orientation stays upright.
     let header = Header::new(Format::Heic, picture.size(), layout, bits);
     let decoder_bytes = memory::decoder_bytes(&header, picture.stored_size(), coded, bytes.len());
     let header = Header {
@@ -72,7 +74,7 @@ impl Decoder for Heic {
     }
 }
 
-/// Decodes to any layout but Cmyk, upright; more than 8 bits become 16.
+/// Decodes to any layout except Cmyk, upright. Samples of more than 8 bits become 16-bit.
 fn decode(bytes: &[u8], header: &Header, coded: CodedPictures) -> Result<Raster, String> {
     let picture = ImageHandle::open(bytes)?;
     let image = picture.decode(most_side(&picture, coded))?;
@@ -94,7 +96,7 @@ fn decode(bytes: &[u8], header: &Header, coded: CodedPictures) -> Result<Raster,
         let (alpha, layout) = (alpha.as_ref(), header.layout);
         return Ok(ycbcr::to_raster(&color, alpha, layout, None, premultiplied));
     };
-    // A gray picture has the same three times.
+    // A gray picture has three identical planes.
     let count = match header.layout {
         Layout::Gray | Layout::GrayAlpha => 1,
         _ => 3,
@@ -110,7 +112,7 @@ fn decode(bytes: &[u8], header: &Header, coded: CodedPictures) -> Result<Raster,
     })
 }
 
-/// The longest side that the picture or a part of it may have. Blocks reach beyond the edge by
+/// The longest side that the picture or a part of it may have. Blocks extend beyond the edge by
 /// less than 64 pixels.
 fn most_side(picture: &ImageHandle<'_>, coded: CodedPictures) -> u32 {
     let (width, height) = picture.stored_size();
@@ -118,8 +120,8 @@ fn most_side(picture: &ImageHandle<'_>, coded: CodedPictures) -> u32 {
     width.max(height).max(part.0).max(part.1).saturating_add(64)
 }
 
-/// The planes of red, green and blue when the picture has them: libheif before 1.19 always gives
-/// these, and a lossless picture may be stored so.
+/// The red, green and blue planes, if the picture has them: libheif before 1.19 always returns
+/// these, and a lossless picture may be stored this way.
 fn colors(image: &Image, coding: Coding) -> Option<[Channel; 3]> {
     if image.plane(Channel::Red).is_some() {
         return Some([Channel::Red, Channel::Green, Channel::Blue]);
@@ -130,10 +132,10 @@ fn colors(image: &Image, coding: Coding) -> Option<[Channel; 3]> {
     is_stored_so.then_some([Channel::Redness, Channel::Luma, Channel::Blueness])
 }
 
-/// A plane in full resolution.
+/// A plane at full resolution.
 fn plane<'a>(image: &'a Image, channel: Channel, header: &Header) -> Result<Plane<'a>, String> {
     let plane = image.plane(channel);
-    let plane = plane.ok_or_else(|| format!("it lacks the plane of {channel:?}"))?;
+    let plane = plane.ok_or_else(|| format!("the plane {channel:?} is missing"))?;
     if (plane.width, plane.height) != (header.width, header.height) {
         return Err("its planes differ in size".to_owned());
     }
@@ -144,7 +146,7 @@ fn plane<'a>(image: &'a Image, channel: Channel, header: &Header) -> Result<Plan
     Ok(plane)
 }
 
-/// Joins planes of the header's size.
+/// Interleaves planes of the header's size.
 fn interleaved(planes: &[Plane<'_>], header: &Header) -> Raster {
     let (width, height, layout) = (header.width, header.height, header.layout);
     if header.bits == 8 {
@@ -155,7 +157,7 @@ fn interleaved(planes: &[Plane<'_>], header: &Header) -> Raster {
     }
 }
 
-/// The samples of all pixels, each made from one of the header's bits by `finish`.
+/// The samples of all pixels; `finish` converts each from the header's bit depth.
 fn join<T: Copy + Default>(
     planes: &[Plane<'_>],
     header: &Header,
@@ -175,7 +177,7 @@ fn join<T: Copy + Default>(
     samples
 }
 
-/// A sample in another number of bits, rounded.
+/// Scales a sample to another bit depth, rounded.
 fn scaled(sample: u16, from: u8, to: u8) -> u16 {
     if from == to {
         return sample;
@@ -184,12 +186,12 @@ fn scaled(sample: u16, from: u8, to: u8) -> u16 {
     ((u32::from(sample).min(from) * to + from / 2) / from) as u16
 }
 
-/// Planes of brightness and, if there are three, colour differences, on their own.
+/// Copies the luma plane and, if there are three planes, the chroma planes.
 fn copied(planes: &[Plane<'_>], coding: Coding) -> Result<YcbcrPlanes, String> {
     let bits = planes[0].bits;
-    // H.265 has up to 16, and profiles for pictures up to 12 are decoded.
+    // H.265 supports up to 16 bits; decoders support the still picture profiles of up to 12 bits.
     if bits > 12 || planes.iter().any(|plane| plane.bits != bits) {
-        return Err("its planes have bits that are not read".to_owned());
+        return Err("its planes have an unsupported number of bits".to_owned());
     }
     let planes = planes.iter().map(|plane| ycbcr::Plane {
         width: plane.width,

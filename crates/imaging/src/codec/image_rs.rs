@@ -1,4 +1,4 @@
-//! BMP, TIFF and ICO by the `image` crate. They are only read.
+//! BMP, TIFF and ICO: decodes with the `image` crate. Writing them is not supported.
 
 use std::io::Cursor;
 
@@ -19,7 +19,7 @@ use crate::raster::{Layout, Raster, pixel_count, sample_count};
 #[derive(Debug)]
 struct ImageRs;
 
-/// Reads the header of the picture, of the first page of a TIFF, or of an ICO's best picture.
+/// Reads the header of a BMP, of the first page of a TIFF, or of the best picture in an ICO.
 pub(super) fn parse(format: Format, bytes: &[u8]) -> Result<ParsedPicture, String> {
     let mut decoder = open(format, bytes)?;
     let (width, height) = decoder.dimensions();
@@ -40,8 +40,8 @@ pub(super) fn parse(format: Format, bytes: &[u8]) -> Result<ParsedPicture, Strin
     Ok(ParsedPicture::new(header, ImageRs))
 }
 
-/// What the `image` crate's decoders hold: floats before they are scaled, a palette picture's
-/// bytes, a strip or tile.
+/// The memory of the `image` crate's decoders: floats before they are scaled, the bytes of a
+/// palette picture, a strip or a tile.
 fn decoder_bytes(format: Format, pixels: u64, color: ColorType) -> u64 {
     let pixel_bytes = u64::from(color.bytes_per_pixel());
     match format {
@@ -55,8 +55,8 @@ fn decoder_bytes(format: Format, pixels: u64, color: ColorType) -> u64 {
 }
 
 impl Decoder for ImageRs {
-    /// Decodes to any layout but Cmyk, in 8 or 16 bits. Floating-point samples (TIFF) are taken as
-    /// 0 to 1.
+    /// Decodes to any layout except Cmyk, with 8 or 16 bits. Floating-point samples (TIFF) range
+    /// from 0 to 1.
     fn decode(
         &self,
         bytes: &[u8],
@@ -65,7 +65,7 @@ impl Decoder for ImageRs {
         _smooth: bool,
     ) -> Result<Raster, String> {
         let raster = samples(bytes, header)?;
-        // TIFF may hold colours that are already multiplied by alpha: ExtraSamples is 1.
+        // TIFF may store premultiplied alpha: ExtraSamples is 1.
         const EXTRA_SAMPLES: u16 = 338;
         let premultiplied =
             header.format == Format::Tiff && tiff_short(bytes, EXTRA_SAMPLES) == Some(1);
@@ -79,7 +79,7 @@ impl Decoder for ImageRs {
 
 fn samples(bytes: &[u8], header: &Header) -> Result<Raster, String> {
     let mut decoder = open(header.format, bytes)?;
-    // The estimate has bounded the memory before.
+    // The estimate has already limited the memory.
     decoder
         .set_limits(Limits::no_limits())
         .map_err(|error| error.to_string())?;
@@ -126,7 +126,7 @@ fn open(format: Format, bytes: &[u8]) -> Result<Box<dyn ImageDecoder + '_>, Stri
     decoder.map_err(|error| error.to_string())
 }
 
-/// The first value of a field of 16 bits in the first directory of a TIFF (TIFF 6.0, section 2).
+/// The first 16-bit value of a field in the first directory of a TIFF (TIFF 6.0, section 2).
 fn tiff_short(bytes: &[u8], tag: u16) -> Option<u16> {
     let little = bytes.starts_with(b"II");
     let short = |at: usize| {
@@ -150,7 +150,7 @@ fn tiff_short(bytes: &[u8], tag: u16) -> Option<u16> {
         .and_then(|entry| short(entry + 8))
 }
 
-/// The layout and the bits of a sample once decoded.
+/// The layout and bits per sample after decoding.
 fn shape(color: ColorType) -> Result<(Layout, u8), String> {
     Ok(match color {
         ColorType::L8 => (Layout::Gray, 8),
@@ -161,6 +161,6 @@ fn shape(color: ColorType) -> Result<(Layout, u8), String> {
         ColorType::La16 => (Layout::GrayAlpha, 16),
         ColorType::Rgb16 | ColorType::Rgb32F => (Layout::Rgb, 16),
         ColorType::Rgba16 | ColorType::Rgba32F => (Layout::Rgba, 16),
-        other => return Err(format!("pixels of the kind {other:?} are not read")),
+        other => return Err(format!("pixels of the type {other:?} are not supported")),
     })
 }

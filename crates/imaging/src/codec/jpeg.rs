@@ -1,4 +1,5 @@
-//! JPEG: by the project's own decoder and encoder where they are faster, else by libjpeg-turbo.
+//! JPEG: uses the project's own decoder and encoder where they are faster, and libjpeg-turbo
+//! otherwise.
 
 use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::encode_options::EncodeOptions;
@@ -39,7 +40,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
     };
     if markers.frame.bits != 8 {
         return Err(format!(
-            "its samples have {} bits, and only 8 are read",
+            "its samples have {} bits; only 8 are supported",
             markers.frame.bits
         ));
     }
@@ -55,7 +56,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
 }
 
 impl Jpeg {
-    /// Whether the project's own decoder makes planes of such a size.
+    /// Whether the project's own decoder can decode planes of this size.
     fn is_reduced(&self, eighths: Eighths) -> bool {
         eighths.brightness <= reduced::MOST_EIGHTHS && self.markers.reducible().is_some()
     }
@@ -71,7 +72,7 @@ impl Decoder for Jpeg {
         _smooth: bool,
     ) -> Result<Raster, String> {
         let mut raster = turbo::decode(bytes, header, shrink)?;
-        // Adobe's programs store the light that passes instead of the ink.
+        // Adobe's programs store CMYK inverted.
         let is_inverted = header.layout == Layout::Cmyk && self.markers.adobe_transform.is_some();
         if is_inverted && let Samples::U8(samples) = &mut raster.samples {
             for sample in samples {
@@ -81,8 +82,8 @@ impl Decoder for Jpeg {
         Ok(raster)
     }
 
-    /// Decodes to planes of 1, 2, 3, 4 or 8 eighths of the size; those of colour may be larger than
-    /// asked for.
+    /// Decodes to planes of 1, 2, 3, 4 or 8 eighths of the full size. Chroma planes may be larger
+    /// than requested.
     fn decode_planes(
         &self,
         bytes: &[u8],
@@ -92,7 +93,7 @@ impl Decoder for Jpeg {
         if eighths.brightness <= reduced::MOST_EIGHTHS
             && let Some(color) = self.markers.reducible()
         {
-            // Colour that is sampled more sparsely than results have it can spare nothing.
+            // Chroma that is subsampled more than in results must not be reduced further.
             let is_sparse = color.is_some_and(|(across, down)| across > 2 || down > 2);
             let eighths = match is_sparse {
                 true => Eighths::both(eighths.brightness),
@@ -111,7 +112,7 @@ impl Decoder for Jpeg {
     }
 }
 
-/// Encodes Gray or Rgb of 8 bits, with optimised Huffman tables.
+/// Encodes 8-bit Gray or Rgb with optimised Huffman tables.
 pub(super) fn encode(
     raster: &Raster,
     options: &EncodeOptions,
@@ -121,7 +122,7 @@ pub(super) fn encode(
     Ok(metadata::with_metadata(bytes, metadata))
 }
 
-/// Brightness samples of a result that share a colour sample.
+/// The chroma subsampling of a result: luma samples per chroma sample.
 pub(super) fn planes_sampling(options: &EncodeOptions) -> (u32, u32) {
     if options.quality >= FULL_COLOR_QUALITY {
         (1, 1)
@@ -130,7 +131,7 @@ pub(super) fn planes_sampling(options: &EncodeOptions) -> (u32, u32) {
     }
 }
 
-/// Encodes planes whose colour is sampled as [`planes_sampling`] says.
+/// Encodes planes with the chroma subsampling that [`planes_sampling`] returns.
 pub(super) fn encode_planes(
     planes: &Planes,
     options: &EncodeOptions,

@@ -1,4 +1,4 @@
-//! JPEG XL by `jxl-oxide`. It is only read.
+//! JPEG XL: decodes with `jxl-oxide`. Writing is not supported.
 
 use jxl_oxide::frame::Encoding;
 use jxl_oxide::{AllocTracker, InitializeResult, JxlImage, PixelFormat};
@@ -13,15 +13,15 @@ use crate::raster::{Layout, Raster, pixel_count, sample_count};
 #[derive(Debug)]
 struct Jxl;
 
-/// Bytes given to the decoder at once while the header is looked for.
+/// Bytes passed to the decoder at once until the header is complete.
 const STEP: usize = 4096;
 
-/// Reads the header of the image and, where they tell more, those of its frames.
+/// Reads the image header and, if needed, the frame headers.
 pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
     let mut waiting = JxlImage::builder().build_uninit();
     let mut rest = bytes;
     loop {
-        // What begins a box at the end of a part may be left for the next one.
+        // The decoder may leave an incomplete box at the end of a part for the next call.
         let part = &rest[..rest.len().min(STEP)];
         let taken = waiting.feed_bytes(part).map_err(|e| e.to_string())?;
         rest = &rest[taken..];
@@ -38,8 +38,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
     }
 }
 
-/// Whether the picture is computed in floating point: lossy ones and repacked JPEGs are, lossless
-/// ones stay integers. `rest` is what the image was not fed with yet.
+/// Whether the decoder computes in floating point: it does for lossy pictures and recompressed
+/// JPEGs, not for lossless pictures. `rest` is the data not fed to the image yet.
 fn is_float(image: &mut JxlImage, rest: &[u8]) -> Result<bool, String> {
     if image.image_header().metadata.xyb_encoded {
         return Ok(true);
@@ -56,7 +56,7 @@ fn describe(image: &JxlImage, is_float: bool) -> Result<Header, String> {
         PixelFormat::Rgb => Layout::Rgb,
         PixelFormat::Rgba => Layout::Rgba,
         PixelFormat::Cmyk | PixelFormat::Cmyka => {
-            return Err("its pixels are CMYK, which is not read".to_owned());
+            return Err("its pixels are CMYK, which is not supported".to_owned());
         }
     };
     let depth = image.image_header().metadata.bit_depth.bits_per_sample();
@@ -64,7 +64,7 @@ fn describe(image: &JxlImage, is_float: bool) -> Result<Header, String> {
     let header = Header::new(Format::Jxl, (image.width(), image.height()), layout, bits);
     Ok(Header {
         decoder_bytes: decoder_bytes(&header, is_float),
-        // The decoder turns the picture itself, so the orientation stays upright.
+        // The decoder applies the orientation itself, so it stays upright here.
         metadata: Metadata {
             exif: None,
             xmp: None,
@@ -74,8 +74,8 @@ fn describe(image: &JxlImage, is_float: bool) -> Result<Header, String> {
     })
 }
 
-/// Floating-point planes, always of three colours, in two stages of the decoder; of lossless
-/// pictures integers of twice a sample's width, and transforms in part.
+/// Floating-point planes, always of three colours, in two stages of the decoder. For lossless
+/// pictures, integers of twice a sample's width and a part of the transforms.
 fn decoder_bytes(header: &Header, is_float: bool) -> u64 {
     let pixels = pixel_count(header.width, header.height);
     match is_float {
@@ -126,8 +126,8 @@ fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
     }
 }
 
-/// The most that the decoder may reserve, of which it uses a part: four copies in four bytes a
-/// sample.
+/// The maximum that the decoder may allocate, of which it uses a part: four copies with four bytes
+/// per sample.
 fn most_reserved(header: &Header) -> usize {
     sample_count(header.width, header.height, header.layout.channels().max(3)) * 4 * 4
 }

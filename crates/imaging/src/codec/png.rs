@@ -1,4 +1,4 @@
-//! PNG and APNG by the `png` crate.
+//! PNG and APNG: decodes with the `png` crate.
 
 use std::io::Cursor;
 
@@ -22,8 +22,8 @@ pub(super) use memory::encoder_bytes;
 
 type Source<'a> = Cursor<&'a [u8]>;
 
-/// Reads all chunks before the picture data. Chunks of gamma and chromaticities without a profile
-/// are passed over, as other resizers do.
+/// Reads all chunks before the picture data. Gamma and chromaticities without a profile are
+/// ignored, as other resizers do.
 pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
     let reader = open(bytes, Transformations::EXPAND)?;
     let (color, depth) = reader.output_color_type();
@@ -76,8 +76,8 @@ impl PictureDecoder for Png {
     }
 }
 
-/// Decodes the default picture to any layout but Cmyk, in 8 or 16 bits. Palettes and fewer bits
-/// are expanded.
+/// Decodes the default picture to any layout except Cmyk, with 8 or 16 bits. Palettes and smaller
+/// bit depths are expanded.
 fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
     let (width, height, layout) = (header.width, header.height, header.layout);
     if header.bits == 8
@@ -103,7 +103,7 @@ fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
 }
 
 fn open(bytes: &[u8], transformations: Transformations) -> Result<Reader<Source<'_>>, String> {
-    // Memory is bounded by the estimate before anything is decoded.
+    // The estimate has limited the memory before decoding.
     let limits = Limits {
         bytes: isize::MAX as usize,
     };
@@ -122,7 +122,7 @@ fn layout(color: ColorType) -> Result<Layout, String> {
     }
 }
 
-/// The frames of an animation, in 8 bits.
+/// The frames of an animation, with 8 bits per sample.
 struct PngFrames<'a> {
     reader: Reader<Source<'a>>,
     canvas: Canvas,
@@ -135,7 +135,7 @@ impl<'a> PngFrames<'a> {
         let mut reader = open(bytes, Transformations::EXPAND | Transformations::STRIP_16)?;
         let control = reader.info().animation_control;
         let control = control.ok_or_else(|| "it has no frames".to_owned())?;
-        // The default picture need not belong to the animation.
+        // The default picture may not belong to the animation.
         if reader.info().frame_control.is_none() {
             reader.next_frame_info().map_err(|e| e.to_string())?;
         }

@@ -1,4 +1,4 @@
-//! WebP by libwebp.
+//! WebP: decodes and encodes with libwebp.
 
 use crate::animation::{FrameSink, Frames};
 use crate::codec::decoder::{Decoder, ParsedPicture};
@@ -51,8 +51,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
 }
 
 impl Decoder for Webp {
-    /// Decodes to Rgb or Rgba of 8 bits; the first frame of an animation. `smooth` is for results in
-    /// which single pixels of the source are still seen.
+    /// Decodes to 8-bit Rgb or Rgba; for an animation, the first frame. `smooth` is needed for
+    /// results in which single pixels of the source remain visible.
     fn decode(
         &self,
         bytes: &[u8],
@@ -69,7 +69,7 @@ impl Decoder for Webp {
         Ok(Raster::from_u8(width, height, layout, pixels))
     }
 
-    /// `smooth` is for results in which single pixels of the source are still seen.
+    /// `smooth` is needed for results in which single pixels of the source remain visible.
     fn decode_planes(
         &self,
         bytes: &[u8],
@@ -87,7 +87,7 @@ impl Decoder for Webp {
     }
 }
 
-/// Begins an animation.
+/// Starts an animation.
 pub(super) fn frame_sink(
     size: (u32, u32),
     plays: u32,
@@ -97,14 +97,14 @@ pub(super) fn frame_sink(
     Ok(Box::new(WebpSink::new(size, plays, options, metadata)?))
 }
 
-/// Encodes Rgb or Rgba of 8 bits.
+/// Encodes 8-bit Rgb or Rgba.
 pub(super) fn encode(
     raster: &Raster,
     options: &EncodeOptions,
     metadata: &Metadata,
 ) -> Result<Vec<u8>, String> {
     let Samples::U8(pixels) = &raster.samples else {
-        return Err("WebP holds 8 bits a sample".to_owned());
+        return Err("WebP has 8 bits per sample".to_owned());
     };
     let bytes = ffi::encode(
         pixels,
@@ -121,7 +121,7 @@ pub(super) fn encode(
     ))
 }
 
-/// Encodes planes whose colour has half the size.
+/// Encodes planes whose chroma has half the size.
 pub(super) fn encode_planes(
     planes: &Planes,
     options: &EncodeOptions,
@@ -132,5 +132,5 @@ pub(super) fn encode_planes(
     Ok(chunks::with_metadata(bytes, size, false, metadata))
 }
 
-/// Brightness samples of a result that share a colour sample.
+/// The chroma subsampling of a result: luma samples per chroma sample.
 pub(super) const PLANES_SAMPLING: (u32, u32) = planes::SAMPLING;

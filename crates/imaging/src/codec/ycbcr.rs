@@ -1,5 +1,4 @@
-//! From planes of brightness and colour differences, as AVIF and HEIC have them, to interleaved
-//! pixels.
+//! Converts YCbCr planes, as AVIF and HEIC store them, to interleaved pixels.
 
 use moxcms::{
     CicpColorPrimaries, CicpProfile, ColorProfile, MatrixCoefficients, TransferCharacteristics,
@@ -7,10 +6,10 @@ use moxcms::{
 
 use crate::raster::{Layout, Raster, f32_to_u8, sample_count};
 
-/// Red, green and blue themselves, green in the place of luma.
+/// The matrix coefficients of planes that are red, green and blue; green takes the place of luma.
 pub(super) const IDENTITY: u16 = 0;
 
-/// What the numbers mean (ITU-T H.273 code points).
+/// How colours are coded (ITU-T H.273 code points).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Coding {
     pub(super) primaries: u16,
@@ -20,7 +19,7 @@ pub(super) struct Coding {
 }
 
 impl Coding {
-    /// An ICC profile for colours that are not those of sRGB.
+    /// An ICC profile, unless the colours are sRGB.
     pub(super) fn profile(self) -> Option<Vec<u8>> {
         const BT709: u16 = 1;
         const UNSPECIFIED: u16 = 2;
@@ -38,13 +37,13 @@ impl Coding {
             full_range: true,
         });
         let mut profile = profile.encode().ok()?;
-        // The time at which it was made (ICC.1:2022, 7.2.8) must not show in a result.
+        // The creation time (ICC.1:2022, 7.2.8) must not appear in a result.
         profile.get_mut(24..36)?.fill(0);
         Some(profile)
     }
 }
 
-/// One plane, rows without padding.
+/// One plane, with rows without padding.
 #[derive(Clone, Debug)]
 pub(super) struct Plane {
     pub(super) width: u32,
@@ -52,7 +51,7 @@ pub(super) struct Plane {
     pub(super) samples: Vec<u16>,
 }
 
-/// A decoded picture: luma alone, or luma and two colour differences.
+/// A decoded picture: luma only, or luma and two chroma planes.
 #[derive(Clone, Debug)]
 pub(super) struct YcbcrPlanes {
     /// 8, 10 or 12.
@@ -66,7 +65,7 @@ impl YcbcrPlanes {
         (self.planes[0].width, self.planes[0].height)
     }
 
-    /// Luma of a row as 0 to 1.
+    /// Luma of a row, from 0 to 1.
     fn light_row(&self, y: u32, full_range: bool) -> Vec<f32> {
         let (zero, span) = self.luma_range(full_range);
         let plane = &self.planes[0];
@@ -77,7 +76,7 @@ impl YcbcrPlanes {
             .collect()
     }
 
-    /// The sample of black and the distance to white.
+    /// The sample value of black, and the distance from it to white.
     fn luma_range(&self, full_range: bool) -> (f32, f32) {
         let scale = f32::from(1_u16 << (self.bits - 8));
         if full_range {
@@ -87,8 +86,8 @@ impl YcbcrPlanes {
         }
     }
 
-    /// A colour difference, -0.5 to 0.5, at the place of a luma sample, between the nearest two
-    /// samples of each direction (chroma sited in the middle, as JPEG's).
+    /// The chroma value, -0.5 to 0.5, at a luma sample. It is interpolated linearly in both
+    /// directions, with chroma sited in the centre as in JPEG.
     fn difference(&self, index: usize, x: u32, y: u32, full_range: bool) -> f32 {
         let plane = &self.planes[index];
         let (width, height) = self.size();
@@ -110,7 +109,7 @@ impl YcbcrPlanes {
     }
 }
 
-/// The samples of a plane on both sides of a place, and how far it is from the first.
+/// The samples on both sides of a position, and its distance from the first one.
 fn neighbours(place: u32, full: u32, side: u32) -> (u32, u32, f32) {
     if side == full {
         return (place, place, 0.0);
@@ -123,7 +122,7 @@ fn neighbours(place: u32, full: u32, side: u32) -> (u32, u32, f32) {
     }
 }
 
-/// Joins colour and alpha. What the container says about the colours outranks the stream.
+/// Joins colour and alpha. The container's colour coding takes precedence over the stream's.
 pub(super) fn to_raster(
     color: &YcbcrPlanes,
     alpha: Option<&YcbcrPlanes>,
@@ -144,7 +143,7 @@ pub(super) fn to_raster(
     }
 }
 
-/// The samples of all pixels, each made from 0 to 1 by `sample`.
+/// The samples of all pixels; `sample` converts each from the range 0 to 1.
 fn join<T>(
     color: &YcbcrPlanes,
     alpha: Option<&YcbcrPlanes>,
@@ -183,7 +182,7 @@ fn join<T>(
     samples
 }
 
-/// Luma and colour differences to red, green and blue (H.273, 8.3).
+/// Converts YCbCr to RGB (H.273, 8.3).
 fn rgb(luma: f32, blue: f32, red: f32, coding: Coding) -> [f32; 3] {
     const YCGCO: u16 = 8;
     let (kr, kb) = match coding.matrix {
@@ -196,7 +195,7 @@ fn rgb(luma: f32, blue: f32, red: f32, coding: Coding) -> [f32; 3] {
         4 => (0.30, 0.11),
         7 => (0.212, 0.087),
         9 | 10 => (0.2627, 0.0593),
-        // BT.601, which is also what MIAF says of unspecified matrices.
+        // BT.601, which MIAF also prescribes for unspecified matrices.
         _ => (0.299, 0.114),
     };
     let kg = 1.0 - kr - kb;

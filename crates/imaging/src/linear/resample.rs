@@ -1,5 +1,5 @@
-//! Resampling in linear light, row by row: of the picture in light never more is held than the
-//! rows that go into one row of the result.
+//! Resamples in linear light, row by row. Only the rows that contribute to one row of the result
+//! are held in linear light.
 
 use std::array;
 
@@ -10,13 +10,13 @@ use crate::resample::Taps;
 
 use super::transfer::{LIGHT_OF_U8, U8_OF_LIGHT};
 
-/// Samples of a row that are summed at once: as many as fit into vector registers.
+/// Samples of a row that are summed at once: as many as the vector registers hold.
 const TILE: usize = 32;
 
-/// Resamples `part` of a picture to `size`, with each `by` × `by` pixels averaged before; `by` is
-/// 1, 2, 4 or 8. Pixels at the right and bottom end are repeated to fill the last squares.
+/// Resamples `part` of a picture to `size`, after averaging squares of `by` × `by` pixels; `by` is
+/// 1, 2, 4 or 8. Pixels at the right and bottom edge are repeated to fill the last squares.
 ///
-/// `None` for pictures that have alpha or not 8 bits, and for the filter that picks pixels.
+/// Returns `None` if the picture has alpha or not 8 bits, or if the filter is nearest-neighbour.
 pub(crate) fn resample(
     raster: &Raster,
     by: u32,
@@ -55,10 +55,10 @@ fn run<const CHANNELS: usize, const BY: usize>(
     across: &Taps,
     down: &Taps,
 ) -> Vec<u8> {
-    // Sums of this are means, from 0 to 1.
+    // The sums of these values are means, from 0 to 1.
     let light: [f32; 256] = LIGHT_OF_U8.map(|light| f32::from(light) / 65_535.0 / (BY * BY) as f32);
     let columns = width.div_ceil(BY);
-    // `Across` looks beyond the last pixel.
+    // `Across` reads beyond the last pixel.
     let length = (columns * CHANNELS + 3).next_multiple_of(TILE);
     let mut ring = vec![vec![0.0; length]; down.count];
     let mut row = vec![0.0; length];
@@ -84,7 +84,7 @@ fn run<const CHANNELS: usize, const BY: usize>(
     result
 }
 
-/// The light of a row of squares.
+/// Averages a row of squares in linear light.
 fn average<const CHANNELS: usize, const BY: usize>(
     rows: [&[u8]; BY],
     light: &[f32; 256],
@@ -120,7 +120,7 @@ fn average<const CHANNELS: usize, const BY: usize>(
     }
 }
 
-/// The sum of weighted rows, in their order: the same on every machine.
+/// The sum of weighted rows, always in the same order, so that it is the same on every machine.
 fn sum_rows(rows: &[(&[f32], &f32)], target: &mut [f32]) {
     for (index, target) in target.as_chunks_mut::<TILE>().0.iter_mut().enumerate() {
         let mut sums = [0.0; TILE];
@@ -134,7 +134,7 @@ fn sum_rows(rows: &[(&[f32], &f32)], target: &mut [f32]) {
     }
 }
 
-/// The pass over columns, with each weight as often as it is multiplied at once.
+/// The horizontal pass. Each weight is repeated as often as it is multiplied at once.
 struct Across {
     count: usize,
     firsts: Vec<usize>,
@@ -151,8 +151,8 @@ impl Across {
         }
     }
 
-    /// The values of a row of the result. Four samples are summed of each pixel, whatever it has:
-    /// that is one instruction.
+    /// Computes a row of the result. Four samples are summed per pixel, whatever its layout: that
+    /// is one instruction.
     fn sum<const CHANNELS: usize>(&self, row: &[f32], target: &mut [u8]) {
         let coded: &[u8; 65_536] = &U8_OF_LIGHT;
         let (target, _) = target.as_chunks_mut::<CHANNELS>();
@@ -170,7 +170,7 @@ impl Across {
                 }
             }
             for (value, light) in target.iter_mut().zip(sums) {
-                // What is below 0 or above 1 becomes black or white.
+                // Values below 0 and above 1 become black and white.
                 *value = coded[usize::from((light * 65_535.0 + 0.5) as u16)];
             }
         }
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn squares_are_averaged_in_light() {
-        // A checkerboard of black and white is half as bright as white; the last column and row
+        // A checkerboard of black and white has half the light of white; the last column and row
         // are repeated.
         let raster = Raster::from_u8(3, 3, Layout::Gray, vec![0, 255, 0, 255, 0, 0, 0, 0, 255]);
         let part = Rect {
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(none, None);
     }
 
-    /// Against a sum in double precision over all pixels.
+    /// Compares with a sum in double precision over all pixels.
     #[test]
     fn every_pixel_is_the_weighted_mean_of_light() {
         let (width, height) = (37_usize, 29_usize);

@@ -1,4 +1,4 @@
-//! Which values an option can have.
+//! The values that an option can have, and their description in words.
 
 use crate::format::Format;
 
@@ -22,15 +22,15 @@ pub enum Values {
 
 impl Values {
     pub(super) const TRUTH: Self = Self::Words(&[("true", ""), ("false", "")]);
-    /// A side in pixels, or another number whose upper limit depends on the settings. That limit
-    /// is checked later, with the picture at hand.
+    /// A side in pixels, or another number whose upper limit depends on the settings. That limit is
+    /// checked later, when the picture is known.
     pub(super) const PIXELS: Self = Self::whole(1, u32::MAX as u64);
 
     pub(super) const fn whole(least: u64, most: u64) -> Self {
         Self::Whole { least, most }
     }
 
-    /// The values in words. `literal` marks up what is typed as it stands.
+    /// Describes the values. `literal` marks up text that is typed literally.
     ///
     /// ```
     /// use picresize_imaging::OPTIONS;

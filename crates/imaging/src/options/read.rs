@@ -1,4 +1,4 @@
-//! Reads and writes the values of options.
+//! Parses and writes the values of options.
 
 use std::num::IntErrorKind;
 
@@ -6,9 +6,9 @@ use crate::format::Format;
 
 use super::allowed::{Values, writable_formats};
 
-/// A value as text. The default of each type means that the option was not given.
+/// The text form of a value. The default of each type means that the option was not given.
 pub(super) trait OptionValue: Default {
-    /// Reads a value, which `allowed` limits; the error says what is wrong.
+    /// Parses a value that must be one of `allowed`. The error says what is wrong.
     fn read(text: &str, allowed: &Values) -> Result<Self, String>;
 
     /// The value's text, or `None` for the default.
@@ -72,7 +72,7 @@ fn whole<T: TryFrom<u64>>(text: &str, allowed: &Values) -> Result<T, String> {
         Values::Whole { least, most } => (least, most),
         _ => (0, u64::MAX),
     };
-    // More digits than any limit has: too large, whatever they are.
+    // More digits than any limit has mean that the number is too large.
     let parsed = match text.parse::<i128>() {
         Ok(number) => number,
         Err(error) if *error.kind() == IntErrorKind::PosOverflow => i128::MAX,
@@ -80,16 +80,19 @@ fn whole<T: TryFrom<u64>>(text: &str, allowed: &Values) -> Result<T, String> {
         Err(_) => return Err(format!("{:?} is not a whole number", clip(text))),
     };
     if parsed < least.into() {
-        return Err(format!("{} is too small: the least is {least}", clip(text)));
+        return Err(format!(
+            "{} is too small; the minimum is {least}",
+            clip(text)
+        ));
     }
     u64::try_from(parsed)
         .ok()
         .filter(|number| *number <= most)
         .and_then(|number| T::try_from(number).ok())
-        .ok_or_else(|| format!("{} is too large: the most is {most}", clip(text)))
+        .ok_or_else(|| format!("{} is too large; the maximum is {most}", clip(text)))
 }
 
-/// Finds a named value; the error lists the names.
+/// Finds a value by its name; the error lists the names.
 pub(super) fn one_of<T>(
     text: &str,
     names: &[&str],
@@ -98,7 +101,7 @@ pub(super) fn one_of<T>(
     find(text).ok_or_else(|| format!("{:?} is not one of {}", clip(text), names.join(", ")))
 }
 
-/// Enough of a text to recognise it in a message.
+/// The start of a text, long enough to recognise it in a message.
 pub(super) fn clip(text: &str) -> String {
     const MOST: usize = 60;
     match text.char_indices().nth(MOST) {

@@ -1,15 +1,15 @@
-//! Floyd–Steinberg dithering in Oklab, in rows that turn about, so that only two rows of floats are
-//! held and not the whole picture.
+//! Floyd–Steinberg dithering in Oklab, row by row in alternating directions, so that only two rows
+//! of floats are held.
 
 use quantette::color_map::IndexedColorMap;
 use quantette::color_space::srgb8_to_oklab;
 use quantette::deps::palette::{Oklab, Srgb};
 
-/// How much of an error is passed on: less than all keeps flat areas calm.
+/// The share of an error that is passed on: less than all keeps flat areas calm.
 const DIFFUSION: f32 = 7.0 / 8.0;
 
-/// An index into `colors` for each opaque pixel of a picture so wide, and `hole` for the others,
-/// which neither get an error nor pass one on.
+/// The index of a colour in `colors` for each opaque pixel, and `hole` for the others, which
+/// neither receive an error nor pass one on. `width` is the picture's.
 pub(super) fn floyd_steinberg(
     pixels: &[[u8; 4]],
     width: usize,
@@ -18,7 +18,7 @@ pub(super) fn floyd_steinberg(
 ) -> Vec<u8> {
     let palette = colors.base_palette();
     let mut indices = vec![hole; pixels.len()];
-    // With a place beyond either end.
+    // With one element beyond either end.
     let mut errors = vec![[0.0; 3]; width + 2];
     let mut errors_below = errors.clone();
     let rows = pixels.chunks(width).zip(indices.chunks_mut(width));
@@ -57,7 +57,7 @@ pub(super) fn floyd_steinberg(
     indices
 }
 
-/// Passes on so many sixteenths of an error.
+/// Passes on a number of sixteenths of an error.
 fn add(to: &mut [f32; 3], error: [f32; 3], sixteenths: f32) {
     for (to, error) in to.iter_mut().zip(error) {
         *to += error * (DIFFUSION * sixteenths / 16.0);

@@ -1,25 +1,26 @@
-//! The filters: how much a sample counts by its distance from the middle of a result's sample.
+//! The resampling kernels: the weight of a sample by its distance from the centre of a result
+//! sample.
 
 use std::f64::consts::PI;
 use std::sync::LazyLock;
 
 use crate::options::Filter;
 
-/// How far the longest filter reaches, in pixels of the smaller picture.
+/// The largest radius of a kernel, in pixels of the smaller picture.
 pub(super) const LONGEST_REACH: f64 = 3.0;
 
-/// Distances are in pixels of the smaller picture.
+/// A resampling kernel. Distances are in pixels of the smaller picture.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kernel {
     pub(super) name: &'static str,
-    /// The distance from which on nothing counts.
+    /// The kernel's radius: the weight is 0 beyond it.
     pub(super) reach: f64,
     /// The weight at a distance, which may be negative.
     pub(super) weight: fn(f64) -> f64,
 }
 
 impl Kernel {
-    /// `None` for the filter that picks single samples.
+    /// `None` for nearest-neighbour, which has no kernel.
     pub(super) fn of(filter: Filter) -> Option<Self> {
         let (name, reach, weight): (_, _, fn(f64) -> f64) = match filter {
             Filter::Lanczos3 => ("Lanczos3", LONGEST_REACH, lanczos3),
@@ -37,7 +38,7 @@ impl Kernel {
     }
 }
 
-/// All within half a pixel alike; of two at both ends the one before.
+/// Weighs everything within half a pixel equally; of two samples at both ends only the first.
 fn square(x: f64) -> f64 {
     if x > -0.5 && x <= 0.5 { 1.0 } else { 0.0 }
 }
@@ -54,7 +55,7 @@ fn mitchell(x: f64) -> f64 {
     cubic(x, 1.0 / 3.0, 1.0 / 3.0)
 }
 
-/// The family of cubic filters by blur and ringing (Mitchell and Netravali, "Reconstruction
+/// The family of cubic kernels with the parameters B and C (Mitchell and Netravali, "Reconstruction
 /// Filters in Computer Graphics", 1988, formula 8).
 fn cubic(x: f64, b: f64, c: f64) -> f64 {
     let x = x.abs();
@@ -72,7 +73,7 @@ fn cubic(x: f64, b: f64, c: f64) -> f64 {
     }
 }
 
-/// Points at which the Lanczos kernel is computed, for each lobe.
+/// The number of table entries per lobe of the Lanczos kernel.
 const STEPS: usize = 1024;
 
 /// The Lanczos kernel at points from 0 to 3, and one beyond.
@@ -82,10 +83,10 @@ static LANCZOS3: LazyLock<Vec<f64>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The Lanczos kernel of three lobes, to six decimals.
+/// The Lanczos kernel with three lobes, to six decimals.
 ///
-/// A thumbnail has some 20 000 weights, and the two sines of each took a tenth of the time of
-/// resampling: they are looked up.
+/// It is looked up in a table: a thumbnail has some 20 000 weights, and computing two sines for
+/// each took a tenth of the time of resampling.
 fn lanczos3(x: f64) -> f64 {
     let place = (x.abs() * STEPS as f64).min((3 * STEPS) as f64);
     let step = place as usize;
@@ -95,8 +96,8 @@ fn lanczos3(x: f64) -> f64 {
 
 /// sinc(x) · sinc(x ÷ 3) up to 3.
 ///
-/// One polynomial yields both sines, since sin 3t = 3 sin t − 4 sin³ t, and it has the same last
-/// bit on every machine, which the C library's sine has not.
+/// One polynomial gives both sines, because sin 3t = 3 sin t − 4 sin³ t. Unlike the C library's
+/// sine, it gives the same bits on every machine.
 fn exact_lanczos3(x: f64) -> f64 {
     let third = x / 3.0;
     if third >= 1.0 {

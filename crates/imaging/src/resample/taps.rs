@@ -1,23 +1,23 @@
-//! The weights of a pass over rows or columns.
+//! Computes the weights of a horizontal or vertical resampling pass.
 
 use crate::options::Filter;
 
 use super::kernel::Kernel;
 
-/// Which samples go into each sample of the result, and by how much: of every one as many that
-/// follow each other.
+/// The source samples of each result sample, and their weights. Every result sample has the same
+/// number of consecutive source samples.
 #[derive(Clone, Debug)]
 pub(crate) struct Taps {
-    /// How many samples go into one.
+    /// The number of source samples per result sample.
     pub(crate) count: usize,
-    /// The first of them, for each sample of the result; never less than that of the one before.
+    /// The first source sample of each result sample, in ascending order.
     firsts: Vec<usize>,
     weights: Vec<f32>,
 }
 
 impl Taps {
-    /// For `results` samples from a part of `length` that begins at `from` and is `span` long. The
-    /// filter may reach beyond the part. `None` for the filter that picks single samples.
+    /// For `results` samples from a part that starts at `from` and is `span` long, of a source with
+    /// `length` samples. The kernel may extend beyond the part. `None` for nearest-neighbour.
     pub(crate) fn new(
         length: usize,
         (from, span): (f64, f64),
@@ -26,7 +26,7 @@ impl Taps {
     ) -> Option<Self> {
         let kernel = Kernel::of(filter)?;
         let step = span / f64::from(results);
-        // Shrinking stretches the filter, so that no sample is left out.
+        // The kernel is stretched when shrinking, so that every source sample contributes.
         let stretch = step.max(1.0);
         let reach = kernel.reach * stretch;
         let count = ((2.0 * reach).ceil() as usize + 1).min(length);
@@ -51,7 +51,7 @@ impl Taps {
         Some(taps)
     }
 
-    /// For each sample of the result the first that goes into it, and the weights from there on.
+    /// The first source sample of each result sample, and the weights from there on.
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (usize, &[f32])> {
         let weights = self.weights.chunks_exact(self.count);
         self.firsts.iter().copied().zip(weights)

@@ -251,7 +251,7 @@ fn what_libheif_cannot_read_is_refused_in_its_words() {
     let sequence = b"\0\0\0\x18ftypmsf1\0\0\0\0msf1hevc\0\0\0\x08moov";
     let refusal = inspect(sequence).unwrap_err().to_string();
     assert!(
-        refusal.starts_with("the heic header cannot be read: libheif says: "),
+        refusal.starts_with("the heic header cannot be read: libheif reports: "),
         "{refusal}"
     );
 }

@@ -358,11 +358,11 @@ fn progressive_lossless_palette_and_sharpen_do_what_they_say() {
 fn sides_over_a_limit_are_refused_by_their_field() {
     let source = drawing(200, 100);
     let message = refusal(&source, "width=20001");
-    assert_eq!(message, "width: 20001 is too large: the most is 20000");
+    assert_eq!(message, "width: 20001 is too large; the maximum is 20000");
     let message = refusal(&source, "width=17000 height=1 format=webp");
     assert_eq!(
         message,
-        "width: 17000 is too large for webp: the most is 16383"
+        "width: 17000 is too large for webp; the limit is 16383"
     );
     let limits = Limits {
         max_source_pixels: 19_999,
@@ -464,7 +464,10 @@ fn animations_stay_animations() {
         ..Limits::default()
     };
     let error = resize(&source, &request("width=32"), &limits).unwrap_err();
-    assert_eq!(error.to_string(), "the picture has 6 frames: the most is 5");
+    assert_eq!(
+        error.to_string(),
+        "the picture has 6 frames; the limit is 5"
+    );
 }
 
 #[test]

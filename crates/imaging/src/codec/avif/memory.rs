@@ -1,11 +1,11 @@
-//! The memory that AVIF needs, beside the decoded picture and for encoding.
+//! Estimates the memory of the AVIF decoder and encoder, in addition to the decoded picture.
 
 use avif_parse::AV1Metadata;
 
 use crate::codec::encode_options::EncodedPixels;
 
-/// The file once more; the planes of colour and alpha as AV1 has them (each padded to whole
-/// superblocks), copies in 16 bits, and the decoder's tables.
+/// A copy of the file; the decoded AV1 planes of colour and alpha, each padded to whole
+/// superblocks; their 16-bit copies; and the decoder's tables.
 pub(super) fn decoder_bytes(info: &AV1Metadata, has_alpha: bool, file_bytes: usize) -> u64 {
     let color_planes = match (info.monochrome, info.chroma_subsampling) {
         (true, _) => 1.0,
@@ -21,7 +21,7 @@ pub(super) fn decoder_bytes(info: &AV1Metadata, has_alpha: bool, file_bytes: usi
     (1 << 20) + planes_bytes + file_bytes as u64
 }
 
-/// With the decoder's tables, which reads the result again for its hash.
+/// Includes the decoder's tables, because the result is decoded again for its perceptual hash.
 pub(crate) fn encoder_bytes(pixels: EncodedPixels) -> u64 {
     (7 << 20) + pixels.count * 44
 }

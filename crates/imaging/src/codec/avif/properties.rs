@@ -1,11 +1,11 @@
-//! The properties of an AVIF picture that the container parser does not hand out: colour,
-//! rotation, mirroring, EXIF (ISO/IEC 14496-12 and 23008-12).
+//! Reads the properties of an AVIF picture that `avif-parse` does not expose: colour, rotation,
+//! mirroring and EXIF (ISO/IEC 14496-12 and 23008-12).
 
 use crate::codec::boxes::{boxes, exif_of_item, find};
 use crate::codec::ycbcr::Coding;
 use crate::orientation::Orientation;
 
-/// What stands beside the picture data.
+/// The properties of the primary item.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Properties {
     pub(super) icc: Option<Vec<u8>>,
@@ -14,8 +14,8 @@ pub(super) struct Properties {
     pub(super) exif: Option<Vec<u8>>,
 }
 
-/// Reads the properties of the primary item. What is not there or damaged is left out: the
-/// picture itself is checked elsewhere.
+/// Reads the properties of the primary item. Missing or damaged ones are left out; the picture data
+/// is checked elsewhere.
 pub(super) fn read(file: &[u8]) -> Properties {
     let mut properties = Properties::default();
     let Some(meta) = find(file, b"meta").and_then(|meta| meta.get(4..)) else {
@@ -49,7 +49,7 @@ impl Properties {
                     full_range: range & 0x80 != 0,
                 });
             }
-            // Quarter turns against the clock, before mirroring (MIAF 7.3.6.7).
+            // Anticlockwise quarter turns, applied before mirroring (MIAF 7.3.6.7).
             (b"irot", [turns, ..]) => {
                 let exif = [1, 8, 3, 6][usize::from(turns & 3)];
                 self.orientation = Orientation::from_exif(exif);
@@ -72,7 +72,7 @@ fn primary_item(pitm: &[u8]) -> Option<u32> {
     reader.id(version == 0)
 }
 
-/// The numbers, from 1, of the properties of an item.
+/// The indices, starting at 1, of an item's properties.
 fn associations(ipma: &[u8], item: u32) -> Option<Vec<usize>> {
     let mut reader = Reader(ipma);
     let head = reader.number(4)?;
@@ -82,7 +82,7 @@ fn associations(ipma: &[u8], item: u32) -> Option<Vec<usize>> {
         let count = reader.number(1)?;
         let mut own = Vec::new();
         for _ in 0..count {
-            // The highest bit says "essential".
+            // The highest bit means "essential".
             own.push(if wide {
                 reader.number(2)? & 0x7fff
             } else {
@@ -96,7 +96,7 @@ fn associations(ipma: &[u8], item: u32) -> Option<Vec<usize>> {
     None
 }
 
-/// The TIFF structure of the first Exif item that lies in the file itself.
+/// The TIFF structure of the first Exif item whose data is in the file itself.
 fn exif(file: &[u8], meta: &[u8]) -> Option<Vec<u8>> {
     let iinf = find(meta, b"iinf")?;
     let entries = if iinf.first()? == &0 { 6 } else { 8 };
@@ -111,7 +111,7 @@ fn exif(file: &[u8], meta: &[u8]) -> Option<Vec<u8>> {
     exif_of_item(file.get(offset..offset.checked_add(length)?)?)
 }
 
-/// Where an item's only extent lies in the file.
+/// The range of an item's only extent in the file.
 fn location(iloc: &[u8], item: u32) -> Option<(usize, usize)> {
     let mut reader = Reader(iloc);
     let version = reader.number(4)? >> 24;
@@ -141,11 +141,11 @@ fn location(iloc: &[u8], item: u32) -> Option<(usize, usize)> {
     None
 }
 
-/// Reads big-endian numbers from the front.
+/// Reads big-endian numbers from the front of a slice.
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
-    /// A number of up to 8 bytes; what does not fit into 32 bits is refused.
+    /// Reads a number of up to 8 bytes. Returns `None` if it does not fit into 32 bits.
     fn number(&mut self, size: usize) -> Option<u32> {
         let (digits, rest) = self.0.split_at_checked(size)?;
         self.0 = rest;

@@ -1,5 +1,5 @@
-//! The calls into rav1d. It offers only dav1d's C interface, so everything unsafe about AVIF is in
-//! this file.
+//! The calls into rav1d. It only offers dav1d's C interface, so all unsafe code for AVIF is in this
+//! file.
 #![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
@@ -18,7 +18,7 @@ use rav1d::src::lib::{
 
 use crate::codec::ycbcr::{Coding, Plane, YcbcrPlanes};
 
-/// Decodes the first frame of a stream of AV1 units, on this thread alone.
+/// Decodes the first frame of a sequence of AV1 units on the calling thread.
 pub(super) fn decode(units: &[u8]) -> Result<YcbcrPlanes, String> {
     let decoder = Decoder::open()?;
     decoder.send(units)?;
@@ -113,7 +113,7 @@ fn copy(picture: &Dav1dPicture) -> Result<YcbcrPlanes, String> {
             0 => (width, height),
             _ => (half(width, halved_x), half(height, halved_y)),
         };
-        let start = picture.data[index].ok_or("the AV1 decoder left a plane out")?;
+        let start = picture.data[index].ok_or("the AV1 decoder returned no data for a plane")?;
         let stride = picture.stride[index.min(1)];
         let mut samples = Vec::with_capacity(width as usize * height as usize);
         for row in 0..height as isize {

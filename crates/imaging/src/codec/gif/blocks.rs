@@ -1,25 +1,25 @@
-//! The blocks of a GIF file (GIF89a specification, appendix B), walked over without decoding.
+//! Walks over the blocks of a GIF file without decoding them (GIF89a specification, appendix B).
 
-/// What the blocks tell.
+/// What the blocks contain.
 #[derive(Clone, Debug)]
 pub(super) struct Blocks {
     pub(super) width: u16,
     pub(super) height: u16,
-    /// Complete or not, at least 1.
+    /// The number of frames, complete or not; at least 1.
     pub(super) frames: u32,
     /// Pixels of the largest frame.
     pub(super) largest_frame: u64,
-    /// Whether a frame wants the screen restored to what it was before.
+    /// Whether a frame uses the disposal method "restore to previous".
     pub(super) restores: bool,
-    /// The profile of the `ICCRGBG1012` extension.
+    /// The profile in the `ICCRGBG1012` extension.
     pub(super) icc: Option<Vec<u8>>,
 }
 
-/// Walks to the trailer, or as far as the bytes go once the first frame has begun.
+/// Walks to the trailer, or to the end of the bytes if the first frame has started.
 ///
 /// # Errors
 ///
-/// When the file ends before the first frame's data.
+/// If the file ends before the data of the first frame.
 pub(super) fn read(bytes: &[u8]) -> Result<Blocks, String> {
     let cut = || "it is cut short".to_owned();
     let (screen, rest) = bytes.split_first_chunk::<13>().ok_or_else(cut)?;
@@ -39,16 +39,16 @@ pub(super) fn read(bytes: &[u8]) -> Result<Blocks, String> {
         return Err(match rest {
             [] | [0x21 | 0x2c, ..] => cut(),
             [0x3b, ..] => "it has no frame".to_owned(),
-            [other, ..] => format!("0x{other:02x} begins no block"),
+            [other, ..] => format!("0x{other:02x} is not the start of a block"),
         });
     }
     Ok(blocks)
 }
 
-/// Steps over one block; `None` at the trailer, at the end of the bytes or at what is no block.
+/// Skips one block. Returns `None` at the trailer, at the end of the bytes, or at an invalid block.
 fn block<'a>(bytes: &'a [u8], blocks: &mut Blocks) -> Option<&'a [u8]> {
     match bytes {
-        // Graphic control: three bits of disposal, of which 3 is "restore to previous".
+        // Graphic control extension: three bits of disposal method; 3 is "restore to previous".
         [0x21, 0xf9, rest @ ..] => {
             let packed = rest.get(1)?;
             blocks.restores |= (packed >> 2) & 7 == 3;
@@ -75,7 +75,7 @@ fn block<'a>(bytes: &'a [u8], blocks: &mut Blocks) -> Option<&'a [u8]> {
     }
 }
 
-/// The bytes of all sub-blocks, one after the other.
+/// The bytes of all sub-blocks, joined.
 fn joined(mut bytes: &[u8]) -> Vec<u8> {
     let mut data = Vec::new();
     while let Some((length, rest)) = bytes.split_first() {
@@ -91,7 +91,7 @@ fn joined(mut bytes: &[u8]) -> Vec<u8> {
     data
 }
 
-/// Bytes of the colour table that these packed fields announce.
+/// The size in bytes of the colour table that these packed fields declare.
 fn color_table(packed: u8) -> usize {
     if packed & 0x80 == 0 {
         0

@@ -1,4 +1,4 @@
-//! Writing GIF: a palette for each frame, and only what changed since the frame before.
+//! Writes GIF: each frame has its own palette and stores only the pixels that changed.
 
 use std::borrow::Cow;
 
@@ -9,22 +9,22 @@ use crate::codec::encode_options::EncodeOptions;
 use crate::quantize::{Alpha, quantize};
 use crate::raster::Raster;
 
-/// Encodes Rgba of 8 bits as one frame.
+/// Encodes 8-bit Rgba as a single frame.
 pub(crate) fn encode(raster: Cow<'_, Raster>, options: &EncodeOptions) -> Result<Vec<u8>, String> {
     let mut sink = GifSink::new((raster.width, raster.height), 1, options)?;
     sink.push(raster, 0)?;
     Box::new(sink).finish()
 }
 
-/// An animation in the making.
+/// An animation that is being written.
 pub(crate) struct GifSink {
     encoder: Encoder<Vec<u8>>,
     width: u16,
     height: u16,
     colors: u16,
-    /// The pixels on the screen before the waiting frame; `None` while it is transparent.
+    /// The pixels on the screen before the waiting frame; `None` if the screen is transparent.
     shown: Option<Vec<[u8; 4]>>,
-    /// A frame is written when the next is known: only then it is clear whether it must leave.
+    /// The frame that is not written yet. The next frame decides its disposal method.
     waiting: Option<(Vec<[u8; 4]>, u16)>,
 }
 
@@ -35,7 +35,7 @@ impl GifSink {
         options: &EncodeOptions,
     ) -> Result<Self, String> {
         let side = |side: u32| {
-            u16::try_from(side).map_err(|_| format!("{side} pixels are too many for a side"))
+            u16::try_from(side).map_err(|_| format!("a side of {side} pixels is too long for GIF"))
         };
         let (width, height) = (side(width)?, side(height)?);
         let mut encoder =
@@ -57,7 +57,7 @@ impl GifSink {
         })
     }
 
-    /// Takes a frame, and writes the one before.
+    /// Accepts a frame and writes the previous one.
     fn push(&mut self, raster: Cow<'_, Raster>, delay_ms: u32) -> Result<(), String> {
         let pixels = raster.bytes().as_chunks::<4>().0.iter();
         let pixels: Vec<[u8; 4]> = pixels
@@ -72,7 +72,7 @@ impl GifSink {
         Ok(())
     }
 
-    /// Writes a frame, given the one that follows.
+    /// Writes a frame; `next` decides how it is disposed.
     fn write(
         &mut self,
         frame: Vec<[u8; 4]>,
@@ -83,12 +83,12 @@ impl GifSink {
             let mut pairs = frame.iter().zip(next);
             pairs.any(|(now, then)| now[3] != 0 && then[3] == 0)
         });
-        // A pixel that already shows its colour is written as transparent, which packs better.
+        // A pixel whose colour is already shown is written as transparent, which compresses better.
         let changed = |index: usize| match &self.shown {
             Some(shown) if shown[index] == frame[index] => [0; 4],
             _ => frame[index],
         };
-        // Leaving clears the frame's own place, so it has to be everywhere.
+        // Disposal clears only the frame's own rectangle, so the frame must cover the whole screen.
         let (left, top, width, height) = if must_leave || self.shown.is_none() {
             (0, 0, self.width, self.height)
         } else {
@@ -101,7 +101,7 @@ impl GifSink {
             start..start + usize::from(width)
         };
         let (part, frame) = match next {
-            // The only frame is not copied.
+            // A single frame is not copied.
             None if self.shown.is_none() => (frame, None),
             _ => (rows.flat_map(places).map(changed).collect(), Some(frame)),
         };
@@ -136,7 +136,7 @@ impl GifSink {
         Ok(())
     }
 
-    /// Left, top, width and height of what is not transparent, at least one pixel.
+    /// Left, top, width and height of the non-transparent part, at least one pixel.
     fn bounds(&self, pixel: impl Fn(usize) -> [u8; 4]) -> (u16, u16, u16, u16) {
         let (width, height) = (usize::from(self.width), usize::from(self.height));
         let (mut left, mut right, mut top, mut bottom) = (width, 0, height, 0);

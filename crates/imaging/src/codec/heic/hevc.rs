@@ -1,21 +1,20 @@
-//! How the pictures of a HEIC file are coded, told by its HEVC configurations (ISO/IEC 14496-15,
-//! 8.3.3.1) and the sequence parameter sets in them (ITU-T H.265, 7.3.2.2).
+//! Reads from the HEVC configurations of a HEIC file how its pictures are coded (ISO/IEC 14496-15,
+//! 8.3.3.1; sequence parameter sets: ITU-T H.265, 7.3.2.2).
 
 use crate::codec::boxes::{boxes, find};
 
-/// What holds for all pictures of a file: the whole, or its tiles, transparency, thumbnails.
+/// Properties of all coded pictures in a file: the picture or its tiles, alpha, thumbnails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CodedPictures {
-    /// How finely the finest of them has colour: 0 not at all, 1 in both directions half, 2 half
-    /// across, 3 fully.
+    /// The highest chroma format among them: 0 is monochrome, 1 is 4:2:0, 2 is 4:2:2, 3 is 4:4:4.
     pub(super) chroma_format: u8,
-    /// Size of the one with the most pixels.
+    /// The size of the picture with the most pixels.
     pub(super) largest: (u32, u32),
-    /// Whether one is put together from tiles.
+    /// Whether a picture is assembled from tiles.
     pub(super) is_tiled: bool,
 }
 
-/// Reads the configurations. What is damaged is left out: the pictures are checked elsewhere.
+/// Reads the configurations. Damaged ones are left out; the pictures are checked elsewhere.
 pub(super) fn coded(file: &[u8]) -> CodedPictures {
     let meta = find(file, b"meta").and_then(|meta| meta.get(4..));
     let meta = meta.unwrap_or_default();
@@ -50,7 +49,7 @@ fn sizes(configuration: &[u8]) -> Vec<(u32, u32)> {
     sizes
 }
 
-/// The units in the arrays of a configuration, with their kind, as far as they are whole.
+/// The types and payloads of all complete units in the arrays of a configuration.
 fn units(configuration: &[u8]) -> Vec<(u8, &[u8])> {
     let mut units = Vec::new();
     let mut rest = configuration.get(23..).unwrap_or_default();
@@ -71,13 +70,13 @@ fn units(configuration: &[u8]) -> Vec<(u8, &[u8])> {
     units
 }
 
-/// Width and height of a sequence parameter set.
+/// Width and height in a sequence parameter set.
 fn size(unit: &[u8]) -> Option<(u32, u32)> {
     let mut bits = Bits::new(unit.get(2..)?);
     bits.take(4)?;
     let sub_layers = bits.take(3)?;
     bits.take(1)?;
-    // Profile and level, for the whole and for each layer that has its own.
+    // Profile and level, general and for each sub-layer.
     bits.skip(88 + 8)?;
     let own: Vec<_> = (0..sub_layers)
         .map(|_| Some((bits.take(1)?, bits.take(1)?)))
@@ -96,14 +95,14 @@ fn size(unit: &[u8]) -> Option<(u32, u32)> {
     Some((bits.number()?, bits.number()?))
 }
 
-/// Reads bits, the highest of a byte first.
+/// Reads bits, the most significant bit of a byte first.
 struct Bits {
     bytes: Vec<u8>,
     at: usize,
 }
 
 impl Bits {
-    /// Of a unit, without the bytes that keep start codes out of it (H.265, 7.3.1.1).
+    /// Creates a reader of a unit, without the emulation prevention bytes (H.265, 7.3.1.1).
     fn new(unit: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(unit.len());
         let mut zeros = 0;
@@ -133,7 +132,7 @@ impl Bits {
         (self.at <= self.bytes.len() * 8).then_some(())
     }
 
-    /// An Exp-Golomb code (H.265, 9.2) of up to 31 bits.
+    /// Reads an Exp-Golomb code (H.265, 9.2) of up to 31 bits.
     fn number(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while self.take(1)? == 0 {
@@ -153,7 +152,7 @@ mod tests {
         [&size, name, payload].concat()
     }
 
-    /// A file of one configuration whose parameter set tells 1200 × 1800 pixels.
+    /// A file with one configuration whose parameter set declares 1200 × 1800 pixels.
     fn file(chroma_format: u8) -> Vec<u8> {
         let unit = [
             0x42, 0x01, 0x01, 0x03, 0x70, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00,
@@ -180,7 +179,7 @@ mod tests {
         }
     }
 
-    /// Whatever is cut off, nothing is made up.
+    /// No truncated file gives a made-up size.
     #[test]
     fn what_is_cut_off_is_left_out() {
         let whole = file(1);

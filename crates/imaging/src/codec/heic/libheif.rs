@@ -1,6 +1,6 @@
-//! The calls into libheif, and everything unsafe about HEIC. The library is not linked but looked
-//! for when the first HEIC picture comes, so that the program runs without it. What is declared
-//! here is part of `heif.h` of libheif 1.15; later versions only add to it.
+//! The calls into libheif; all unsafe code for HEIC is in this file. The library is not linked: it
+//! is loaded when the first HEIC picture is read, so that the program runs without it. The
+//! declarations here are a part of `heif.h` of libheif 1.15; later versions only add to it.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -12,7 +12,7 @@ use libloading::Library;
 
 use crate::codec::ycbcr::Coding;
 
-/// What the library is called, by the version of its interface.
+/// The library's file names, by the version of its interface.
 const NAMES: &[&str] = if cfg!(windows) {
     &["heif.dll", "libheif.dll"]
 } else if cfg!(target_os = "macos") {
@@ -27,7 +27,7 @@ const NAMES: &[&str] = if cfg!(windows) {
 
 /// `heif_compression_HEVC`.
 const HEVC: c_int = 1;
-/// `heif_colorspace_undefined` and `heif_chroma_undefined`: as the picture has them.
+/// `heif_colorspace_undefined` and `heif_chroma_undefined`: as stored in the picture.
 const AS_STORED: c_int = 99;
 
 #[repr(C)]
@@ -38,7 +38,7 @@ struct HeifError {
     message: *const c_char,
 }
 
-/// The beginning of `heif_color_profile_nclx`.
+/// The first fields of `heif_color_profile_nclx`.
 #[repr(C)]
 struct Nclx {
     version: u8,
@@ -108,21 +108,21 @@ functions! {
 
 static LIBHEIF: LazyLock<Result<Functions, String>> = LazyLock::new(|| load(NAMES));
 
-/// Loads the first library that is there; it stays for as long as the program runs.
+/// Loads the first library that exists. It stays loaded while the program runs.
 fn load(names: &[&str]) -> Result<Functions, String> {
     let library = names.iter().find_map(|name| {
-        // SAFETY: libheif and what it is linked with may be loaded at any time and by any thread.
+        // SAFETY: libheif and its dependencies may be loaded at any time and by any thread.
         unsafe { Library::new(*name) }.ok()
     });
     let Some(library) = library else {
         return Err(format!(
-            "HEIC needs libheif, which this machine lacks (looked for {}): install it, on Debian \
-             and Ubuntu as the package libheif1",
+            "HEIC needs libheif, which is not installed (looked for {}): install it (package \
+             libheif1 on Debian and Ubuntu)",
             names.join(", ")
         ));
     };
     let functions = Functions::of(&library).map_err(|error| {
-        format!("HEIC needs libheif 1.15 or newer, and this machine has an older one: {error}")
+        format!("HEIC needs libheif 1.15 or newer, but an older version is installed: {error}")
     })?;
     std::mem::forget(library);
     // SAFETY: null means default parameters.
@@ -132,8 +132,8 @@ fn load(names: &[&str]) -> Result<Functions, String> {
     };
     if has_decoder == 0 {
         return Err(
-            "HEIC needs a decoder of HEVC, which this machine's libheif lacks: install one, on \
-             Debian and Ubuntu as the package libheif-plugin-libde265"
+            "HEIC needs an HEVC decoder, which the installed libheif lacks: install one (package \
+             libheif-plugin-libde265 on Debian and Ubuntu)"
                 .to_owned(),
         );
     }
@@ -146,19 +146,19 @@ fn check(error: HeifError) -> Result<(), String> {
     }
     if error.message.is_null() {
         return Err(format!(
-            "libheif gives error {}.{}",
+            "libheif reports error {}.{}",
             error.code, error.subcode
         ));
     }
     // SAFETY: the message ends with a zero and lives until the next call.
     let message = unsafe { CStr::from_ptr(error.message) };
     Err(format!(
-        "libheif says: {}",
+        "libheif reports: {}",
         message.to_string_lossy().trim_end()
     ))
 }
 
-/// Copies a description of colours that libheif allocated, and frees it; null is none.
+/// Copies a colour description that libheif allocated, and frees it. Null means none.
 fn take_coding(functions: &Functions, nclx: *mut Nclx) -> Option<Coding> {
     let owned = NonNull::new(nclx)?;
     // SAFETY: libheif has filled the struct, which begins with these fields in every version, and
@@ -176,7 +176,7 @@ fn take_coding(functions: &Functions, nclx: *mut Nclx) -> Option<Coding> {
     }
 }
 
-/// A file that libheif reads from.
+/// A file opened by libheif.
 struct Context<'a> {
     functions: &'static Functions,
     context: NonNull<c_void>,
@@ -190,7 +190,7 @@ impl Drop for Context<'_> {
     }
 }
 
-/// The primary picture of a file. It is upright: libheif turns, mirrors and cuts by itself.
+/// The primary picture of a file. libheif rotates, mirrors and crops it.
 pub(super) struct ImageHandle<'a> {
     functions: &'static Functions,
     handle: NonNull<c_void>,
@@ -198,7 +198,7 @@ pub(super) struct ImageHandle<'a> {
 }
 
 impl<'a> ImageHandle<'a> {
-    /// Reads the boxes of a file, and decodes nothing.
+    /// Reads the boxes of a file without decoding a picture.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, String> {
         let functions = LIBHEIF.as_ref().map_err(Clone::clone)?;
         // SAFETY: the function has no conditions.
@@ -209,10 +209,10 @@ impl<'a> ImageHandle<'a> {
             bytes: PhantomData,
         };
         let mut handle = null_mut();
-        // SAFETY: pointer and length are those of one slice, which by its lifetime outlives the
-        // context; null means default options; `handle` is valid for writing.
+        // SAFETY: pointer and length belong to one slice, which outlives the context by its
+        // lifetime; null means default options; `handle` is valid for writing.
         unsafe {
-            // Tiles are decoded on the thread that asks.
+            // Tiles are decoded on the calling thread.
             (functions.heif_context_set_max_decoding_threads)(context.context.as_ptr(), 0);
             check((functions.heif_context_read_from_memory_without_copy)(
                 context.context.as_ptr(),
@@ -237,21 +237,21 @@ impl<'a> ImageHandle<'a> {
         unsafe { function(self.handle.as_ptr()) }
     }
 
-    /// Width and height, turned and cut.
+    /// Width and height after rotation and cropping.
     pub(super) fn size(&self) -> (u32, u32) {
         let width = self.number(self.functions.heif_image_handle_get_width);
         let height = self.number(self.functions.heif_image_handle_get_height);
         (width.max(0) as u32, height.max(0) as u32)
     }
 
-    /// Width and height before turning and cutting.
+    /// Width and height before rotation and cropping.
     pub(super) fn stored_size(&self) -> (u32, u32) {
         let width = self.number(self.functions.heif_image_handle_get_ispe_width);
         let height = self.number(self.functions.heif_image_handle_get_ispe_height);
         (width.max(0) as u32, height.max(0) as u32)
     }
 
-    /// Bits of a sample, if the file tells.
+    /// Bits per sample, if the file declares them.
     pub(super) fn bits(&self) -> Option<u8> {
         let bits = self.number(self.functions.heif_image_handle_get_luma_bits_per_pixel);
         u8::try_from(bits).ok().filter(|bits| *bits > 0)
@@ -266,7 +266,7 @@ impl<'a> ImageHandle<'a> {
     }
 
     pub(super) fn icc(&self) -> Option<Vec<u8>> {
-        // SAFETY: the handle lives, and the second call writes as many bytes as the first tells.
+        // SAFETY: the handle lives, and the second call writes as many bytes as the first returns.
         unsafe {
             let handle = self.handle.as_ptr();
             let size = (self.functions.heif_image_handle_get_raw_color_profile_size)(handle);
@@ -277,7 +277,7 @@ impl<'a> ImageHandle<'a> {
         }
     }
 
-    /// What the container says about the colours.
+    /// The colour coding that the container declares.
     pub(super) fn coding(&self) -> Option<Coding> {
         let mut nclx = null_mut();
         // SAFETY: the handle lives and `nclx` is valid for writing.
@@ -288,11 +288,11 @@ impl<'a> ImageHandle<'a> {
         take_coding(self.functions, nclx)
     }
 
-    /// The first item of metadata of a type and, if one is given, a content type.
+    /// The first metadata item of this type and, if one is given, this content type.
     pub(super) fn metadata(&self, kind: &CStr, content_type: Option<&CStr>) -> Option<Vec<u8>> {
         let mut ids = [0_u32; 16];
         let handle = self.handle.as_ptr();
-        // SAFETY: the handle lives; there is room for as many numbers as is told.
+        // SAFETY: the handle lives; the buffer has room for the given number of identifiers.
         let count = unsafe {
             (self
                 .functions
@@ -316,7 +316,7 @@ impl<'a> ImageHandle<'a> {
             })
         })?;
         // SAFETY: the handle lives and has this item, and the second call writes as many bytes as
-        // the first tells.
+        // the first returns.
         unsafe {
             let size = (self.functions.heif_image_handle_get_metadata_size)(handle, id);
             let mut data = vec![0; size];
@@ -326,8 +326,8 @@ impl<'a> ImageHandle<'a> {
         }
     }
 
-    /// Decodes the picture as it is stored. Pictures with a longer side than `most_side` are
-    /// refused, also as parts of this one.
+    /// Decodes the picture as it is stored. A picture with a side longer than `most_side` is
+    /// refused, also if it is a part of this one.
     pub(super) fn decode(&self, most_side: u32) -> Result<Image, String> {
         let most_side = c_int::try_from(most_side).unwrap_or(c_int::MAX);
         let mut image = null_mut();
@@ -346,7 +346,7 @@ impl<'a> ImageHandle<'a> {
         }
         Ok(Image {
             functions: self.functions,
-            image: NonNull::new(image).ok_or("libheif decodes no picture")?,
+            image: NonNull::new(image).ok_or("libheif returned no picture")?,
         })
     }
 }
@@ -358,7 +358,7 @@ impl Drop for ImageHandle<'_> {
     }
 }
 
-/// Planes by their numbers in `heif_channel`.
+/// The planes, with their numbers in `heif_channel`.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Channel {
     Luma = 0,
@@ -381,16 +381,16 @@ pub(super) struct Image {
 pub(super) struct Plane<'a> {
     pub(super) width: u32,
     pub(super) height: u32,
-    /// Bits of a sample.
+    /// Bits per sample.
     pub(super) bits: u8,
-    /// Bytes that a sample takes: 1 or 2.
+    /// Bytes per sample: 1 or 2.
     sample_bytes: usize,
     stride: usize,
     bytes: &'a [u8],
 }
 
 impl Image {
-    /// What the stream or, if it does, the container says about the colours.
+    /// The colour coding that the container declares, or else the stream.
     pub(super) fn coding(&self) -> Option<Coding> {
         let mut nclx = null_mut();
         // SAFETY: the image lives and `nclx` is valid for writing.
@@ -411,7 +411,7 @@ impl Image {
             (self.functions.heif_image_get_plane_readonly)(image, channel, &raw mut stride)
         };
         let start = NonNull::new(start.cast_mut())?;
-        // SAFETY: the image lives and has the plane, as some of the functions ask for.
+        // SAFETY: the image lives and has the plane, which some of the functions require.
         let numbers = unsafe {
             [
                 (self.functions.heif_image_get_width)(image, channel),
@@ -428,8 +428,8 @@ impl Image {
             return None;
         }
         let length = (height as usize - 1) * stride + row;
-        // SAFETY: the plane has `height` rows, `stride` bytes apart, of `width` samples, and lives
-        // as long as the image, which nothing changes.
+        // SAFETY: the plane has `height` rows, `stride` bytes apart, of `width` samples. It lives
+        // as long as the image, which nothing modifies.
         let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr(), length) };
         Some(Plane {
             width,
@@ -472,8 +472,8 @@ mod tests {
         let refusal = load(&names).err().unwrap();
         assert_eq!(
             refusal,
-            "HEIC needs libheif, which this machine lacks (looked for libheif-of-nowhere.so.1, \
-             heif-of-nowhere.dll): install it, on Debian and Ubuntu as the package libheif1"
+            "HEIC needs libheif, which is not installed (looked for libheif-of-nowhere.so.1, \
+             heif-of-nowhere.dll): install it (package libheif1 on Debian and Ubuntu)"
         );
     }
 }

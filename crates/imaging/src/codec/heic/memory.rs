@@ -1,13 +1,13 @@
-//! The memory that libheif needs, by measurement of 1.15.
+//! Estimates the memory of libheif, measured with version 1.15.
 
 use crate::codec::header::Header;
 use crate::raster::pixel_count;
 
 use super::hevc::CodedPictures;
 
-/// For the largest coded picture, which may be the whole or a tile of it, HEVC's decoder and the
-/// steps of the conversion to red, green and blue; then the planes of those, or a copy in 16 bits of
-/// those that are stored. The file is held twice.
+/// For the largest coded picture, which may be a tile: the HEVC decoder's memory and the steps of
+/// the conversion to RGB. Then the RGB planes, or a 16-bit copy of the stored planes. The file is
+/// held twice.
 pub(super) fn decoder_bytes(
     header: &Header,
     (width, height): (u32, u32),
@@ -16,7 +16,7 @@ pub(super) fn decoder_bytes(
 ) -> u64 {
     let bytes = u64::from(header.bits / 8);
     let decoded = pixel_count(header.width, header.height) * u64::from(header.pixel_bytes());
-    // Tiles become red, green and blue even where there is no colour.
+    // Tiles are converted to RGB even if they are monochrome.
     let finest = usize::from(coded.chroma_format.max(u8::from(coded.is_tiled)));
     let alpha = u64::from(header.layout.has_alpha());
     let whole = pixel_count(width, height);

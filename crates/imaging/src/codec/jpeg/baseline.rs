@@ -1,8 +1,10 @@
-//! Planes to baseline JPEG with Huffman tables of its own: what nearly every thumbnail becomes.
+//! Encodes planes as baseline JPEG with optimised Huffman tables. Nearly all thumbnails are written
+//! by this encoder.
 //!
-//! libjpeg-turbo can find the best tables too, but walks over every coefficient for it, which took
-//! longer than all else in encoding. Here each block becomes a few tokens while it is transformed;
-//! the tables come from counting the tokens, and writing them out is all that is left.
+//! libjpeg-turbo can optimise the tables too, but needs a second pass over all coefficients, which
+//! took longer than the rest of the encoding. This encoder turns each block into a few tokens right
+//! after the transform. The tables follow from the counts of the tokens; then only the tokens have
+//! to be written.
 
 use crate::planes::Planes;
 
@@ -17,24 +19,24 @@ use dct::Quantizer;
 use huffman::Code;
 use tokens::{TABLES, Tokens, Writer};
 
-/// Class and number of each of the [`TABLES`], as a file names them (T.81, B.2.4.2).
+/// Class and identifier of each of the [`TABLES`] in a file (T.81, B.2.4.2).
 const TABLE_IDS: [u8; TABLES] = [0x00, 0x10, 0x01, 0x11];
 
-/// One component on its way into tokens.
+/// A component that is being converted to tokens.
 struct Component<'a> {
     samples: &'a [u8],
     size: (usize, usize),
     quantizer: Quantizer,
-    /// Blocks of an MCU, across and down.
+    /// Blocks per MCU, across and down.
     across: usize,
     down: usize,
-    /// 0 for brightness, 1 for colour: which tables its codes and steps are in.
+    /// 0 for luma, 1 for chroma: selects the Huffman and quantization tables.
     kind: usize,
     predicted: i16,
 }
 
-/// Encodes planes whose colour, if they have any, has the size of brightness or half of it, at a
-/// quality of 1 to 100.
+/// Encodes planes at a quality of 1 to 100. Chroma, if there is any, has the size of luma or half
+/// of it.
 pub(super) fn encode(planes: &Planes, quality: u8) -> Vec<u8> {
     let steps = [
         dct::steps(&dct::BRIGHTNESS, quality),
@@ -64,8 +66,8 @@ pub(super) fn encode(planes: &Planes, quality: u8) -> Vec<u8> {
     let rows = height.div_ceil(8 * down);
     let blocks = columns * (across * down + components.len() - 1);
     let mut tokens = Tokens::with_room_for(planes.samples.len() / 2, blocks);
-    // The first row whose tokens have no room, and the values predicted for it. Such rows are
-    // only counted, and made again when they are to be written.
+    // The first row whose tokens have no room, with its DC predictions. From this row on, tokens
+    // are only counted, and computed again when they are written.
     let mut rest = None;
     for row in 0..rows {
         if rest.is_none() && !tokens.have_room() {
@@ -102,7 +104,7 @@ fn predictions(components: &[Component<'_>]) -> Vec<i16> {
     components.iter().map(predicted).collect()
 }
 
-/// Adds the tokens of a row of MCUs.
+/// Adds the tokens of one row of MCUs.
 fn add_row(components: &mut [Component<'_>], row: usize, columns: usize, tokens: &mut Tokens) {
     for column in 0..columns {
         for component in &mut *components {
@@ -122,15 +124,15 @@ impl Component<'_> {
                     tokens.add(self.kind, first.wrapping_sub(self.predicted), &block);
                     self.predicted = first;
                 } else {
-                    // What fills an MCU and is never seen costs least when it is like its
-                    // neighbour.
+                    // Blocks that only pad an MCU are invisible. They cost least if they repeat
+                    // their neighbour.
                     tokens.add_flat(self.kind);
                 }
             }
         }
     }
 
-    /// Eight rows of eight samples; the last column and row are repeated as far as is needed.
+    /// Eight rows of eight samples. The last column and row are repeated as needed.
     #[inline(always)]
     fn block(&self, left: usize, top: usize) -> [[u8; 8]; 8] {
         let (width, height) = self.size;
@@ -144,7 +146,7 @@ impl Component<'_> {
     }
 }
 
-/// All before the data of the scan.
+/// All segments before the data of the scan.
 fn headers(
     components: &[Component<'_>],
     (width, height): (u32, u32),
@@ -153,7 +155,7 @@ fn headers(
 ) -> Vec<u8> {
     let mut jpeg = vec![0xff, 0xd8];
     let mut segment = |marker, payload: &[u8]| put_segment(&mut jpeg, marker, payload);
-    // JFIF 1.1 with square pixels and no thumbnail of its own.
+    // JFIF 1.1 with square pixels and no embedded thumbnail.
     segment(0xe0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
     let kinds = codes.len() / 2;
     for (number, steps) in (0..).zip(steps).take(kinds) {
@@ -174,7 +176,7 @@ fn headers(
     for (id, code) in TABLE_IDS.into_iter().zip(codes) {
         segment(0xc4, &[&[id], &code.counts[..], &code.symbols].concat());
     }
-    // All coefficients, at their full depth.
+    // All coefficients, at full precision.
     scan.extend([0, 63, 0]);
     segment(0xda, &scan);
     jpeg
@@ -186,7 +188,7 @@ mod tests {
 
     use super::*;
 
-    /// Slopes, edges and noise.
+    /// A picture of gradients, edges and noise.
     fn picture(width: u32, height: u32, color: Option<(u32, u32)>) -> Planes {
         let mut planes = Planes::new(width, height, color);
         let sizes: [_; 3] = std::array::from_fn(|index| planes.size_of(index));
@@ -203,7 +205,7 @@ mod tests {
         planes
     }
 
-    /// Noise has more tokens than there is room for.
+    /// Noise gives more tokens than there is room for.
     #[test]
     fn noise_is_written_as_well() {
         for color in [None, Some((2, 2))] {
@@ -230,7 +232,7 @@ mod tests {
         sum as f64 / found.samples.len() as f64
     }
 
-    /// Others read the files, whose samples are no further off than those of libjpeg-turbo's.
+    /// Other decoders read the files, with errors no larger than those of libjpeg-turbo's files.
     #[test]
     fn files_are_as_good_as_those_of_libjpeg() {
         for color in [None, Some((1, 1)), Some((2, 2))] {

@@ -1,4 +1,4 @@
-//! The frame header of a JPEG file (ITU-T T.81, B.2.2).
+//! Reads the frame header of a JPEG file (ITU-T T.81, B.2.2).
 
 /// One colour component of the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,38 +13,38 @@ pub(super) struct Component {
 }
 
 impl Component {
-    /// Samples, or blocks, that it has in an MCU.
+    /// Samples, or blocks, per MCU.
     pub(super) fn area(&self) -> usize {
         self.across * self.down
     }
 }
 
-/// What a start of frame tells.
+/// The content of a start-of-frame segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) width: usize,
     pub(super) height: usize,
-    /// Bits of a sample.
+    /// Bits per sample.
     pub(super) bits: u8,
     /// At least one.
     pub(super) components: Vec<Component>,
     pub(super) is_progressive: bool,
     pub(super) is_lossless: bool,
-    /// The codes are Huffman's, not arithmetic, and the samples go through the DCT.
+    /// The codes are Huffman codes, not arithmetic codes, and the samples are DCT-coded.
     pub(super) is_huffman: bool,
 }
 
-/// Whether a marker is a start of frame; 0xc4, 0xc8 and 0xcc are other things.
+/// Whether a marker is a start of frame; 0xc4, 0xc8 and 0xcc have other meanings.
 pub(super) fn is_start_of_frame(marker: u8) -> bool {
     matches!(marker, 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf)
 }
 
 impl Frame {
-    /// Reads the payload of a start of frame.
+    /// Reads the payload of a start-of-frame segment.
     ///
     /// # Errors
     ///
-    /// What is cut short or out of range.
+    /// If the payload is cut short or out of range.
     pub(super) fn read(marker: u8, payload: &[u8]) -> Result<Self, String> {
         let cut = || "the frame header is cut short".to_owned();
         let [bits, h0, h1, w0, w1, count, components @ ..] = payload else {
@@ -82,7 +82,7 @@ impl Frame {
 
     /// Width and height in pixels.
     pub(super) fn size(&self) -> (u32, u32) {
-        // Both were read from 16 bits.
+        // Both were read from 16-bit fields.
         (self.width as u32, self.height as u32)
     }
 

@@ -1,4 +1,4 @@
-//! What stands before the first scan of a JPEG file (ITU-T T.81, annex B).
+//! Reads the segments before the first scan of a JPEG file (ITU-T T.81, annex B).
 
 use crate::metadata::Metadata;
 
@@ -6,25 +6,24 @@ use super::frame::{Component, Frame, is_start_of_frame};
 use super::metadata::{EXIF, ICC, JFIF, XMP};
 use super::segments::segment;
 
-/// All that stands before the first scan.
+/// The segments before the first scan.
 #[derive(Clone, Debug)]
 pub(super) struct Markers {
     pub(super) frame: Frame,
-    /// There are Huffman tables. Motion JPEG leaves them out and means the standard's own (T.81,
-    /// annex K.3).
+    /// Whether Huffman tables are present. Motion JPEG omits them and uses those of the standard
+    /// (T.81, annex K.3).
     has_huffman_tables: bool,
     is_jfif: bool,
-    /// How Adobe's programs say that colours are stored. With that marker, inks are stored
-    /// inverted.
+    /// The colour transform in Adobe's marker. With that marker, CMYK is stored inverted.
     pub(super) adobe_transform: Option<u8>,
-    /// Components of the first scan; fewer than all when each has a scan of its own.
+    /// Components of the first scan; fewer than all if the picture has several scans.
     first_scan_components: usize,
-    /// Bytes of the longest run of data without a marker, at most.
+    /// The maximum length in bytes of coded data between two markers.
     pub(super) longest_run: usize,
 }
 
 impl Markers {
-    /// Bytes of four pixels in the picture's planes; `None` for ink, which has no brightness.
+    /// Bytes of four pixels in planes; `None` for CMYK, which has no luma.
     pub(super) fn planar_bytes(&self) -> Option<u32> {
         let components = &self.frame.components;
         let largest = components.iter().map(Component::area).max()?;
@@ -32,20 +31,20 @@ impl Markers {
         (components.len() != 4).then(|| (4 * all).div_ceil(largest) as u32)
     }
 
-    /// Whether all coefficients of the picture are held at once: the file has several scans.
+    /// Whether the coefficients of the whole picture are held at once: the file has several scans.
     pub(super) fn has_several_scans(&self) -> bool {
         self.frame.is_progressive || self.first_scan_components < self.frame.components.len()
     }
 
-    /// How many brightness samples, across and down, share one colour sample, in a picture that
-    /// `reduced` reads: Huffman codes, brightness and colour by the rules that libjpeg goes by, or
-    /// brightness alone, which is the inner `None`.
+    /// The chroma subsampling, luma samples across and down per chroma sample, if `reduced` can
+    /// decode the picture: Huffman codes, and YCbCr by libjpeg's rules. The inner `None` means luma
+    /// only.
     pub(super) fn reducible(&self) -> Option<Option<(u32, u32)>> {
         let frame = &self.frame;
         if !frame.is_huffman || !self.has_huffman_tables || frame.bits != 8 {
             return None;
         }
-        // Several scans are read of progressive pictures only.
+        // Several scans are supported for progressive pictures only.
         if !frame.is_progressive && self.has_several_scans() {
             return None;
         }
@@ -67,12 +66,12 @@ impl Markers {
     }
 }
 
-/// Walks the markers up to the first scan, and on when more of them may part the data. Gives the
-/// metadata apart, which only the header needs.
+/// Walks over the markers up to the first scan, and further if markers may split the coded data.
+/// Returns the metadata separately, because only the header needs it.
 ///
 /// # Errors
 ///
-/// What is missing, cut short or out of range.
+/// If something is missing, cut short or out of range.
 pub(super) fn read(bytes: &[u8]) -> Result<(Markers, Metadata), String> {
     let mut metadata = Metadata::default();
     let mut icc_parts = Vec::new();
@@ -136,14 +135,14 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Markers, Metadata), String> {
     Ok((markers, metadata))
 }
 
-/// The longest run of a scan's data up to a marker, given what follows the first scan's header.
+/// The longest run of coded data, given what follows the header of the first scan.
 fn longest_run(mut rest: &[u8]) -> usize {
     let mut longest = 0;
     loop {
         let run = run_length(rest);
         longest = longest.max(run);
         rest = &rest[run..];
-        // Tables may stand between scans.
+        // Tables may come between scans.
         loop {
             match segment(rest) {
                 Ok((0xd9, ..)) | Err(_) => return longest,
@@ -158,7 +157,7 @@ fn longest_run(mut rest: &[u8]) -> usize {
     }
 }
 
-/// Bytes up to a marker; 0xff before zero is data.
+/// Bytes up to a marker; 0xff followed by zero is data.
 fn run_length(bytes: &[u8]) -> usize {
     let mut places = memchr::memchr_iter(0xff, bytes);
     let ends = |place: &usize| bytes.get(place + 1).is_some_and(|after| *after != 0);
@@ -173,7 +172,7 @@ mod tests {
     fn the_longest_run_is_found_over_restarts_and_scans() {
         let mut data = vec![1, 0xff, 0, 2];
         assert_eq!(longest_run(&data), 4);
-        // A restart, fill before it, and six bytes.
+        // A restart marker, a fill byte before it, and six bytes.
         data.extend([0xff, 0xff, 0xd0, 1, 2, 3, 4, 5, 6]);
         // A table, and a scan with five bytes.
         data.extend([0xff, 0xc4, 0, 4, 0xff, 0, 0xff, 0xda, 0, 2, 1, 2, 3, 4, 5]);

@@ -1,4 +1,4 @@
-//! The memory that JPEG needs: of libjpeg-turbo and of the project's own decoder and encoder.
+//! Estimates the memory of libjpeg-turbo and of the project's own JPEG decoder and encoder.
 
 use crate::codec::encode_options::{EncodeOptions, EncodedPixels};
 use crate::planes::Eighths;
@@ -11,29 +11,29 @@ use super::spec::FULL_COLOR_QUALITY;
 /// Bytes of a block's coefficients.
 const BLOCK_BYTES: u64 = 64 * 2;
 
-/// libjpeg: two bytes for each coefficient of the whole picture when the file has several scans,
-/// rows of blocks otherwise.
+/// libjpeg holds two bytes for each coefficient of the whole picture if the file has several scans,
+/// and rows of blocks otherwise.
 pub(super) fn libjpeg_decoder_bytes(markers: &Markers) -> u64 {
     let (columns, all_rows) = markers.frame.mcus();
     let rows = match markers.has_several_scans() {
         true => all_rows,
-        // The colour converter's and upsampler's context rows.
+        // The context rows of the colour converter and the upsampler.
         false => 3,
     };
     let blocks_of_mcu: usize = markers.frame.components.iter().map(Component::area).sum();
     columns as u64 * rows as u64 * blocks_of_mcu as u64 * BLOCK_BYTES
 }
 
-/// The project's own decoder, which makes planes of one to four eighths of the size: a run of data
-/// without a marker and, of a progressive picture's blocks, the coefficients that are needed and a
-/// word for those that are not.
+/// The project's own decoder, for planes of one to four eighths, holds a run of coded data between
+/// two markers. For progressive pictures it also holds the required coefficients of each block, and
+/// one word for the others.
 pub(super) fn reduced_decoder_bytes(markers: &Markers, eighths: Eighths) -> u64 {
     let longest_run = markers.longest_run as u64;
     let blocks = match markers.has_several_scans() {
         true => libjpeg_decoder_bytes(markers) / BLOCK_BYTES,
         false => 0,
     };
-    // One sample a block is its first coefficient, and no other scans are read.
+    // One sample per block is its DC coefficient; scans of other coefficients are not read.
     if eighths.brightness == 1 && blocks > 0 {
         return longest_run.min(blocks * FIRST_BYTES as u64) + blocks * 2;
     }
@@ -48,8 +48,8 @@ pub(super) fn reduced_decoder_bytes(markers: &Markers, eighths: Eighths) -> u64 
         + color_blocks * block(eighths.color)
 }
 
-/// Coefficients of the whole picture for optimised tables, and the output twice: as libjpeg grows
-/// it, and as it is handed over. Full-size colour doubles them.
+/// The coefficients of the whole picture, for optimised tables, and the output twice: as libjpeg
+/// grows it, and as it is returned. Chroma at full resolution doubles the coefficients.
 pub(crate) fn encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u64 {
     match options.is_high_quality() || options.full_color {
         true => pixels.count * 12,
@@ -57,7 +57,7 @@ pub(crate) fn encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u
     }
 }
 
-/// Planes, up to half as many tokens of four bytes as they have samples, and the output.
+/// The planes, up to half as many four-byte tokens as samples, and the output.
 pub(crate) fn planes_encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u64 {
     match !options.progressive && options.quality < FULL_COLOR_QUALITY {
         true => pixels.count * 6,

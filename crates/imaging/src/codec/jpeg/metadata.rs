@@ -1,22 +1,22 @@
-//! How metadata is wrapped in the application segments of a JPEG file.
+//! Writes metadata into the application segments of a JPEG file.
 
 use crate::metadata::Metadata;
 
 use super::segments::{MAX_PAYLOAD, put_segment, segment};
 
-/// What the payload begins with of APP0 in JFIF, of APP1 with EXIF and with XMP, and of APP2 with a
-/// part of an ICC profile.
+/// The signatures of APP0 with JFIF, of APP1 with EXIF and with XMP, and of APP2 with a part of an
+/// ICC profile.
 pub(super) const JFIF: &[u8] = b"JFIF\0";
 pub(super) const EXIF: &[u8] = b"Exif\0\0";
 pub(super) const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 pub(super) const ICC: &[u8] = b"ICC_PROFILE\0";
 
-/// Puts metadata behind the JFIF header of an encoded picture.
+/// Inserts metadata after the JFIF header of an encoded picture.
 pub(super) fn with_metadata(jpeg: Vec<u8>, metadata: &Metadata) -> Vec<u8> {
     let mut segments = Vec::new();
     let mut put = |marker: u8, parts: &[&[u8]]| {
         let length: usize = parts.iter().map(|part| part.len()).sum();
-        // A block that is too long for its one segment is left out rather than broken.
+        // A block that is too long for a single segment is left out.
         if length <= MAX_PAYLOAD {
             put_segment(&mut segments, marker, &parts.concat());
         }

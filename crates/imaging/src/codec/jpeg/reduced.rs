@@ -1,9 +1,9 @@
-//! Huffman-coded JPEG decoded at one to four eighths of its size: what nearly every photograph
-//! needs that becomes a thumbnail.
+//! Decodes Huffman-coded JPEG at one to four eighths of its size (shrink-on-load). Nearly all
+//! photographs that become thumbnails are read by this decoder.
 //!
-//! A general decoder works on every coefficient, although a picture that becomes much smaller
-//! needs only those of low frequencies. Here the others are passed over, several at once, and the
-//! transforms are as small as the result.
+//! A general decoder processes every coefficient, but a much smaller picture needs only the low
+//! frequencies. This decoder skips the codes of all others, several at a time, and its transforms
+//! are as small as the result.
 
 use crate::planes::{Eighths, Planes};
 
@@ -28,13 +28,13 @@ use scan::{Scan, Tables};
 /// The largest size, in eighths.
 pub(super) const MOST_EIGHTHS: u32 = 4;
 
-/// Decodes to planes of so many eighths of the size; those of colour have as many as brightness,
-/// or one less. `frame` is the picture's own, of a kind and its colour sampled as
-/// [`Markers::reducible`](super::markers::Markers::reducible) says.
+/// Decodes to planes of a number of eighths of the full size. Chroma planes have the same number as
+/// luma, or one less. `frame` is the frame header of a picture for which
+/// [`Markers::reducible`](super::markers::Markers::reducible) returned a subsampling.
 ///
 /// # Errors
 ///
-/// What is damaged or missing.
+/// If something is damaged or missing.
 pub(super) fn decode(
     bytes: &[u8],
     frame: &Frame,
@@ -52,7 +52,7 @@ pub(super) fn decode(
     }
 }
 
-/// Decodes to `N` × `N` samples a block of brightness, and `C` × `C` of colour.
+/// Decodes to `N` × `N` luma samples and `C` × `C` chroma samples per block.
 fn decode_to<const N: usize, const C: usize>(
     bytes: &[u8],
     frame: &Frame,
@@ -94,7 +94,7 @@ fn decode_to<const N: usize, const C: usize>(
                 }
                 .map_err(describe)?;
             }
-            // The frame header was read before, and is passed over.
+            // The frame header was read before and is skipped.
             _ => tables.read(marker, payload)?,
         }
     }
@@ -115,7 +115,7 @@ mod tests {
 
     use super::*;
 
-    /// Slopes, stripes and noise, which leave coefficients of every frequency.
+    /// Gradients, stripes and noise, which give coefficients of every frequency.
     fn picture(width: usize, height: usize) -> Vec<u8> {
         let mut state = 1_u32;
         let mut pixels = Vec::new();
@@ -195,7 +195,7 @@ mod tests {
         }
     }
 
-    /// The coefficients of both kinds are the same, only the order of their bits is another.
+    /// Both kinds have the same coefficients; only the order of their bits differs.
     #[test]
     fn progressive_pictures_are_those_of_one_scan() {
         for subsamp in SAMPLINGS {
@@ -211,7 +211,7 @@ mod tests {
         }
     }
 
-    /// Where colour has one eighth less, each plane is what it is when both are of its size.
+    /// If chroma has one eighth less, each plane equals the one decoded with both at its size.
     #[test]
     fn colour_may_be_smaller() {
         for subsamp in SAMPLINGS {
@@ -234,7 +234,7 @@ mod tests {
         }
     }
 
-    /// Each size shows the same picture: its mean stays.
+    /// The mean brightness is the same at every size.
     #[test]
     fn every_size_is_as_bright() {
         let bytes = encode((256, 192), Subsamp::Sub2x2, false);
@@ -269,7 +269,7 @@ mod tests {
         }
     }
 
-    /// Whatever bits are wrong, there is an error or a picture, and no more.
+    /// Whichever bits are damaged, the result is an error or a picture, never a panic.
     #[test]
     fn damage_does_no_harm() {
         for progressive in [false, true] {
@@ -289,7 +289,7 @@ mod tests {
         }
     }
 
-    /// A header of one picture and the bytes of another: an error or a picture, and no more.
+    /// The header of one picture with the bytes of another: an error or a picture, never a panic.
     #[test]
     fn the_bytes_of_another_picture_do_no_harm() {
         let kinds = [

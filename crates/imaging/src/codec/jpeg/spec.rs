@@ -1,16 +1,16 @@
-//! What the parts of the JPEG codec share: numbers of the standard (ITU-T T.81), and how much of
-//! what is unusual both decoders bear.
+//! Constants of the JPEG standard (ITU-T T.81), and the limits that both decoders apply to unusual
+//! files.
 
-/// Scans of a progressive picture; files with thousands of them only exist to keep decoders busy.
+/// The maximum number of scans. Files with thousands of scans exist only to exhaust decoders.
 pub(super) const MAX_SCANS: u32 = 500;
-/// Stray bytes before the end marker that some cameras write and that mean no damage.
+/// Stray bytes before the end marker that are no damage; some cameras write them.
 pub(super) const HARMLESS_STRAY_BYTES: u32 = 16;
-/// From this quality on colour is always stored in full resolution.
+/// From this quality on, chroma is always stored at full resolution.
 pub(super) const FULL_COLOR_QUALITY: u8 = 90;
 
-/// Samples of a block, and coefficients.
+/// Samples, or coefficients, per block.
 pub(super) const AREA: usize = 64;
-/// The place in rows and columns of each coefficient, as they are stored (T.81, figure A.6).
+/// The index in rows and columns of each coefficient in zigzag order (T.81, figure A.6).
 pub(super) const ZIGZAG: [u8; AREA] = [
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20,
     13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59,

@@ -1,4 +1,4 @@
-//! The calls to libjpeg-turbo.
+//! The calls into libjpeg-turbo.
 
 use turbojpeg::{
     Colorspace, Compressor, DecompressHeader, Decompressor, Image, PixelFormat, ScalingFactor,
@@ -12,7 +12,7 @@ use crate::raster::{Layout, Raster, Samples, sample_count};
 
 use super::spec::{FULL_COLOR_QUALITY, HARMLESS_STRAY_BYTES, MAX_SCANS};
 
-/// Decodes to Gray, Rgb or Cmyk, inks as they are stored; `shrink` is 1, 2, 4 or 8.
+/// Decodes to Gray, Rgb or Cmyk as it is stored; `shrink` is 1, 2, 4 or 8.
 pub(super) fn decode(bytes: &[u8], header: &Header, shrink: u32) -> Result<Raster, String> {
     let mut decompressor = Decompressor::new().map_err(|error| error.to_string())?;
     let scaling = ScalingFactor::new(1, shrink as usize);
@@ -47,8 +47,8 @@ pub(super) fn decode(bytes: &[u8], header: &Header, shrink: u32) -> Result<Raste
     Ok(Raster::from_u8(width, height, header.layout, pixels))
 }
 
-/// Decodes to planes of 1 to 8 eighths of the size. `None` when the picture has no such planes: its
-/// colours are stored as RGB or ink, or sampled in a way that libjpeg-turbo has no name for.
+/// Decodes to planes of 1 to 8 eighths of the full size. Returns `None` if the picture has no such
+/// planes: it is stored as RGB or CMYK, or libjpeg-turbo does not support its chroma subsampling.
 pub(super) fn decode_planes(bytes: &[u8], eighths: u32) -> Result<Option<Planes>, String> {
     let mut decompressor = Decompressor::new().map_err(|error| error.to_string())?;
     let Ok(header) = decompressor.read_header(bytes) else {
@@ -82,8 +82,8 @@ pub(super) fn decode_planes(bytes: &[u8], eighths: u32) -> Result<Option<Planes>
     Ok(Some(planes))
 }
 
-/// Brightness samples that share a colour sample; the outer `None` is for pictures without such
-/// planes.
+/// The chroma subsampling: luma samples per chroma sample. The outer `None` means that the picture
+/// has no such planes.
 fn sampling(header: &DecompressHeader) -> Option<Option<(u32, u32)>> {
     match (header.colorspace, header.subsamp) {
         _ if header.is_lossless => None,
@@ -110,7 +110,7 @@ fn is_harmless(reason: &str) -> bool {
         .is_ok_and(|count| count <= HARMLESS_STRAY_BYTES)
 }
 
-/// Encodes Gray or Rgb of 8 bits, with optimised Huffman tables.
+/// Encodes 8-bit Gray or Rgb with optimised Huffman tables.
 pub(super) fn encode(raster: &Raster, options: &EncodeOptions) -> Result<Vec<u8>, String> {
     let (format, subsampling) = match raster.layout {
         Layout::Gray => (PixelFormat::GRAY, Subsamp::Gray),
@@ -118,10 +118,10 @@ pub(super) fn encode(raster: &Raster, options: &EncodeOptions) -> Result<Vec<u8>
             (PixelFormat::RGB, Subsamp::None)
         }
         Layout::Rgb => (PixelFormat::RGB, Subsamp::Sub2x2),
-        other => return Err(format!("{other:?} pixels do not fit into JPEG")),
+        other => return Err(format!("{other:?} pixels cannot be stored in JPEG")),
     };
     let Samples::U8(pixels) = &raster.samples else {
-        return Err("JPEG holds 8 bits a sample".to_owned());
+        return Err("JPEG has 8 bits per sample".to_owned());
     };
     let image = Image {
         pixels: pixels.as_slice(),
@@ -149,7 +149,7 @@ pub(super) fn encode_planes(planes: &Planes, quality: u8) -> Result<Vec<u8>, Str
         Some((2, 2)) => Subsamp::Sub2x2,
         Some((across, down)) => {
             return Err(format!(
-                "one colour sample for {across} × {down} pixels is not written"
+                "this chroma subsampling ({across} × {down}) cannot be written"
             ));
         }
     };

@@ -1,6 +1,6 @@
-//! Inflating and deflating a whole picture in one call, which libdeflate does about twice as fast as
-//! a streaming decoder. It is read so when it has 8 bits and no palette, interlacing or animation,
-//! as nearly all photographs have.
+//! Inflates and deflates a whole picture in one call, which libdeflate does about twice as fast as
+//! a streaming decoder. This path decodes pictures with 8 bits and no palette, interlacing or
+//! animation, which covers nearly all photographs.
 
 use std::borrow::Cow;
 
@@ -14,12 +14,12 @@ const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// Compression levels of libdeflate, 1 to 12.
 const FAST: i32 = 1;
 const THOROUGH: i32 = 6;
-/// A picture that shrinks to less than a fifth is no photograph. Compressing it again is cheap
-/// and pays.
+/// A picture that compresses to less than a fifth is not a photograph. Compressing it again takes
+/// little time and saves much space.
 const GRAPHIC: usize = 5;
 
-/// Decodes a PNG of 8 bits of a size and layout. `None` when it is of another kind, or has any
-/// fault: then the general decoder knows what to say.
+/// Decodes an 8-bit PNG of this size and layout. Returns `None` if it is of another kind or has any
+/// error: then the general decoder reports the error.
 pub(super) fn decode(bytes: &[u8], (width, height): (u32, u32), layout: Layout) -> Option<Vec<u8>> {
     let data = picture_data(bytes, layout)?;
     let row_bytes = width as usize * layout.channels();
@@ -32,7 +32,7 @@ pub(super) fn decode(bytes: &[u8], (width, height): (u32, u32), layout: Layout) 
     filter::undo(rows, row_bytes, layout.channels())
 }
 
-/// The compressed picture: what lies in the `IDAT` chunks, all checked.
+/// The compressed data of all `IDAT` chunks, with their checksums verified.
 fn picture_data(bytes: &[u8], layout: Layout) -> Option<Cow<'_, [u8]>> {
     let color_type = match layout {
         Layout::Gray => 0,
@@ -70,7 +70,7 @@ fn picture_data(bytes: &[u8], layout: Layout) -> Option<Cow<'_, [u8]>> {
     })
 }
 
-/// The compressed picture for an `IDAT` chunk; `pixel_bytes` are those of one whole pixel.
+/// The compressed picture for an `IDAT` chunk. `pixel_bytes` is the size of one pixel.
 pub(super) fn compress(samples: &[u8], row_bytes: usize, pixel_bytes: usize) -> Vec<u8> {
     let filtered = filter::apply(samples, row_bytes, pixel_bytes);
     let fast = deflate(&filtered, FAST);
@@ -86,7 +86,7 @@ pub(super) fn compress(samples: &[u8], row_bytes: usize, pixel_bytes: usize) -> 
 }
 
 fn deflate(rows: &[u8], level: i32) -> Vec<u8> {
-    // Levels in range always make a compressor, and the bound always suffices.
+    // A valid level always gives a compressor, and the bound is always sufficient.
     let level = CompressionLvl::new(level).unwrap_or_default();
     let mut compressor = Compressor::new(level);
     let mut compressed = vec![0; compressor.zlib_compress_bound(rows.len())];

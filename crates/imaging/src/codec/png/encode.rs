@@ -1,4 +1,4 @@
-//! Writing PNG.
+//! Encodes PNG, with or without a palette.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::raster::{Layout, Raster, Samples};
 
 use super::deflate;
 
-/// Encodes any layout but Cmyk, in 8 or 16 bits, or with a palette.
+/// Encodes any layout except Cmyk, with 8 or 16 bits, or with a palette.
 pub(crate) fn encode(
     raster: Cow<'_, Raster>,
     options: &EncodeOptions,
@@ -26,7 +26,7 @@ pub(crate) fn encode(
         Layout::GrayAlpha => ColorType::GrayscaleAlpha,
         Layout::Rgb => ColorType::Rgb,
         Layout::Rgba => ColorType::Rgba,
-        Layout::Cmyk => return Err("Cmyk pixels do not fit into PNG".to_owned()),
+        Layout::Cmyk => return Err("Cmyk pixels cannot be stored in PNG".to_owned()),
     };
     match &raster.samples {
         Samples::U8(samples) => {
@@ -39,7 +39,7 @@ pub(crate) fn encode(
             drop(raster);
             write(info, &big_endian, metadata)
         }
-        Samples::F32(_) => Err("PNG holds 8 or 16 bits a sample".to_owned()),
+        Samples::F32(_) => Err("PNG has 8 or 16 bits per sample".to_owned()),
     }
 }
 

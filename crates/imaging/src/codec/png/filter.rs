@@ -1,9 +1,9 @@
-//! PNG's row filters (PNG specification, third edition, section 9), both ways.
+//! Applies and undoes PNG's row filters (PNG specification, third edition, section 9).
 
 use super::wavefront::{self, ROWS};
 
-/// Undoes the filters of `rows`, each a filter byte and `row_bytes` filtered bytes, in place, and
-/// closes the gaps of the filter bytes. `None` when a filter byte is unknown.
+/// Undoes the filters of `rows` in place and removes the filter bytes. Each row has a filter byte
+/// and `row_bytes` filtered bytes. Returns `None` if a filter byte is invalid.
 ///
 /// `pixel_bytes` is 1 to 4.
 pub(super) fn undo(mut rows: Vec<u8>, row_bytes: usize, pixel_bytes: usize) -> Option<Vec<u8>> {
@@ -39,12 +39,12 @@ pub(super) fn undo(mut rows: Vec<u8>, row_bytes: usize, pixel_bytes: usize) -> O
     Some(rows)
 }
 
-/// Up to [`ROWS`] rows below `above`, all of its length.
+/// Undoes up to [`ROWS`] rows below `above`, all of its length.
 fn undo_group<const N: usize>(filters: &[u8], above: &[u8], rows: &mut [u8]) -> Option<()> {
     if filters.iter().any(|filter| *filter > 4) {
         return None;
     }
-    // Only these two take longer than to load and store a pixel.
+    // Only these two filters take longer than loading and storing a pixel.
     let slow = filters.iter().filter(|filter| matches!(filter, 3 | 4));
     match <[u8; ROWS]>::try_from(filters) {
         Ok([4, 4, 4, 4]) => wavefront::undo::<N, true>([4; ROWS], above, rows),
@@ -95,8 +95,9 @@ fn undo_row<const N: usize>(filter: u8, above: &[u8], row: &mut [u8]) -> Option<
     Some(())
 }
 
-/// Each pixel waits for the one on its left, so speed is the length of that chain: four bytes go
-/// through it side by side in 16 bits, without branches, which the compiler makes one register.
+/// Each pixel depends on the one to its left, so the latency of that chain limits the speed. Four
+/// bytes are computed side by side in 16 bits and without branches; the compiler puts them into one
+/// register.
 fn undo_paeth<const N: usize>(above_pixels: &[[u8; N]], pixels: &mut [[u8; N]]) {
     let widen = |pixel: &[u8; N]| {
         let mut wide = [0_i16; 4];
@@ -149,13 +150,13 @@ fn paeth(left: u8, above: u8, corner: u8) -> u8 {
     }
 }
 
-/// Filters rows of `row_bytes`: of each row that filter's bytes are taken which, read as signed
-/// numbers, have the smallest sum of absolute values (section 12.7).
+/// Filters rows of `row_bytes`. For each row, the filter whose bytes, read as signed numbers, have
+/// the smallest sum of absolute values is used (section 12.7).
 pub(super) fn apply(samples: &[u8], row_bytes: usize, pixel_bytes: usize) -> Vec<u8> {
     let mut filtered = Vec::with_capacity(samples.len() + samples.len() / row_bytes);
     let mut above = &vec![0; row_bytes][..];
     let mut candidates: [Vec<u8>; 4] = std::array::from_fn(|_| vec![0; row_bytes]);
-    // What lies on the left of a row's first pixel.
+    // The pixel to the left of a row's first pixel.
     let outside = vec![0; pixel_bytes];
     for row in samples.chunks_exact(row_bytes) {
         let (head, tail) = row.split_at(pixel_bytes);
@@ -189,7 +190,7 @@ pub(super) fn apply(samples: &[u8], row_bytes: usize, pixel_bytes: usize) -> Vec
     filtered
 }
 
-/// Rows without a filter, each after its filter byte.
+/// Rows without filtering, each after its filter byte.
 pub(super) fn none(samples: &[u8], row_bytes: usize) -> Vec<u8> {
     let mut rows = Vec::with_capacity(samples.len() + samples.len() / row_bytes);
     for row in samples.chunks_exact(row_bytes) {
@@ -200,7 +201,7 @@ pub(super) fn none(samples: &[u8], row_bytes: usize) -> Vec<u8> {
 }
 
 fn cost(filtered: &[u8]) -> u64 {
-    // 256 bytes of at most 128 fit into 16 bits, in which the compiler sums many at once.
+    // 256 values of at most 128 fit into 16 bits, in which the compiler adds many at once.
     let sums = filtered.chunks(256).map(|part| {
         let sizes = part
             .iter()
@@ -214,7 +215,7 @@ fn cost(filtered: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    /// Bytes without a pattern, the same each time.
+    /// Bytes without a pattern, the same every time.
     fn noise(count: usize) -> Vec<u8> {
         let mut state = 1u32;
         let mut next = || {
@@ -239,8 +240,8 @@ mod tests {
         }
     }
 
-    /// The specification's own words, byte by byte, for every filter and for a mixture of all, in
-    /// pictures narrower and wider than the rows that are undone together.
+    /// Follows the specification byte by byte, for every filter and for a mixture of all, in
+    /// pictures narrower and wider than the group of rows that is undone together.
     #[test]
     fn every_filter_is_undone_as_the_specification_says() {
         for pixel_bytes in 1..=4 {

@@ -1,11 +1,11 @@
-//! The memory that PNG needs, beside the decoded picture and for encoding.
+//! Estimates the memory of the PNG decoder and encoder, in addition to the decoded picture.
 
 use crate::codec::encode_options::{EncodeOptions, EncodedPixels};
 use crate::codec::header::Header;
 use crate::raster::pixel_count;
 
-/// A still picture is decoded in place; of 8 bits, its chunks are put together before. Frames need
-/// the canvas, what it is restored to, the frame as stored and the frame as Rgba.
+/// A still picture is decoded in place; with 8 bits, its chunks are joined first. An animation
+/// needs the canvas, a copy to restore it, the stored frame, and the frame as Rgba.
 pub(super) fn decoder_bytes(header: &Header, file_bytes: usize) -> u64 {
     if header.frames > 1 {
         let pixel = 4 + 4 + 4 + u64::from(header.pixel_bytes());
@@ -17,7 +17,7 @@ pub(super) fn decoder_bytes(header: &Header, file_bytes: usize) -> u64 {
     }
 }
 
-/// The pixels, filtered, compressed, and in their file.
+/// The pixels, the filtered rows, the compressed data, and the file.
 pub(crate) fn encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u64 {
     match options.palette {
         Some(_) => pixels.count * 14,

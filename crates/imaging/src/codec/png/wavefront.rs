@@ -1,21 +1,21 @@
-//! Undoing the filters of four rows at once.
+//! Undoes the filters of four rows at once.
 //!
-//! With the filters "average" and "Paeth" each pixel waits for the one on its left, so the speed
-//! of a single row is the length of that chain of operations, however wide the processor is. But
-//! a row needs of the one above no more than the pixels up to its own column: four rows can go
-//! side by side in one register, each one column behind the row above it: a wavefront.
+//! With the filters "average" and "Paeth", each pixel depends on the one to its left. So the
+//! latency of that chain limits the speed of a single row, however wide the processor's registers
+//! are. But a row needs the row above only up to its own column. Four rows can therefore be
+//! computed side by side in one register, each one column behind the row above it: a wavefront.
 
 use wide::{u8x16, u16x8};
 
 /// Rows that are undone together.
 pub(super) const ROWS: usize = 4;
 
-/// A pixel of each row, from the top, its first byte lowest; of a pixel of less than 4 bytes the
-/// rest has no meaning.
+/// A pixel of each row, from the top, with its first byte lowest. If a pixel has fewer than 4
+/// bytes, the rest is meaningless.
 type Pixels = [u32; ROWS];
 
-/// Undoes `filters` of `rows`, all of the length of `above`, in place. `PAETH` says that all of
-/// them are 4.
+/// Undoes `filters` of `rows` in place. All rows have the length of `above`. `PAETH` means that all
+/// filters are 4.
 pub(super) fn undo<const N: usize, const PAETH: bool>(
     filters: [u8; ROWS],
     above: &[u8],
@@ -35,9 +35,9 @@ pub(super) fn undo<const N: usize, const PAETH: bool>(
     let mut step = lag.min(width);
     {
         let [first, second, third, fourth] = &mut rows;
-        // Four bytes are loaded also of smaller pixels, while there are as many.
+        // Smaller pixels are loaded as four bytes too, as long as there are enough.
         let mut at = lag * N;
-        // A copy of its own, which the compiler keeps in registers.
+        // A local copy, which the compiler keeps in registers.
         let mut steady = wavefront;
         while at + 4 <= length {
             let stored = [
@@ -72,14 +72,14 @@ fn store<const N: usize>(row: &mut [u8], at: usize, pixel: u32) {
     row[at..at + N].copy_from_slice(&pixel.to_le_bytes()[..N]);
 }
 
-/// What the next step needs of those before it.
+/// The state that a step passes to the next one.
 #[derive(Clone, Copy)]
 struct Wavefront<const PAETH: bool> {
     /// The pixels undone last.
     left: u8x16,
-    /// The pixels that lay above those.
+    /// The pixels above those.
     corner: u8x16,
-    /// All bits of the rows with each filter but 0.
+    /// For each filter except 0, a mask of the rows that use it.
     filtered: [u8x16; 4],
 }
 
@@ -100,7 +100,7 @@ impl<const PAETH: bool> Wavefront<PAETH> {
     #[inline(always)]
     fn step(&mut self, stored: Pixels, above: u32) -> Pixels {
         let left = self.left;
-        // What lies above the other rows' pixels was undone in the step before.
+        // The pixels above those of the other rows were undone in the previous step.
         let [first, second, third, _] = bytemuck::cast::<_, Pixels>(left);
         let above: u8x16 = bytemuck::cast([above, first, second, third]);
         let nearest = paeth(left, above, self.corner);
@@ -115,8 +115,8 @@ impl<const PAETH: bool> Wavefront<PAETH> {
         bytemuck::cast(undone)
     }
 
-    /// The same where some rows have not begun yet, or have ended. The first pixel of a row finds
-    /// zeros on its left and at its corner: rows that have not begun yield nothing else.
+    /// Like `step`, but some rows have not started yet or have ended. The first pixel of a row has
+    /// zeros to its left and at its corner, because rows that have not started yield zeros.
     fn step_at_edge<const N: usize>(
         &mut self,
         step: usize,
@@ -146,12 +146,12 @@ impl<const PAETH: bool> Wavefront<PAETH> {
     }
 }
 
-/// The neighbour nearest to left + above − corner, the first of them when two are as near (PNG
-/// specification, third edition, section 9.4), in 8 bits.
+/// The neighbour nearest to left + above − corner, in 8 bits; of two equally near ones, the first
+/// (PNG specification, third edition, section 9.4).
 ///
-/// With d = left − corner and e = above − corner, left is |e| away, above |d|, and the corner
-/// |d + e|. So the corner can only be nearest when d and e have different signs, and is when
-/// the larger of |d| and |e| is less than twice the smaller.
+/// With d = left − corner and e = above − corner, the distance of left is |e|, that of above |d|,
+/// and that of the corner |d + e|. So the corner can be the nearest only if d and e have different
+/// signs, and it is if the larger of |d| and |e| is less than twice the smaller.
 #[inline(always)]
 fn paeth(left: u8x16, above: u8x16, corner: u8x16) -> u8x16 {
     let left_more = left.saturating_sub(corner);
@@ -162,7 +162,7 @@ fn paeth(left: u8x16, above: u8x16, corner: u8x16) -> u8x16 {
     let from_left = above_more | above_less;
     let smaller = from_left.min(from_above);
     let larger = from_left.max(from_above);
-    // Neither is zero just when the signs differ, and when the corner is nearer.
+    // Neither is zero exactly if the signs differ and the corner is nearer.
     let apart = left_more.min(above_less) | left_less.min(above_more);
     let nearer = smaller.saturating_sub(larger.saturating_sub(smaller));
     let not_corner = apart.min(nearer).simd_eq(u8x16::ZERO);
@@ -174,7 +174,7 @@ fn paeth(left: u8x16, above: u8x16, corner: u8x16) -> u8x16 {
 /// Half the sum, rounded down.
 #[inline(always)]
 fn average(left: u8x16, above: u8x16) -> u8x16 {
-    // There is no shift of bytes: those of the differing bits that would cross over are cleared.
+    // Bytes cannot be shifted, so the bits that would move into the neighbouring byte are cleared.
     let differing: u16x8 = bytemuck::cast((left ^ above) & u8x16::splat(0xfe));
     (left & above) + bytemuck::cast::<u16x8, u8x16>(differing >> 1_u32)
 }
@@ -183,7 +183,7 @@ fn average(left: u8x16, above: u8x16) -> u8x16 {
 mod tests {
     use super::*;
 
-    /// The specification's own words.
+    /// The wording of the specification.
     fn paeth_of_one(left: u8, above: u8, corner: u8) -> u8 {
         let [a, b, c] = [left, above, corner].map(i16::from);
         let estimate = a + b - c;

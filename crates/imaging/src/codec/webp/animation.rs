@@ -1,5 +1,5 @@
-//! Animated WebP: libwebp's own compositor and delta encoder. Unsafe for the same reason as
-//! `ffi`: there is no safe wrapper.
+//! Animated WebP: the calls into libwebp's animation decoder and encoder. They are unsafe because
+//! no safe wrapper exists; see `ffi`.
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
@@ -28,7 +28,7 @@ pub(crate) struct WebpFrames<'a> {
     height: u32,
     plays: u32,
     left: u32,
-    /// When the frame before ended, in milliseconds.
+    /// The end time of the previous frame, in milliseconds.
     shown_until: i32,
     /// The decoder reads from these bytes as long as it lives.
     bytes: PhantomData<&'a [u8]>,
@@ -121,13 +121,13 @@ impl Drop for WebpFrames<'_> {
     }
 }
 
-/// An animation in the making.
+/// An animation that is being written.
 pub(crate) struct WebpSink {
     encoder: NonNull<WebPAnimEncoder>,
     size: (u32, u32),
     quality: u8,
     lossless: bool,
-    /// When the next frame begins, in milliseconds.
+    /// The start time of the next frame, in milliseconds.
     begins_at: i32,
     metadata: Metadata,
 }
@@ -176,7 +176,7 @@ impl FrameSink for WebpSink {
             )
         };
         if added == 0 {
-            return Err("libwebp refuses a frame".to_owned());
+            return Err("libwebp rejected a frame".to_owned());
         }
         let delay = i32::try_from(frame.delay_ms).unwrap_or(i32::MAX);
         self.begins_at = self.begins_at.saturating_add(delay);

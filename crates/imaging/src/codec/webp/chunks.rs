@@ -1,14 +1,13 @@
-//! The RIFF chunks of a WebP file (RFC 9649, section 2).
+//! Reads and writes the RIFF chunks of a WebP file (RFC 9649, section 2).
 
 use crate::metadata::Metadata;
 
-/// Walks over the chunks, as far as the bytes go: whether picture data is complete shows itself
-/// when it is decoded. Gives the number of an animation's frames, 0 in a still picture, and the
-/// metadata.
+/// Walks over the chunks to the end of the bytes; the decoder finds out whether the picture data is
+/// complete. Returns the number of frames of an animation (0 for a still picture) and the metadata.
 ///
 /// # Errors
 ///
-/// When not even one chunk is there.
+/// If there is no complete chunk header.
 pub(super) fn read(bytes: &[u8]) -> Result<(u32, Metadata), String> {
     let mut frames = 0;
     let mut metadata = Metadata::default();
@@ -21,7 +20,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(u32, Metadata), String> {
         match name {
             b"ANMF" => frames += 1,
             b"EXIF" => {
-                // Some writers keep the prefix that only JPEG needs.
+                // Some writers include the prefix that only JPEG needs.
                 let tiff = payload.strip_prefix(b"Exif\0\0").unwrap_or(payload);
                 metadata.exif = Some(tiff.to_vec());
             }
@@ -43,7 +42,7 @@ fn chunk(bytes: &[u8]) -> Option<(&[u8; 4], &[u8], &[u8])> {
     Some((name, payload, rest.get(padded..).unwrap_or_default()))
 }
 
-/// Puts metadata around an encoded picture, in the extended layout (RFC 9649, 2.7).
+/// Adds metadata to an encoded picture, in the extended file format (RFC 9649, 2.7).
 pub(super) fn with_metadata(
     webp: Vec<u8>,
     (width, height): (u32, u32),
@@ -57,7 +56,7 @@ pub(super) fn with_metadata(
     if *metadata == Metadata::default() {
         return webp;
     }
-    // An extended picture keeps the flags it has: alpha, animation.
+    // A file in the extended format keeps its flags: alpha, animation.
     let mut flags = match chunk(&webp[12..]) {
         Some((b"VP8X", payload, _)) => *payload.first().unwrap_or(&0),
         _ => 0,

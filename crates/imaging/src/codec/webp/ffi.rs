@@ -1,5 +1,5 @@
-//! The calls into libwebp. Everything unsafe about WebP is in this file: libwebp has a C
-//! interface and no safe wrapper that offers lossy encoding, metadata and animation.
+//! The calls into libwebp for still pictures. They are unsafe because no safe wrapper offers lossy
+//! encoding, metadata and animation.
 #![allow(unsafe_code)]
 
 use libwebp_sys::{
@@ -11,10 +11,10 @@ use libwebp_sys::{
 
 use crate::raster::{Layout, sample_count};
 
-/// How hard the encoder searches, 0 to 6. Against its default of 4, this takes half the time.
+/// The effort of the encoder's search, 0 to 6. Half the time of the default, 4.
 const METHOD: i32 = 2;
-/// How much it spends on flat parts rather than busy ones, 0 to 100. Against its default of 50,
-/// this takes 3 % fewer bytes at the same SSIMULACRA2.
+/// The strength of noise shaping, 0 to 100. 3 % fewer bytes than the default, 50, at the same
+/// SSIMULACRA2.
 const NOISE_SHAPING: i32 = 80;
 
 /// Size and kind of a picture.
@@ -23,12 +23,12 @@ pub(super) struct Features {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) has_alpha: bool,
-    /// Whether the picture, or some frame, is coded losslessly, or may be.
+    /// Whether the picture, or a frame, is or may be coded losslessly.
     pub(super) lossless: bool,
 }
 
 impl Features {
-    /// Whether the picture is stored as planes of brightness and colour alone.
+    /// Whether the picture is stored only as luma and chroma planes.
     pub(super) fn has_planes(&self) -> bool {
         !self.lossless && !self.has_alpha
     }
@@ -50,9 +50,8 @@ pub(super) fn features(bytes: &[u8]) -> Result<Features, String> {
     })
 }
 
-/// Decodes a still picture to the samples of a layout, without padding. `smooth` says whether block
-/// edges are smoothed as the bitstream asks, and colour between its samples; without it decoding is
-/// faster by a fifth.
+/// Decodes a still picture to the samples of a layout, without padding. `smooth` enables the loop
+/// filter and the interpolation of chroma; decoding without them takes a fifth less time.
 pub(super) fn decode(
     bytes: &[u8],
     layout: Layout,
@@ -80,7 +79,7 @@ pub(super) fn decode(
     // call.
     check(unsafe { WebPDecode(bytes.as_ptr(), bytes.len(), &raw mut config) })?;
     if (config.output.width, config.output.height) != (width as i32, height as i32) {
-        return Err("its headers tell different sizes".to_owned());
+        return Err("its headers give different sizes".to_owned());
     }
     // SAFETY: as there was no error, libwebp has written every pixel of as many rows and columns.
     unsafe { pixels.set_len(count) };
@@ -95,7 +94,7 @@ pub(super) fn check(status: VP8StatusCode) -> Result<(), String> {
         }
         VP8StatusCode::VP8_STATUS_BITSTREAM_ERROR => Err("its data is damaged".to_owned()),
         VP8StatusCode::VP8_STATUS_OUT_OF_MEMORY => Err("there is not enough memory".to_owned()),
-        other => Err(format!("libwebp says {other:?}")),
+        other => Err(format!("libwebp reports {other:?}")),
     }
 }
 
@@ -129,7 +128,8 @@ pub(super) fn config(quality: u8, lossless: bool) -> Result<WebPConfig, String> 
     if !lossless {
         config.method = METHOD;
         config.sns_strength = NOISE_SHAPING;
-        // The faster search takes more bytes for the same number; one less makes up for it.
+        // The faster search needs more bytes at the same quality; a quality one lower compensates
+        // for it.
         config.quality = f32::from(if quality < 100 { quality - 1 } else { 100 });
     }
     config.thread_level = 0;
@@ -141,14 +141,14 @@ pub(super) fn wrong_version((): ()) -> String {
 }
 
 pub(super) fn explain(error: WebPEncodingError) -> String {
-    format!("libwebp says {error:?}")
+    format!("libwebp reports {error:?}")
 }
 
 /// A picture whose planes libwebp owns.
 pub(super) struct Picture(pub(super) WebPPicture);
 
 impl Picture {
-    /// Copies interleaved Rgb or Rgba samples; as colours when `exact`, else as YUV 4:2:0.
+    /// Copies interleaved Rgb or Rgba samples; as ARGB if `exact`, otherwise as YUV 4:2:0.
     pub(super) fn import(
         pixels: &[u8],
         layout: Layout,
@@ -171,7 +171,7 @@ impl Picture {
             match layout {
                 Layout::Rgba => WebPPictureImportRGBA(&raw mut picture.0, pixels.as_ptr(), stride),
                 Layout::Rgb => WebPPictureImportRGB(&raw mut picture.0, pixels.as_ptr(), stride),
-                other => return Err(format!("{other:?} pixels do not fit into WebP")),
+                other => return Err(format!("{other:?} pixels cannot be stored in WebP")),
             }
         };
         if imported == 0 {

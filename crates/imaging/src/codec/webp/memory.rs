@@ -1,11 +1,11 @@
-//! The memory that WebP needs, beside the decoded picture and for encoding.
+//! Estimates the memory of the WebP decoder and encoder, in addition to the decoded picture.
 
 use crate::codec::encode_options::{EncodeOptions, EncodedPixels};
 use crate::raster::pixel_count;
 
 use super::ffi::Features;
 
-/// Lossless pictures are held as 32-bit colours beside the result; animations as two canvases.
+/// Lossless pictures are also held as 32-bit colours; animations as two canvases.
 pub(super) fn decoder_bytes(features: &Features, frames: u32) -> u64 {
     let pixels = pixel_count(features.width, features.height);
     let colors = if features.lossless { pixels * 4 } else { 0 };
@@ -13,16 +13,16 @@ pub(super) fn decoder_bytes(features: &Features, frames: u32) -> u64 {
     colors + canvases
 }
 
-/// What libwebp holds, by measurement.
+/// The memory of libwebp, by measurement.
 pub(crate) fn encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u64 {
     if options.lossless {
         return (14 << 20) + pixels.count * 26;
     }
-    // Transparency is packed losslessly, which takes the lossless coder's tables.
+    // Alpha is compressed losslessly, which needs the tables of the lossless coder.
     if pixels.has_alpha {
         return (5 << 20) + pixels.count * 12;
     }
-    // It has no gray of its own.
+    // libwebp has no gray layout.
     let is_gray = pixels.bytes == 1;
     match options.is_high_quality() || is_gray {
         true => pixels.count * 8,
@@ -30,7 +30,7 @@ pub(crate) fn encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u
     }
 }
 
-/// Planes, and the output as it grows.
+/// The planes, and the output as it grows.
 pub(crate) fn planes_encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u64 {
     match options.is_high_quality() {
         true => pixels.count * 5,

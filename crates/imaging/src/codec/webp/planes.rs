@@ -1,5 +1,5 @@
-//! The calls into libwebp for its own planes of brightness and colour. Unsafe for the reason that
-//! `ffi` gives.
+//! The calls into libwebp for its luma and chroma planes. They are unsafe for the reason given in
+//! `ffi`.
 #![allow(unsafe_code)]
 
 use libwebp_sys::{
@@ -11,11 +11,11 @@ use crate::planes::Planes;
 
 use super::ffi::{Features, Picture, Writer, check, config, explain, wrong_version};
 
-/// Brightness samples that share a colour sample in lossy WebP (RFC 9649, section 2.5).
+/// The chroma subsampling of lossy WebP: luma samples per chroma sample (RFC 9649, section 2.5).
 pub(super) const SAMPLING: (u32, u32) = (2, 2);
 
-/// Decodes a lossy still picture without alpha. `smooth` says whether block edges are smoothed as
-/// the bitstream asks; without it decoding is faster by an eighth.
+/// Decodes a lossy still picture without alpha. `smooth` enables the loop filter; decoding without
+/// it takes an eighth less time.
 pub(super) fn decode(bytes: &[u8], features: &Features, smooth: bool) -> Result<Planes, String> {
     let mut planes = Planes::new(features.width, features.height, Some(SAMPLING));
     let mut config = WebPDecoderConfig::new().map_err(wrong_version)?;
@@ -46,7 +46,7 @@ pub(super) fn decode(bytes: &[u8], features: &Features, smooth: bool) -> Result<
     Ok(planes)
 }
 
-/// Encodes planes sampled as [`SAMPLING`].
+/// Encodes planes with the chroma subsampling [`SAMPLING`].
 pub(super) fn encode(planes: &Planes, quality: u8) -> Result<Vec<u8>, String> {
     assert_eq!(planes.color, Some(SAMPLING), "lossy WebP has one sampling");
     let config = config(quality, false)?;

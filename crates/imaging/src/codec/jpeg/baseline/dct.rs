@@ -1,8 +1,8 @@
 //! The forward DCT of a block and its quantization.
 //!
-//! The transform is separable; its constant factors go into the quantization steps (Arai, Agui and
-//! Nakajima, "A fast DCT-SQ scheme for images", 1988). Floating point without contraction gives the
-//! same bits on every machine.
+//! The transform is separable. Its constant factors are merged into the quantization steps (Arai,
+//! Agui and Nakajima, "A fast DCT-SQ scheme for images", 1988). Floating-point arithmetic without
+//! contraction gives the same bits on every machine.
 
 use std::f64::consts::{PI, SQRT_2};
 
@@ -10,7 +10,7 @@ use wide::{f32x4, i8x16, i16x8, i16x16, i32x4, i32x8, u8x16};
 
 use crate::codec::jpeg::spec::{AREA, ZIGZAG};
 
-/// Quantization steps at quality 50, in rows and columns (T.81, tables K.1 and K.2).
+/// Quantization tables at quality 50, in rows and columns (T.81, tables K.1 and K.2).
 #[rustfmt::skip]
 pub(super) const BRIGHTNESS: [u8; AREA] = [
     16, 11, 10, 16,  24,  40,  51,  61,
@@ -34,7 +34,7 @@ pub(super) const COLOR: [u8; AREA] = [
     99, 99, 99, 99, 99, 99, 99, 99,
 ];
 
-/// The steps of a quality of 1 to 100, on the scale that libjpeg made common.
+/// The quantization table for a quality of 1 to 100, on libjpeg's scale.
 pub(super) fn steps(base: &[u8; AREA], quality: u8) -> [u8; AREA] {
     let quality = u32::from(quality.clamp(1, 100));
     let percent = match quality {
@@ -44,20 +44,20 @@ pub(super) fn steps(base: &[u8; AREA], quality: u8) -> [u8; AREA] {
     base.map(|step| ((u32::from(step) * percent + 50) / 100).clamp(1, 255) as u8)
 }
 
-/// What coefficients are divided by.
+/// Scales and rounds the transformed coefficients.
 #[derive(Clone, Debug)]
 pub(super) struct Quantizer {
-    /// For each coefficient, by columns, what the transform's own result is multiplied by.
+    /// The factor of each coefficient, column by column.
     factors: [f32; AREA],
 }
 
-/// Quantized coefficients, by columns.
+/// Quantized coefficients, column by column.
 #[derive(Clone, Debug)]
 pub(super) struct Block {
     values: [i16; AREA],
 }
 
-/// The place by columns of each coefficient in the order of storage.
+/// The column-by-column index of each coefficient in zigzag order.
 const PLACES: [u8; AREA] = {
     let mut places = ZIGZAG;
     let mut index = 0;
@@ -68,7 +68,7 @@ const PLACES: [u8; AREA] = {
     places
 };
 
-/// The reverse of [`PLACES`].
+/// The inverse of [`PLACES`].
 const ORDER: [u8; AREA] = {
     let mut order = [0; AREA];
     let mut index = 0;
@@ -84,13 +84,13 @@ impl Block {
         self.values[0]
     }
 
-    /// The coefficient at a place in the order of storage.
+    /// The coefficient at a zigzag index.
     #[inline(always)]
     pub(super) fn at(&self, index: u32) -> i16 {
         self.values[usize::from(PLACES[index as usize % AREA])]
     }
 
-    /// Which coefficients but the first are not zero: a bit for each, in the order of storage.
+    /// A bit, in zigzag order, for each non-zero AC coefficient.
     #[inline(always)]
     pub(super) fn nonzero(&self) -> u64 {
         let rows: [i16x16; 4] = bytemuck::cast(self.values);
@@ -111,7 +111,7 @@ impl Block {
 }
 
 impl Quantizer {
-    /// For quantization steps in rows and columns.
+    /// Creates a quantizer for a quantization table in rows and columns.
     pub(super) fn new(steps: &[u8; AREA]) -> Self {
         let factor = |frequency: usize| match frequency {
             0 => 1.0,
@@ -138,7 +138,7 @@ impl Quantizer {
         let right = forward(rows.map(|[_, right]| right));
         let mut upper = forward(turned(&left[..4], &right[..4]));
         let lower = forward(turned(&left[4..], &right[4..]));
-        // Samples count from 128, which only the first coefficient shows.
+        // The level shift by 128 only affects the DC coefficient.
         upper[0] -= f32x4::new([AREA as f32 * 128.0, 0.0, 0.0, 0.0]);
         let factors: [[f32x4; 2]; 8] = bytemuck::cast(self.factors);
         let columns: [i16x8; 8] = std::array::from_fn(|column| {
@@ -153,7 +153,7 @@ impl Quantizer {
     }
 }
 
-/// Four rows of eight as eight columns of four.
+/// Transposes four rows of eight to eight columns of four.
 #[inline(always)]
 fn turned(left: &[f32x4], right: &[f32x4]) -> [f32x4; 8] {
     let turn = |rows: &[f32x4]| f32x4::transpose([rows[0], rows[1], rows[2], rows[3]]);
@@ -162,7 +162,7 @@ fn turned(left: &[f32x4], right: &[f32x4]) -> [f32x4; 8] {
     [a, b, c, d, e, f, g, h]
 }
 
-/// The transform of eight values in every lane, but for constant factors.
+/// The transform of eight values in every lane, without the constant factors.
 #[inline(always)]
 fn forward(values: [f32x4; 8]) -> [f32x4; 8] {
     let constant = |value: f64| f32x4::splat(value as f32);
@@ -179,7 +179,7 @@ fn forward(values: [f32x4; 8]) -> [f32x4; 8] {
         difference(2) + difference(1),
         difference(1) + difference(0),
     );
-    // sin and cos of π/8, on their own and against each other.
+    // Sine and cosine of π/8, with their sum and difference.
     let both = (low - high) * constant(0.382_683_432_365_089_8);
     let low = low * constant(0.541_196_100_146_197) + both;
     let high = high * constant(1.306_562_964_876_376_5) + both;
@@ -201,7 +201,7 @@ fn forward(values: [f32x4; 8]) -> [f32x4; 8] {
 mod tests {
     use super::*;
 
-    /// The transform as T.81 defines it (A.3.3), in rows and columns.
+    /// The transform as defined in T.81 (A.3.3), in rows and columns.
     fn defined(samples: &[[u8; 8]; 8]) -> [f64; AREA] {
         let normal = |frequency: usize| if frequency == 0 { 0.5_f64.sqrt() } else { 1.0 };
         let wave = |at: usize, frequency: usize| {

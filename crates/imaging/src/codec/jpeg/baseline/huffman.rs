@@ -1,27 +1,27 @@
-//! The best Huffman code for what was counted (T.81, annex K.2).
+//! Computes an optimal Huffman code from symbol counts (T.81, annex K.2).
 
 use crate::codec::jpeg::spec::LONGEST_CODE;
 
-/// Symbols there can be.
+/// The number of possible symbols.
 pub(super) const SYMBOLS: usize = 256;
 
-/// A code as a file defines it (T.81, annex C).
+/// A Huffman code in the form a file stores (T.81, annex C).
 #[derive(Clone, Debug)]
 pub(super) struct Code {
-    /// The number of codes of each length, from 1 bit on.
+    /// The number of codes of each length, starting at 1 bit.
     pub(super) counts: [u8; LONGEST_CODE],
-    /// The symbol of each code, shortest code first.
+    /// The symbols, ordered by the length of their codes.
     pub(super) symbols: Vec<u8>,
 }
 
 impl Code {
-    /// The code that takes the fewest bits for symbols that come so often.
+    /// The code that needs the fewest bits for symbols with these counts.
     pub(super) fn best(counts: &[u32; SYMBOLS]) -> Self {
         let mut symbols: Vec<u8> = (0..=u8::MAX).collect();
         symbols.retain(|symbol| counts[usize::from(*symbol)] > 0);
-        // Stable, so that one picture has one code.
+        // A stable sort, so that the code is the same every time.
         symbols.sort_by_key(|symbol| std::cmp::Reverse(counts[usize::from(*symbol)]));
-        // One more stands for the code of nothing but ones, which must not be used.
+        // An additional symbol reserves the code of all ones, which must not be used.
         let reserved = [1];
         let counts = symbols.iter().map(|symbol| counts[usize::from(*symbol)]);
         let rarest_first: Vec<u32> = reserved.into_iter().chain(counts.rev()).collect();
@@ -35,7 +35,7 @@ impl Code {
         }
     }
 
-    /// Code and length for each symbol.
+    /// The code and its length for each symbol.
     pub(super) fn codes(&self) -> [(u32, u32); SYMBOLS] {
         let mut codes = [(0, 0); SYMBOLS];
         let mut symbols = self.symbols.iter();
@@ -51,11 +51,11 @@ impl Code {
     }
 }
 
-/// How many codes of each length Huffman's method gives for counts in ascending order; with a
-/// single count, one of length 1.
+/// The number of codes of each length by Huffman's method, for counts in ascending order. A single
+/// count gives one code of length 1.
 fn lengths(counts: &[u32]) -> [u32; SYMBOLS + 2] {
-    // Nodes made by joining come in ascending order as well, so that the rarest two are always at
-    // the head of one queue or the other.
+    // Joined nodes also come in ascending order, so the two rarest nodes are always at the head of
+    // one of two queues.
     let leaves = counts.len();
     let mut weights: Vec<u64> = counts.iter().copied().map(u64::from).collect();
     let mut parents = vec![0; leaves];
@@ -86,8 +86,8 @@ fn lengths(counts: &[u32]) -> [u32; SYMBOLS + 2] {
     of_length
 }
 
-/// Brings the codes to no more than 16 bits: of two that are too long, one takes over what their
-/// beginning was, and the other becomes longer beside a shorter one (T.81, figure K.3).
+/// Limits the codes to 16 bits: of two codes that are too long, one takes their common prefix, and
+/// the other one is paired with a shorter code, which grows by one bit (T.81, figure K.3).
 fn shorten(of_length: &mut [u32; SYMBOLS + 2]) {
     for length in (LONGEST_CODE + 1..of_length.len()).rev() {
         while of_length[length] > 0 {
@@ -119,7 +119,7 @@ mod tests {
     fn frequent_symbols_have_short_codes() {
         let code = Code::best(&counts(&[(3, 100), (7, 50), (1, 20), (200, 10)]));
         assert_eq!(code.symbols, [3, 7, 1, 200]);
-        // With the reserved one there are two of four bits.
+        // With the reserved symbol, there are two codes of four bits.
         assert_eq!(code.counts[..4], [1, 1, 1, 1]);
         let codes = code.codes();
         assert_eq!(
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!((none.counts, none.symbols.len()), ([0; LONGEST_CODE], 0));
     }
 
-    /// Counts like Fibonacci's numbers lead to the longest codes.
+    /// Fibonacci counts give the longest codes.
     #[test]
     fn no_code_is_longer_than_allowed() {
         let mut all = [1; SYMBOLS];

@@ -1,31 +1,32 @@
-//! What is left to be written of a picture once it is quantized (T.81, F.1.2).
+//! The tokens of a quantized picture: symbols with their extra bits, ready to be written (T.81,
+//! F.1.2).
 
 use super::dct::Block;
 use super::huffman::{Code, SYMBOLS};
 
-/// Tables of codes: of first coefficients and of the others, for brightness and for colour.
+/// Huffman tables: DC and AC, for luma and for chroma.
 pub(super) const TABLES: usize = 4;
-/// Sixteen zeros, and nothing but zeros up to the end.
+/// The symbols for sixteen zeros (ZRL) and for the end of a block.
 const ZEROS: u32 = 0xf0;
 const END: u32 = 0;
-/// What a block has at most.
+/// The maximum number of tokens per block.
 const TOKENS_OF_BLOCK: usize = 64;
 
-/// Symbols and the bits behind them, in order.
+/// Symbols and their extra bits, in order.
 ///
-/// A token holds, from below: 16 bits that follow the code, the symbol, the number of its table.
-/// The lower half of a symbol tells how many of those bits are meant.
+/// A token contains, from the lowest bit: 16 extra bits, the symbol, and the number of its table.
+/// The lower half of a symbol gives the number of extra bits in use.
 #[derive(Debug)]
 pub(super) struct Tokens {
     tokens: Vec<u32>,
     counts: [[u32; SYMBOLS]; TABLES],
-    /// Tokens that a row of MCUs may have.
+    /// The maximum number of tokens of a row of MCUs.
     of_row: usize,
 }
 
 impl Tokens {
-    /// For so many tokens, but at least two rows of so many blocks. Room that is not needed is
-    /// never touched.
+    /// Reserves room for a number of tokens, but at least for two rows of a number of blocks.
+    /// Unused room is never touched.
     pub(super) fn with_room_for(tokens: usize, blocks: usize) -> Self {
         let of_row = blocks * TOKENS_OF_BLOCK;
         Self {
@@ -35,7 +36,7 @@ impl Tokens {
         }
     }
 
-    /// Whether a row that is kept leaves enough for one that is only counted.
+    /// Whether there is room for another row that is kept and one that is only counted.
     pub(super) fn have_room(&self) -> bool {
         self.tokens.capacity() - self.tokens.len() >= 2 * self.of_row
     }
@@ -44,12 +45,12 @@ impl Tokens {
         self.tokens.len()
     }
 
-    /// Drops the last tokens; they stay counted.
+    /// Removes the last tokens, which remain counted.
     pub(super) fn truncate(&mut self, length: usize) {
         self.tokens.truncate(length);
     }
 
-    /// How often each symbol of each table comes.
+    /// The count of each symbol in each table.
     pub(super) fn counts(&self) -> &[[u32; SYMBOLS]; TABLES] {
         &self.counts
     }
@@ -60,8 +61,8 @@ impl Tokens {
         (table as u32) << 24 | symbol << 16 | bits
     }
 
-    /// A block of brightness (`kind` 0) or colour (1), whose first coefficient differs by
-    /// `difference` from the one before.
+    /// Adds a block of luma (`kind` 0) or chroma (1). `difference` is the difference of its DC
+    /// coefficient to that of the previous block.
     #[inline(always)]
     pub(super) fn add(&mut self, kind: usize, difference: i16, block: &Block) {
         let table = 2 * kind + 1;
@@ -93,20 +94,20 @@ impl Tokens {
         self.tokens.extend_from_slice(&tokens[..length]);
     }
 
-    /// A block like the one before, without any difference inside.
+    /// Adds a block with the DC coefficient of the previous block and no AC coefficients.
     pub(super) fn add_flat(&mut self, kind: usize) {
         let tokens = [self.count(2 * kind, 0, 0), self.count(2 * kind + 1, END, 0)];
         self.tokens.extend(tokens);
     }
 }
 
-/// Writes tokens by a code for each table.
+/// Writes tokens with one Huffman code per table.
 #[derive(Debug)]
 pub(super) struct Writer<'a> {
-    /// For each table and symbol the code, moved up to make room for the bits behind it, and how
-    /// many bits both have.
+    /// For each table and symbol: the code, shifted left by the number of its extra bits, and the
+    /// total number of bits.
     codes: [(u32, u32); TABLES * SYMBOLS],
-    /// Bits that do not make 32 yet, in the lowest places.
+    /// The bits that do not fill 32 yet, right-aligned.
     waiting: u64,
     count: u32,
     target: &'a mut Vec<u8>,
@@ -127,7 +128,7 @@ impl<'a> Writer<'a> {
                 all[number * SYMBOLS + symbol as usize] = (code << size, length + size);
             }
         }
-        // Bytes of ones take one more; few pictures have more of them than this.
+        // A byte of ones takes two bytes; few pictures have more of them than this.
         target.reserve((bits / 8 + bits / 256) as usize + 16);
         Self {
             codes: all,
@@ -151,7 +152,7 @@ impl<'a> Writer<'a> {
         (self.waiting, self.count) = (waiting, count);
     }
 
-    /// Writes what is waiting, and ones up to a whole byte.
+    /// Writes the remaining bits, padded with ones to a whole byte.
     pub(super) fn finish(mut self) {
         let fill = self.count.wrapping_neg() % 8;
         self.waiting = self.waiting << fill | ((1 << fill) - 1);
@@ -163,8 +164,8 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// How many bits a value has, and these bits: negative ones are less by one, so that they begin
-/// with 0.
+/// The number of bits of a value, and those bits. Negative values are decremented, so that their
+/// bits start with 0.
 #[inline(always)]
 fn sized(value: i16) -> (u32, u32) {
     let size = ((2 * u32::from(value.unsigned_abs())) | 1).ilog2();
@@ -175,7 +176,7 @@ fn sized(value: i16) -> (u32, u32) {
 #[inline(always)]
 fn put(word: u32, target: &mut Vec<u8>) {
     let bytes = word.to_be_bytes();
-    // Whether a byte of the word has all bits set: then its complement borrows.
+    // Detects a byte of ones in the word: its complement borrows.
     if (!word).wrapping_sub(0x0101_0101) & word & 0x8080_8080 == 0 {
         target.extend_from_slice(&bytes);
     } else {
@@ -185,7 +186,8 @@ fn put(word: u32, target: &mut Vec<u8>) {
     }
 }
 
-/// A byte, and behind one of ones the zero that tells it from a marker (T.81, B.1.1.5).
+/// Writes a byte. A byte of ones is followed by a stuffed zero, which distinguishes it from a
+/// marker (T.81, B.1.1.5).
 fn put_byte(byte: u8, target: &mut Vec<u8>) {
     target.push(byte);
     if byte == 0xff {

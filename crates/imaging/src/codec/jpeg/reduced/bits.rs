@@ -1,30 +1,29 @@
-//! The bits of a scan.
+//! Reads the bits of a scan and the coefficients coded in them.
 
 use crate::codec::jpeg::spec::HARMLESS_STRAY_BYTES;
 
 use super::fault::Fault;
 use super::huffman::{Coefficients, END, PAIR_BITS, SKIP_BITS, Step, Symbols, extend};
 
-/// Bytes that are looked at at once.
+/// Bytes that are loaded at once.
 const WINDOW: usize = 8;
-/// Bits that a window has at least, wherever it begins.
+/// The minimum number of bits in a window, at any offset.
 const WINDOW_BITS: u32 = 57;
 
-/// Coefficients by the order of storage, and room for what is set behind them and has no meaning:
-/// the end of a block counts as [`END`] coefficients.
+/// The size of a block's values in zigzag order, with room for meaningless ones after the last: the
+/// end of a block counts as [`END`] coefficients.
 pub(super) const VALUES: usize = 256;
 
-/// The bits of a scan, or of what lies between two restart markers.
+/// The bits of a scan, or of the part between two restart markers.
 #[derive(Debug)]
 pub(super) struct Data<'a> {
-    /// Without the zero behind every 0xff (T.81, B.1.1.5), and with zeros at the end to be read in
-    /// vain.
+    /// Without the stuffed zero after each 0xff (T.81, B.1.1.5), and padded with zeros at the end.
     bytes: Vec<u8>,
-    /// Bytes between those and the marker, which are too many to belong to the picture.
+    /// The bytes between those and the marker. They are too many to belong to the picture.
     beyond: usize,
-    /// The next marker and all behind it.
+    /// The next marker and everything after it.
     rest: &'a [u8],
-    /// How many bytes are kept.
+    /// The maximum number of bytes that are kept.
     most: usize,
 }
 
@@ -34,10 +33,10 @@ impl<'a> Data<'a> {
         Self::read_most(rest, rest.len())
     }
 
-    /// The same for data that needs `most` bytes at most.
+    /// Reads up to the next marker, but keeps at most `most` bytes.
     pub(super) fn read_most(rest: &'a [u8], most: usize) -> Self {
         let most = most.min(rest.len());
-        // Room that is not needed is never touched.
+        // Unused room is never touched.
         let mut data = Self {
             bytes: Vec::with_capacity(most + WINDOW),
             beyond: 0,
@@ -73,7 +72,7 @@ impl<'a> Data<'a> {
         self.beyond += bytes.len() - kept;
     }
 
-    /// The bits from one on.
+    /// The bits from position `at`.
     pub(super) fn bits(&self, at: usize) -> Bits<'_> {
         Bits {
             bytes: &self.bytes,
@@ -81,7 +80,7 @@ impl<'a> Data<'a> {
         }
     }
 
-    /// What follows the data, if just the bits before `end` were its own.
+    /// What follows the data, if the data's own bits end at `end`.
     pub(super) fn after(&self, end: usize) -> Result<&'a [u8], Fault> {
         let count = self.bytes.len() - WINDOW + self.beyond;
         match count.checked_sub(end.div_ceil(8)) {
@@ -91,8 +90,8 @@ impl<'a> Data<'a> {
         }
     }
 
-    /// Goes on behind the restart marker that ends the data, when it is the one of this number,
-    /// counted from 1.
+    /// Continues after the restart marker that ends the data. Its number, counted from 1, must be
+    /// `number`.
     pub(super) fn restart(&mut self, end: usize, number: usize) -> Result<(), Fault> {
         match self.after(end)? {
             [_, marker, rest @ ..] if usize::from(*marker) == 0xd0 + (number - 1) % 8 => {
@@ -117,16 +116,16 @@ pub(super) fn after_scan(mut data: &[u8]) -> &[u8] {
     &[]
 }
 
-/// A place among bits. Small and copied to where it is used, so that it stays in registers.
+/// A position in the bits. It is small and copied into loops, so that it stays in registers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
-    /// Bits that were taken.
+    /// The number of bits consumed.
     pub(super) at: usize,
 }
 
 impl Bits<'_> {
-    /// The next bits, uppermost first; zeros behind the end.
+    /// The next bits, left-aligned; zeros after the end.
     #[inline(always)]
     pub(super) fn window(&self) -> u64 {
         let byte = self.at / 8;
@@ -138,12 +137,12 @@ impl Bits<'_> {
         }
     }
 
-    /// Whether more bits were taken than there are.
+    /// Whether more bits were consumed than exist.
     pub(super) fn overdrawn(&self) -> bool {
         self.at > (self.bytes.len() - WINDOW) * 8
     }
 
-    /// One step of any length.
+    /// Reads one step, however long its code is.
     #[inline(always)]
     fn step(&mut self, table: &Coefficients) -> Result<Step, Fault> {
         let (step, taken) = table.step(self.window())?;
@@ -151,7 +150,7 @@ impl Bits<'_> {
         Ok(step)
     }
 
-    /// The next bits as a number; at most 32.
+    /// Reads up to 32 bits as a number.
     #[inline(always)]
     pub(super) fn bits(&mut self, count: u32) -> u32 {
         let bits = self.window() >> 1 >> (63 - count);
@@ -159,7 +158,7 @@ impl Bits<'_> {
         bits as u32
     }
 
-    /// A symbol and the bits that follow it.
+    /// Reads a symbol, and returns the bits that follow it.
     #[inline(always)]
     pub(super) fn symbol(&mut self, table: &Symbols) -> Result<(u8, u64), Fault> {
         let window = self.window();
@@ -168,7 +167,7 @@ impl Bits<'_> {
         Ok((symbol, window << length))
     }
 
-    /// A symbol and the value behind it.
+    /// Reads a symbol and the value that follows it.
     #[inline(always)]
     pub(super) fn coefficient(&mut self, table: &Symbols) -> Result<(u8, i32), Fault> {
         let window = self.window();
@@ -178,12 +177,11 @@ impl Bits<'_> {
         Ok((symbol, extend(window << length, size)))
     }
 
-    /// Reads a block: gives the difference of its first coefficient to that of the block before,
-    /// sets those of the coefficients 1 to `last` in `values` that are not zero, and passes over
-    /// those behind.
+    /// Reads a block. Returns the difference of its DC coefficient to that of the previous block,
+    /// stores the non-zero coefficients 1 to `last` in `values`, and skips those after `last`.
     ///
-    /// `last` must be at most 31, so that a pair that begins before it stays inside the block.
-    /// What comes to be set behind `last` has no meaning.
+    /// `last` must be at most 31, so that a pair of steps that starts before it stays inside the
+    /// block. Values stored after `last` are meaningless.
     #[inline(always)]
     pub(super) fn block(
         &mut self,
@@ -192,7 +190,7 @@ impl Bits<'_> {
         last: u8,
         values: &mut [i16; VALUES],
     ) -> Result<i32, Fault> {
-        // What is left of most windows is enough for the first look-ups.
+        // The rest of most windows is long enough for the first look-ups.
         const FIRST_LOOKS: u32 = 3;
         let mut window = self.window();
         let (symbol, length) = differences.find(window)?;
@@ -230,7 +228,7 @@ impl Bits<'_> {
         Ok(difference)
     }
 
-    /// Passes over the coefficients behind `index`.
+    /// Skips the coefficients after `index`.
     #[inline(always)]
     fn skip(&mut self, table: &Coefficients, mut index: usize) -> Result<(), Fault> {
         let mut window = 0;
@@ -269,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_is_not_kept_still_counts() {
-        // Four bytes of data, a stuffed one among them, up to the marker.
+        // Four bytes of data, one of them stuffed, followed by a marker.
         let scan = [1, 0xff, 0, 3, 4, 0xff, 0xd9];
         for most in 0..6 {
             let data = Data::read_most(&scan, most);

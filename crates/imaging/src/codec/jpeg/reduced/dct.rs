@@ -1,9 +1,9 @@
-//! The inverse DCT of a block, to 4, 3, 2 or 1 samples a side.
+//! The inverse DCT of a block to 4, 3, 2 or 1 samples per side.
 //!
-//! A smaller result is the transform of that size, over the lowest frequencies: what a low-pass
-//! filter with the sharpest edge would leave. The transforms are separable; their constant factors
-//! go into the quantization table (Arai, Agui and Nakajima, "A fast DCT-SQ scheme for images",
-//! 1988). Floating point without contraction gives the same bits on every machine.
+//! A smaller result is the inverse transform of that size over the lowest frequencies, which is an
+//! ideal low-pass filter. The transforms are separable. Their constant factors are merged into the
+//! quantization table (Arai, Agui and Nakajima, "A fast DCT-SQ scheme for images", 1988).
+//! Floating-point arithmetic without contraction gives the same bits on every machine.
 
 use std::f64::consts::PI;
 
@@ -12,22 +12,22 @@ use wide::{f32x4, i16x8, i32x4, u8x16};
 use crate::codec::jpeg::spec::{AREA, ZIGZAG};
 
 const MAX_STEP: u16 = 8191;
-/// What coefficients are multiplied by.
+/// The factors of the coefficients.
 #[derive(Clone, Debug)]
 pub(super) struct Scale {
-    /// For each coefficient that is needed, in four columns.
+    /// The factor of each required coefficient, in four columns.
     factors: [f32; 16],
 }
 
-/// Where coefficients go that are not needed.
+/// The index of coefficients that are not required.
 const UNUSED: u8 = 16;
 
-/// The last coefficient that a block of `N` × `N` samples needs.
+/// The last coefficient, in zigzag order, that a block of `N` × `N` samples requires.
 pub(super) const fn last<const N: usize>() -> usize {
     [0, 0, 4, 12, 24][N]
 }
 
-/// Where the coefficients of a block of `N` × `N` samples go.
+/// The indices of the coefficients in a block of `N` × `N` samples.
 #[inline(always)]
 pub(super) const fn places<const N: usize>() -> &'static [u8; 256] {
     const { &places_of(N as u8) }
@@ -47,13 +47,14 @@ const fn places_of(side: u8) -> [u8; 256] {
 }
 
 impl Scale {
-    /// For blocks of `N` × `N` samples and a quantization table in the order of storage.
+    /// For blocks of `N` × `N` samples and a quantization table in zigzag order.
     pub(super) fn new<const N: usize>(quantization: &[u16; AREA]) -> Self {
         let mut factors = [0.0; 16];
         for (place, step) in ZIGZAG.into_iter().zip(quantization) {
             let (row, column) = (usize::from(place) / 8, usize::from(place) % 8);
             if row < N && column < N {
-                // Steps beyond all samples are cut, so that no sum leaves the range of 32 bits.
+                // Larger steps exceed all samples. They are clamped so that no sum leaves the range
+                // of 32 bits.
                 let step = f64::from((*step).min(MAX_STEP));
                 let factor = factor(N, row) * factor(N, column);
                 factors[row * 4 + column] = (step * factor) as f32;
@@ -63,7 +64,7 @@ impl Scale {
     }
 }
 
-/// What the transforms below leave out, for one direction: the cosine of a frequency, and the
+/// The constant factors omitted below, for one direction: the cosine of a frequency, and the
 /// normalisation of a transform of eight.
 fn factor(side: usize, frequency: usize) -> f64 {
     let normal = if frequency == 0 {
@@ -82,23 +83,23 @@ fn factor(side: usize, frequency: usize) -> f64 {
     }
 }
 
-/// Rows of samples, as many and as long as the scale has sides; what is beyond has no meaning.
+/// Rows of samples, as many and as long as a side of the block; the others are meaningless.
 pub(super) type Samples = [[u8; 4]; 4];
 
-/// Samples of a block without other coefficients than the first.
+/// The samples of a block with only a DC coefficient.
 #[inline(always)]
 pub(super) fn flat(scale: &Scale, first: i32) -> Samples {
     let value = first as f32 * scale.factors[0];
     [[(value + 128.5) as u8; 4]; 4]
 }
 
-/// The place in the order of storage of one of the first four rows and columns.
+/// The zigzag index of a position in the first four rows and columns.
 #[inline(always)]
 pub(super) const fn index_at(row: usize, column: usize) -> usize {
     [[0, 1, 5, 6], [2, 4, 7, 13], [3, 8, 12, 17], [9, 11, 18, 24]][row][column]
 }
 
-/// Transforms a block to `N` × `N` samples; `N` is 2, 3 or 4. `at` gives its coefficients by row
+/// Transforms a block to `N` × `N` samples; `N` is 2, 3 or 4. `at` returns its coefficients by row
 /// and column.
 #[inline(always)]
 pub(super) fn inverse<const N: usize>(scale: &Scale, at: impl Fn(usize, usize) -> i16) -> Samples {
@@ -133,7 +134,7 @@ pub(super) fn inverse<const N: usize>(scale: &Scale, at: impl Fn(usize, usize) -
     bytemuck::cast(transposed(u8x16::narrow_i16x8(left, right)))
 }
 
-/// Swaps rows and columns of four times four bytes.
+/// Transposes four rows of four bytes.
 #[inline(always)]
 fn transposed(columns: u8x16) -> u8x16 {
     let upper = |all: u8x16| {
@@ -144,20 +145,21 @@ fn transposed(columns: u8x16) -> u8x16 {
     u8x16::unpack_low(halves, upper(halves))
 }
 
-/// Two values in every lane.
+/// The transform to two values in every lane.
 #[inline(always)]
 fn two([a, b, c, d]: [f32x4; 4]) -> [f32x4; 4] {
     [a + b, a - b, c, d]
 }
 
-/// Three values in every lane.
+/// The transform to three values in every lane.
 #[inline(always)]
 fn three([a, b, c, d]: [f32x4; 4]) -> [f32x4; 4] {
     let sum = a + c;
     [sum + b, a - (c + c), sum - b, d]
 }
 
-/// Four values in every lane; the factors hold cos(π/8) of the odd ones.
+/// The transform to four values in every lane; the factors include cos(π/8) for the odd
+/// frequencies.
 #[inline(always)]
 fn four([a, b, c, d]: [f32x4; 4]) -> [f32x4; 4] {
     let tangent = f32x4::splat(0.414_213_56); // tan(π/8)
@@ -175,7 +177,7 @@ fn four([a, b, c, d]: [f32x4; 4]) -> [f32x4; 4] {
 mod tests {
     use super::*;
 
-    /// By the definition.
+    /// The transform by its definition.
     fn slow<const N: usize>(coefficients: &[[f64; 8]; 8]) -> [[f64; N]; N] {
         let norm = |u: usize| if u == 0 { 0.5_f64.sqrt() } else { 1.0 };
         std::array::from_fn(|y| {

@@ -1,9 +1,9 @@
-//! What can be wrong with the coded data of a scan.
+//! The errors in the coded data of a scan.
 
-/// What is wrong with coded data.
+/// An error in the coded data.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(super) enum Fault {
-    #[error("its data holds a code that stands for nothing")]
+    #[error("its data contains an invalid Huffman code")]
     Code,
     #[error("a block has more than 64 coefficients")]
     Block,
@@ -13,10 +13,10 @@ pub(super) enum Fault {
     QuantizationTable,
     #[error("a Huffman table is missing")]
     HuffmanTable,
-    #[error("a scan holds coefficients that do not belong together")]
+    #[error("a scan has an invalid range of coefficients")]
     Scan,
     #[error("a restart marker is missing")]
     Restart,
-    #[error("{0} bytes of its data belong to nothing")]
+    #[error("{0} bytes of its data are unexpected")]
     Stray(usize),
 }

@@ -1,19 +1,19 @@
-//! Huffman codes (ITU-T T.81, annex C and F.2.2) and what is looked up of them.
+//! Huffman codes (ITU-T T.81, annex C and F.2.2) and the look-up tables built from them.
 //!
-//! Most of the time of a JPEG goes into its codes, so more is looked up at once than one: the next
-//! bits find two codes together with the values behind them and, where coefficients are only passed
-//! over, as many as the bits hold.
+//! Decoding the codes takes most of a JPEG's time, so a table returns more than one code at once:
+//! two codes with their values or, where coefficients are only skipped, as many as the looked-up
+//! bits contain.
 
 use crate::codec::jpeg::spec::LONGEST_CODE;
 
 use super::fault::Fault;
 
-/// Bits that are looked at for a pair, a skip and a single symbol. What a picture uses of all its
-/// tables together must fit into a processor's first cache, or the look-ups wait.
+/// The number of bits that index the tables of pairs, skips and single symbols. The parts of all
+/// tables that a picture uses must fit into the processor's first-level cache.
 pub(super) const PAIR_BITS: u32 = 10;
 pub(super) const SKIP_BITS: u32 = 12;
 const SYMBOL_BITS: u32 = 9;
-/// What a block goes on by that ends: more than any number of coefficients.
+/// The number of coefficients by which the end of a block advances: more than a block has.
 pub(super) const END: usize = 128;
 
 /// A Huffman table as a file defines it.
@@ -21,16 +21,16 @@ pub(super) const END: usize = 128;
 pub(super) struct Codes {
     /// The number of codes of each length.
     counts: [u8; LONGEST_CODE],
-    /// The symbol of each code, shortest code first.
+    /// The symbols, ordered by the length of their codes.
     symbols: Vec<u8>,
-    /// Of each length, the first code that is longer, in the upper of 16 bits.
+    /// For each length, the first code that is longer, left-aligned in 16 bits.
     ends: [u32; LONGEST_CODE + 1],
-    /// Of each length, what is added to a code to get the index of its symbol.
+    /// For each length, the offset from a code to the index of its symbol.
     offsets: [i32; LONGEST_CODE + 1],
 }
 
 impl Codes {
-    /// By the number of codes of each length and their symbols (T.81, annex C).
+    /// From the number of codes of each length and their symbols (T.81, annex C).
     pub(super) fn new(counts: [u8; LONGEST_CODE], symbols: &[u8]) -> Result<Self, String> {
         let mut codes = Self {
             counts,
@@ -44,7 +44,7 @@ impl Codes {
             code += count;
             index += count.cast_signed();
             if code > 1 << length {
-                return Err("a Huffman table has more codes than there can be".to_owned());
+                return Err("a Huffman table has too many codes".to_owned());
             }
             codes.ends[length] = code << (LONGEST_CODE - length);
             code <<= 1;
@@ -52,7 +52,7 @@ impl Codes {
         Ok(codes)
     }
 
-    /// The symbol whose code 16 bits begin with, and the length of that code.
+    /// The symbol whose code starts the 16 bits, and the length of that code.
     fn symbol(&self, next: u32) -> Option<(u8, u32)> {
         let length = (1..=LONGEST_CODE).find(|&length| next < self.ends[length])?;
         let code = (next >> (LONGEST_CODE - length)).cast_signed();
@@ -60,7 +60,7 @@ impl Codes {
         Some((*symbol, length as u32))
     }
 
-    /// For each index of so many bits the code it begins with, if it holds that whole.
+    /// For each index of this many bits: the code it starts with, if that code is complete.
     fn heads(&self, bits: u32) -> Vec<Head> {
         let entries = 1 << bits;
         let mut heads = vec![Head::default(); entries];
@@ -80,10 +80,10 @@ impl Codes {
     }
 }
 
-/// A code; with its symbol a step without its value.
+/// A code and its symbol: a step without its value.
 #[derive(Clone, Copy, Debug, Default)]
 struct Head {
-    /// Bits of the code; 0 when that has more than were looked at.
+    /// The length of the code in bits; 0 if it is longer than the index.
     length: u8,
     symbol: u8,
 }
@@ -93,13 +93,13 @@ impl Head {
         u32::from(self.symbol & 15)
     }
 
-    /// Bits of the code and of the value behind it.
+    /// Bits of the code and of the value after it.
     fn bits(self) -> u32 {
         u32::from(self.length) + self.size()
     }
 }
 
-/// A number of coefficients to go on by, and the value of the last of them.
+/// The number of coefficients to advance by, and the value of the last one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Step {
     /// 1 to 16, or [`END`].
@@ -107,7 +107,7 @@ pub(super) struct Step {
     pub(super) value: i32,
 }
 
-/// A table of all coefficients of a block but the first.
+/// The look-up tables for AC coefficients.
 #[derive(Clone, Debug)]
 pub(super) struct Coefficients {
     symbols: Symbols,
@@ -115,13 +115,13 @@ pub(super) struct Coefficients {
     skips: Box<[Skip; 1 << SKIP_BITS]>,
 }
 
-/// The next step and the one after it; when that one is not held whole, the first one again.
+/// The next two steps; if the second one is not complete, the first one twice.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pair {
-    /// Bits of both; 0 when they do not even hold the first step.
+    /// The number of bits of both steps; 0 if not even the first one is complete.
     pub(super) taken: u8,
     pub(super) first_advance: u8,
-    /// Of both steps.
+    /// The number of coefficients of both steps.
     pub(super) advance: u8,
     pub(super) first_value: i16,
     pub(super) value: i16,
@@ -130,7 +130,7 @@ pub(super) struct Pair {
 impl Pair {
     fn new(heads: &[Head], index: usize) -> Self {
         let bits = heads.len().ilog2();
-        // The step behind the first bits, if it is held whole: its bits, advance and value.
+        // The step after the first `before` bits, if it is complete: its bits, advance and value.
         let step = |before: u32| {
             let head = heads[(index << before) & (heads.len() - 1)];
             let window = (index as u64) << (64 - bits) << before << head.length;
@@ -160,20 +160,21 @@ impl Pair {
     }
 }
 
-/// As many steps as the bits hold the codes of; the value of the last may reach beyond them.
+/// All steps whose codes are complete in the index bits; the value of the last may extend beyond
+/// them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Skip(u16);
 
 impl Skip {
-    // Six bits are what a shift looks at, so that nothing has to be cut off before.
+    // A shift uses six bits only, so no mask is needed.
     const ENDS: u16 = 1 << 6;
 
     fn new(taken: u32, advance: u16, ends: bool) -> Self {
         Self(advance << 7 | u16::from(ends) << 6 | taken as u16)
     }
 
-    /// For each index of [`SKIP_BITS`]: the first code, and what shorter tables hold of the bits
-    /// that it leaves.
+    /// For each index of [`SKIP_BITS`]: the first code, plus the entry of a shorter table for the
+    /// remaining bits.
     fn all(codes: &Codes) -> Vec<Self> {
         let heads = codes.heads(SKIP_BITS);
         let mut tables = vec![vec![Self::default()]];
@@ -198,7 +199,7 @@ impl Skip {
         tables.pop().unwrap_or_default()
     }
 
-    /// 0 when the bits do not even hold one code.
+    /// The number of bits; 0 if not even one code is complete.
     pub(super) fn taken(self) -> u32 {
         u32::from(self.0 & 63)
     }
@@ -233,8 +234,8 @@ impl Coefficients {
         self.skips[(window >> (64 - SKIP_BITS)) as usize]
     }
 
-    /// The step that a window begins with, of any length, and how many bits that takes: a code, and
-    /// as many bits of its value as the lower half of its symbol says (T.81, F.2.2.1).
+    /// The step at the start of a window, of any length, and the number of its bits: a code, and
+    /// the extra bits that the lower half of its symbol counts (T.81, F.2.2.1).
     #[inline(always)]
     pub(super) fn step(&self, window: u64) -> Result<(Step, u32), Fault> {
         let (symbol, length) = self.symbols.find(window)?;
@@ -247,11 +248,13 @@ impl Coefficients {
     }
 }
 
-/// A table of first coefficients, or of any in a progressive picture: for one after the other.
+/// The look-up table for DC coefficients, or for any in a progressive picture: one symbol at a
+/// time.
 #[derive(Clone, Debug)]
 pub(super) struct Symbols {
     codes: Codes,
-    /// The symbol, and in the lower byte the length of its code; 0 when that is longer.
+    /// The symbol, and in the lower byte the length of its code; 0 if the code is longer than the
+    /// index.
     entries: Box<[u16; 1 << SYMBOL_BITS]>,
 }
 
@@ -271,7 +274,7 @@ impl Symbols {
         }
     }
 
-    /// The symbol whose code a window begins with, and the length of that code.
+    /// The symbol whose code starts a window, and the length of that code.
     #[inline(always)]
     pub(super) fn find(&self, window: u64) -> Result<(u8, u32), Fault> {
         let entry = self.entries[(window >> (64 - SYMBOL_BITS)) as usize];
@@ -289,7 +292,7 @@ fn boxed<T: std::fmt::Debug, const N: usize>(entries: Vec<T>) -> Box<[T; N]> {
         .expect("the number of entries is known")
 }
 
-/// The number of coefficients that a symbol goes on by: the upper half tells how many are zero.
+/// The number of coefficients to advance by; the upper half of the symbol counts the zeros.
 fn advance(symbol: u8) -> usize {
     match symbol {
         0 => END,
@@ -297,11 +300,11 @@ fn advance(symbol: u8) -> usize {
     }
 }
 
-/// The value of the first `size` bits: those that begin with 0 stand for negative ones (T.81,
+/// The value of the first `size` bits; bits that start with 0 encode a negative value (T.81,
 /// F.2.2.1).
 #[inline(always)]
 pub(super) fn extend(window: u64, size: u32) -> i32 {
-    // Shifted in two steps, for `size` may be 0.
+    // Shifted in two steps because `size` may be 0.
     let bits = (window >> 1 >> (63 - size)) as i32;
     let negative = (!window.cast_signed() >> 63) as i32;
     bits + (negative & (1 - (1 << size)))

@@ -2,7 +2,7 @@
 
 use super::dct::Samples;
 
-/// A plane that is filled block by block. Blocks may reach beyond it.
+/// A plane that is filled block by block. Blocks may extend beyond its edges.
 pub(super) struct Plane<'a> {
     samples: &'a mut [u8],
     width: usize,
@@ -18,11 +18,11 @@ impl<'a> Plane<'a> {
         }
     }
 
-    /// Puts `N` × `N` samples.
+    /// Stores a block of `N` × `N` samples.
     #[inline(always)]
     pub(super) fn put<const N: usize>(&mut self, (column, row): (usize, usize), samples: &Samples) {
         let (x, y) = (column * N, row * N);
-        // Three samples are written as four: the fourth belongs to the block that comes next.
+        // Three samples are stored as four: the next block overwrites the fourth.
         let whole = if N == 3 { 4 } else { N };
         if x + whole <= self.width && y + N <= self.height {
             let mut start = y * self.width + x;

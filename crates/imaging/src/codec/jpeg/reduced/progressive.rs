@@ -1,7 +1,8 @@
-//! Progressive pictures (T.81, annex G): scan after scan refines the coefficients of all blocks.
+//! Decodes progressive pictures (T.81, annex G), whose scans refine the coefficients of all blocks.
 //!
-//! Only the coefficients that are needed are kept. Of the others it is remembered whether they are
-//! zero, because a refining scan has a bit for each that is not; those bits are passed over.
+//! Only the required coefficients are kept. For the others, one bit records whether they are zero,
+//! because a refinement scan has a correction bit for each non-zero coefficient; those bits are
+//! skipped.
 
 use crate::codec::jpeg::frame::{Component, Frame};
 use crate::codec::jpeg::spec::AREA;
@@ -13,32 +14,32 @@ use super::huffman::Symbols;
 use super::plane::Plane;
 use super::scan::{Part, Scan, Tables};
 
-/// Values of a block that are kept for one to four samples a side: rows of four.
+/// The number of values kept per block, for one to four samples per side: rows of four.
 pub(crate) const KEPT: [usize; 4] = [1, 8, 12, 16];
 
-/// Bytes that the first coefficient of a block has at most in a scan: a code of 16 bits, and as many
-/// that follow it (T.81, F.1.2.1).
+/// The maximum number of bytes of a DC coefficient in a scan: a code of 16 bits, and as many extra
+/// bits (T.81, F.1.2.1).
 pub(crate) const FIRST_BYTES: usize = 4;
 
 const fn kept<const N: usize>() -> usize {
     KEPT[N - 1]
 }
 
-/// The blocks of a component, as many as its MCUs have.
+/// The blocks of a component, including those that pad its MCUs.
 #[derive(Debug)]
 struct Blocks {
     columns: usize,
-    /// Columns and rows that belong to the picture; scans of one component have no others.
+    /// Columns and rows that belong to the picture; a scan of a single component has no others.
     own: (usize, usize),
-    /// Values that are kept of each block.
+    /// The number of values kept per block.
     kept: usize,
     values: Vec<i16>,
-    /// For each block, which coefficients are not zero.
+    /// For each block, a bit for each non-zero coefficient.
     nonzero: Vec<u64>,
 }
 
-/// All coefficients that are needed of a picture for `N` × `N` samples a block of brightness, and
-/// `C` × `C` of colour.
+/// The required coefficients of a picture, for `N` × `N` luma samples and `C` × `C` chroma samples
+/// per block.
 #[derive(Debug)]
 pub(super) struct CoefficientStore<const N: usize, const C: usize> {
     components: Vec<Blocks>,
@@ -47,7 +48,7 @@ pub(super) struct CoefficientStore<const N: usize, const C: usize> {
     sampling: Vec<(usize, usize)>,
 }
 
-/// One block at work.
+/// The block that is being decoded.
 struct Target<'a> {
     values: &'a mut [i16],
     nonzero: &'a mut u64,
@@ -92,7 +93,7 @@ impl<const N: usize, const C: usize> CoefficientStore<N, C> {
         }
     }
 
-    /// Takes over the scan that `data` begins with; gives what follows it.
+    /// Decodes the scan at the start of `data`. Returns what follows it.
     pub(super) fn scan<'d>(
         &mut self,
         data: &'d [u8],
@@ -201,7 +202,7 @@ impl<const N: usize, const C: usize> CoefficientStore<N, C> {
 }
 
 impl Blocks {
-    /// Takes over a scan of other coefficients than the first; gives what follows it.
+    /// Decodes an AC scan. Returns what follows it.
     fn scan<'d, const N: usize>(
         &mut self,
         data: &'d [u8],
@@ -209,7 +210,7 @@ impl Blocks {
         part: &Part,
         tables: &Tables,
     ) -> Result<&'d [u8], Fault> {
-        // With one sample a block, nothing of this is needed.
+        // With one sample per block, AC coefficients are not required.
         if N == 1 {
             return Ok(bits::after_scan(data));
         }
@@ -218,7 +219,8 @@ impl Blocks {
         let interval = tables.interval();
         let mut at = 0;
         let (mut left, mut restarts) = (interval, 0);
-        // Blocks that have nothing more in this scan.
+        // The number of following blocks without new coefficients in this scan (the end-of-band
+        // run).
         let mut empty = 0;
         for row in 0..self.own.1 {
             for column in 0..self.own.0 {
@@ -266,7 +268,7 @@ impl Blocks {
     }
 }
 
-/// The upper bits of a block's coefficients (G.1.2.2). Gives how many blocks after it are empty.
+/// Reads the upper bits of a block's coefficients (G.1.2.2). Returns the end-of-band run after it.
 #[inline(always)]
 fn first_pass<const N: usize>(
     bits: &mut Bits<'_>,
@@ -294,8 +296,8 @@ fn first_pass<const N: usize>(
     Ok(0)
 }
 
-/// One more bit of a block's coefficients (G.1.2.3). `empty` blocks from this one on get no new
-/// coefficients; gives how many after it.
+/// Reads one more bit of a block's coefficients (G.1.2.3). `empty` is the end-of-band run, counted
+/// from this block. Returns the run after it.
 #[inline(always)]
 fn refine<const N: usize>(
     bits: &mut Bits<'_>,
@@ -338,7 +340,7 @@ fn refine<const N: usize>(
     Ok(empty)
 }
 
-/// The place of the zero coefficient that comes after `run` others; 64 when there are not so many.
+/// The index of the zero coefficient after `run` other ones; 64 if there are fewer.
 #[inline(always)]
 fn zero_after(nonzero: u64, index: usize, run: u32) -> usize {
     let mut zeros = !nonzero >> index << index;
@@ -348,7 +350,7 @@ fn zero_after(nonzero: u64, index: usize, run: u32) -> usize {
     zeros.trailing_zeros() as usize
 }
 
-/// Reads a bit for each coefficient in a range that is not zero: whether it grows by `step`.
+/// Reads a correction bit for each non-zero coefficient in a range: whether it grows by `step`.
 #[inline(always)]
 fn correct<const N: usize>(
     bits: &mut Bits<'_>,

@@ -1,5 +1,5 @@
-//! The headers of scans and their tables (ITU-T T.81, annex B.2), as far as the project's own
-//! decoder reads them.
+//! Reads scan headers and the tables that scans use (ITU-T T.81, annex B.2), as far as the
+//! project's own decoder supports them.
 
 use crate::codec::jpeg::frame::{Component, Frame};
 use crate::codec::jpeg::spec::AREA;
@@ -8,19 +8,19 @@ use super::dct::Scale;
 use super::fault::Fault;
 use super::huffman::Codes;
 
-/// What scans refer to; later definitions replace earlier ones.
+/// The tables that scans refer to; later definitions replace earlier ones.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tables {
     quantization: [Option<[u16; AREA]>; 4],
-    /// For first coefficients.
+    /// Huffman tables for DC coefficients.
     differences: [Option<Codes>; 4],
-    /// For all others.
+    /// Huffman tables for AC coefficients.
     coefficients: [Option<Codes>; 4],
-    /// MCUs between two restart markers; 0 without.
+    /// MCUs between two restart markers; 0 means no restart markers.
     restart_interval: usize,
 }
 
-/// A component's part in a scan.
+/// A component of a scan.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
     pub(super) component: usize,
@@ -31,16 +31,16 @@ pub(super) struct Part {
 #[derive(Clone, Debug)]
 pub(super) struct Scan {
     pub(super) parts: Vec<Part>,
-    /// First and last coefficient.
+    /// First and last coefficient, in zigzag order.
     pub(super) first: usize,
     pub(super) last: usize,
-    /// Bits left out by the scan before, and by this one.
+    /// The successive approximation bit positions of the previous scan and of this one.
     pub(super) high: u32,
     pub(super) low: u32,
 }
 
 impl Tables {
-    /// MCUs, or blocks of a component that is alone, between two restart markers.
+    /// MCUs between two restart markers, or blocks if the scan has one component.
     pub(super) fn interval(&self) -> usize {
         match self.restart_interval {
             0 => usize::MAX,
@@ -48,7 +48,7 @@ impl Tables {
         }
     }
 
-    /// Takes over the tables of a segment, if it has some.
+    /// Reads the tables of a segment, if it has any.
     pub(super) fn read(&mut self, marker: u8, payload: &[u8]) -> Result<(), String> {
         match marker {
             0xdb => self.read_quantization(payload),
@@ -74,7 +74,7 @@ impl Tables {
         table.and_then(Option::as_ref).ok_or(Fault::HuffmanTable)
     }
 
-    /// What a component's coefficients are multiplied by.
+    /// The factors of a component's coefficients.
     pub(super) fn scale<const N: usize>(&self, component: &Component) -> Result<Scale, Fault> {
         let table = self.quantization.get(component.quantization);
         let table = table
@@ -124,8 +124,8 @@ impl Tables {
 }
 
 impl Scan {
-    /// Reads a start of scan (T.81, B.2.3); `None` when it is cut short or names a component that
-    /// is not there.
+    /// Reads a start of scan (T.81, B.2.3). Returns `None` if it is cut short or names a component
+    /// that does not exist.
     pub(super) fn read(payload: &[u8], frame: &Frame) -> Option<Self> {
         let (count, rest) = payload.split_first()?;
         let (parts, rest) = rest.split_at_checked(usize::from(*count) * 2)?;

@@ -1,4 +1,5 @@
-//! Baseline: all coefficients of a block at once, all components in one scan.
+//! Decodes sequential pictures: one scan has all components, and each block has all its
+//! coefficients.
 
 use std::ops::Range;
 
@@ -12,13 +13,13 @@ use super::huffman::{Coefficients, Symbols};
 use super::plane::Plane;
 use super::scan::{Part, Scan, Tables};
 
-/// What is looked up of a pair of Huffman tables.
+/// The look-up tables of a pair of Huffman tables.
 struct Lookups {
     differences: Symbols,
     coefficients: Coefficients,
 }
 
-/// One component at work.
+/// A component that is being decoded.
 struct Work<'a, 'p> {
     plane: &'a mut Plane<'p>,
     scale: Scale,
@@ -29,7 +30,7 @@ struct Work<'a, 'p> {
     values: [i16; VALUES],
 }
 
-/// Decodes a scan of all components, with which `data` begins; gives what follows it.
+/// Decodes the scan of all components at the start of `data`. Returns what follows it.
 pub(super) fn decode<'d, const N: usize, const C: usize>(
     data: &'d [u8],
     frame: &Frame,
@@ -37,14 +38,15 @@ pub(super) fn decode<'d, const N: usize, const C: usize>(
     tables: &Tables,
     planes: &mut [Plane<'_>],
 ) -> Result<&'d [u8], Fault> {
-    // Neither fewer components nor another order is allowed here (T.81, B.2.3).
+    // Neither fewer components nor another order is allowed (T.81, B.2.3).
     let components = scan.parts.iter().map(|part| part.component);
     let all = components.eq(0..frame.components.len());
     if !all || (scan.first, scan.last, scan.low) != (0, AREA - 1, 0) {
         return Err(Fault::Scan);
     }
     let pair = |part: &Part| (part.differences, part.coefficients);
-    // Both colours mostly have the same tables, which then take less room in the first cache.
+    // Both chroma components usually share their tables, which then occupy less of the first-level
+    // cache.
     let mut pairs: Vec<_> = scan.parts.iter().map(pair).collect();
     pairs.dedup();
     let lookups = |&(differences, coefficients): &(usize, usize)| {
@@ -72,7 +74,7 @@ pub(super) fn decode<'d, const N: usize, const C: usize>(
     }
     let (mut across, mut down) = frame.sampling();
     if let [only] = works.as_mut_slice() {
-        // Alone in a scan, a component comes block by block (T.81, A.2.2).
+        // A single component is coded block by block (T.81, A.2.2).
         (only.across, only.down) = (1, 1);
         (across, down) = (1, 1);
     }
@@ -103,7 +105,7 @@ pub(super) fn decode<'d, const N: usize, const C: usize>(
     data.after(at)
 }
 
-/// Decodes neighbouring MCUs.
+/// Decodes consecutive MCUs.
 fn mcus<const N: usize, const C: usize>(
     mut bits: Bits<'_>,
     works: &mut [Work<'_, '_>],
@@ -157,7 +159,7 @@ impl Work<'_, '_> {
         Ok(())
     }
 
-    /// Puts the samples of the block that was read.
+    /// Stores the samples of the block that was read.
     #[inline(always)]
     fn put<const N: usize>(&mut self, place: (usize, usize)) {
         let samples = match N {
