@@ -152,7 +152,7 @@ fn cases() -> Vec<Case> {
             &of(b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>"),
             422,
             "not-a-picture",
-            &["code"],
+            &["SVG"],
             &["image"],
         ),
         Case::json(

@@ -1,7 +1,7 @@
-//! What each stage of the pipeline takes, on a photograph-like picture made here.
+//! Times the stages of the pipeline, on a photograph-like picture made here.
 //!
-//! The stages are told apart by what is asked for: a result of one pixel is nearly all decoding,
-//! a source of the result's size is nearly all encoding.
+//! The request separates the stages: a result of one pixel is nearly all decoding, and a source of
+//! the result's size is nearly all encoding.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use picresize_imaging::{Filter, Fit, Format, Profile, ResizeOptions};
@@ -23,8 +23,7 @@ fn request(side: u32, format: Option<Format>) -> ResizeOptions {
     }
 }
 
-/// A picture of soft shapes with a little noise, as BMP, which any size of result can be made
-/// from.
+/// A picture of soft shapes with a little noise, as BMP.
 fn drawn(width: u32, height: u32) -> Vec<u8> {
     let row_bytes = (width as usize * 3).next_multiple_of(4);
     let size = 54 + row_bytes * height as usize;

@@ -1,4 +1,4 @@
-//! One side of the comparison that `benches/compare` makes: a process that resizes on demand.
+//! The process that `benches/compare` runs to measure this library: it resizes on demand.
 //!
 //! Reads lines of `profile ⇥ width ⇥ height ⇥ file ⇥ runs ⇥ result file or -` and answers each
 //! with a line of `bytes ⇥ wall/cpu,wall/cpu,…`, the times in milliseconds. Reading the file and
@@ -83,17 +83,17 @@ fn cpu_time() -> Result<Duration> {
     ))
 }
 
-/// Without the processor's clock, the wall's.
+/// Uses wall-clock time where the processor time is not available.
 #[cfg(not(unix))]
 fn cpu_time() -> Result<Duration> {
     static BEGIN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
     Ok(BEGIN.elapsed())
 }
 
-/// A picture's file and the size its reference has.
+/// A picture's file and the size of its reference.
 type Wanted = (String, usize, usize);
 
-/// The source and the size for which a reference was made last, and the reference.
+/// The last reference, with its source and size.
 #[derive(Default)]
 struct References {
     last: Option<(Wanted, Vec<[f32; 3]>)>,
@@ -127,7 +127,7 @@ fn resampled(source: &Path, width: usize, height: usize) -> Result<Vec<[f32; 3]>
     Ok(clamped.collect())
 }
 
-/// Width, height and linear pixels of a binary PPM of 8 bits (`P6`, as Netpbm defines it).
+/// Width, height and linear pixels of an 8-bit binary PPM (`P6`, as defined by Netpbm).
 fn light(file: &Path) -> Result<(usize, usize, Vec<[f32; 3]>)> {
     let bytes = fs::read(file).with_context(|| file.display().to_string())?;
     let mut fields = Vec::new();
@@ -150,7 +150,7 @@ fn light(file: &Path) -> Result<(usize, usize, Vec<[f32; 3]>)> {
     Ok((fields[1].parse()?, fields[2].parse()?, pixels.collect()))
 }
 
-/// sRGB to light (IEC 61966-2-1).
+/// Converts sRGB to linear light (IEC 61966-2-1).
 fn decode(value: f32) -> f32 {
     if value <= 0.040_45 {
         value / 12.92

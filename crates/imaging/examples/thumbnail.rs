@@ -1,5 +1,5 @@
-//! Resizes a picture to a width: `cargo run --example thumbnail -- IN OUT WIDTH`. The format of the
-//! result is that of the name `OUT`, or the source's own.
+//! Resizes a picture to a width: `cargo run --example thumbnail -- IN OUT WIDTH`. The extension of
+//! `OUT` sets the format of the result; without a known extension it is the source's format.
 
 use std::error::Error;
 use std::path::Path;

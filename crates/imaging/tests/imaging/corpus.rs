@@ -1,5 +1,5 @@
-//! Every picture of the corpus: good ones come out as an independent reader sees them, broken ones
-//! with a clear error, none with a crash.
+//! Every picture of the corpus: good ones decode as in an independent reader, broken ones give a
+//! clear error, and none crashes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! The documentation of the options says what their declaration says.
+//! The option tables in the documentation match the declared options.
 
 use std::fmt::Write;
 use std::fs;

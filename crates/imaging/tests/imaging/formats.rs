@@ -1,5 +1,5 @@
-//! What the project reads and does not, or not in this form, write: JPEG XL, and AVIF that is
-//! turned, mirrored or of 10 bits.
+//! Formats that the library reads but cannot write: JPEG XL, and AVIF that is rotated, mirrored or
+//! has 10 bits.
 
 use super::heif::turned;
 use super::libjxl;

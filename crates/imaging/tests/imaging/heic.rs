@@ -1,4 +1,5 @@
-//! HEIC, written by libheif's program, is read as it was drawn and as libheif itself reads it.
+//! HEIC files written by libheif's encoder program decode to the original pictures, and as libheif
+//! itself decodes them.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! AVIF and HEIC files with other boxes than their writers give them (ISO/IEC 14496-12 and 23008-12).
+//! Modifies the boxes of AVIF and HEIC files (ISO/IEC 14496-12 and 23008-12).
 /// The file with the properties `irot` and, if there is one, `imir` for its first item, which is
 /// the picture.
 pub(crate) fn turned(heif: &[u8], turns: u8, mirror: Option<u8>) -> Vec<u8> {

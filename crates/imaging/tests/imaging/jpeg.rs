@@ -1,5 +1,5 @@
-//! JPEG of every kind against libjpeg-turbo's own decoding at full size, so that every way of
-//! shrinking while decoding is held to account; and broken ones.
+//! Compares every kind of JPEG, with every kind of shrink-on-load, with libjpeg-turbo's decoding at
+//! full size; also broken files.
 
 use std::time::{Duration, Instant};
 

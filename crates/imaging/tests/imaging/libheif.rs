@@ -1,4 +1,4 @@
-//! HEIC as libheif's programs write and read it.
+//! Runs libheif's programs to write and read HEIC.
 use std::path::Path;
 use std::process::Command;
 

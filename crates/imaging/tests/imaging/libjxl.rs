@@ -1,4 +1,4 @@
-//! JPEG XL as libjxl's programs write and read it.
+//! Runs libjxl's programs to write and read JPEG XL.
 use std::path::Path;
 use std::process::Command;
 

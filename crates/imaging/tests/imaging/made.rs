@@ -1,4 +1,4 @@
-//! Pictures in formats, or forms of them, that the project itself does not write.
+//! Test pictures in formats, or variants of formats, that the library itself cannot write.
 use png::ColorType;
 use ravif::{BitDepth, Encoder, Img, RGB8, RGBA8};
 use zune_core::bit_depth::BitDepth as Depth;

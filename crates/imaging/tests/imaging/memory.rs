@@ -1,4 +1,4 @@
-//! The estimate of memory against what was used, for every kind of picture and code path.
+//! Compares the memory estimate with the measured peak, for every kind of picture and code path.
 //!
 //! Each case runs in a child process of its own (this test binary again), which reads its peak
 //! resident memory from the kernel, less what was resident before and less code. Linux only.

@@ -1,4 +1,5 @@
-//! Pictures made in code, and what becomes of them.
+//! Test pictures made in code, and helpers that resize and decode them.
+
 use std::io::Cursor;
 use std::path::Path;
 

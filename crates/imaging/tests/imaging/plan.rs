@@ -1,4 +1,4 @@
-//! The three steps apart: a header is read once, a plan is made from it, and the result by the plan.
+//! The three separate steps: inspecting a header, planning, and resizing.
 
 use picresize_imaging::{Limits, fingerprint, inspect, resize};
 

@@ -1,4 +1,4 @@
-//! What the tests of imaging share: where the corpus is, and short requests.
+//! Helpers for all tests: the path of the corpus, and short requests.
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
