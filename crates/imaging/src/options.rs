@@ -1,4 +1,4 @@
-//! The options of a resize: what a caller can ask for, and its one text form.
+//! The options of a resize, and their canonical text form.
 //!
 //! `options/table.rs` declares every option once; the parser and the text form here follow from
 //! that table, as do the command's flags and the documentation. To add an option, add one entry
@@ -16,7 +16,7 @@ pub use values::{Background, ColorPolicy, Filter, Fit, Gravity, MetadataPolicy, 
 
 use read::clip;
 
-/// A value that can't be accepted, and the option it was given for.
+/// An invalid value, and the option it was given for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct FieldError {
@@ -41,7 +41,7 @@ impl ResizeOptions {
     ///
     /// # Errors
     ///
-    /// Every field that is unknown, given twice, malformed or missing, in the order met.
+    /// Every field that is unknown, given twice, malformed or missing, in the order of the pairs.
     pub fn from_pairs<K, V>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, Vec<FieldError>>

@@ -19,7 +19,7 @@ use crate::planar::{self, Placement};
 use crate::render::Renderer;
 use crate::source::inspect;
 
-/// A result picture.
+/// The result of a resize.
 #[derive(Clone, Debug)]
 pub struct Resized {
     /// The encoded picture.

@@ -9,8 +9,8 @@
 //! - the flag of the command,
 //! - its row in the option table of the documentation, which a test compares and rewrites.
 //!
-//! Events and rows hold keys and values for good, so an entry is never renamed or moved, and a new
-//! one goes last. A new type of value needs an implementation of [`OptionValue`].
+//! Events and rows store keys and values permanently, so an entry is never renamed or moved, and a
+//! new one is added at the end. A new type of value needs an implementation of [`OptionValue`].
 
 use crate::format::Format;
 
@@ -18,7 +18,7 @@ use super::allowed::Values;
 use super::read::OptionValue;
 use super::values::{Background, ColorPolicy, Filter, Fit, Gravity, MetadataPolicy, Profile};
 
-/// What can be said about an option without a picture.
+/// The declaration of an option.
 #[derive(Clone, Copy, Debug)]
 pub struct OptionSpec {
     /// The name in the text form, with underscores.
@@ -29,8 +29,8 @@ pub struct OptionSpec {
     pub value_name: &'static str,
     /// The values that are allowed.
     pub values: Values,
-    /// What happens when the option is not given: a value of the option, or words where no single
-    /// value says it. `None` means that the option then has no effect.
+    /// The default: a value of the option, or a description if no single value expresses it. `None`
+    /// means that the option has no effect if it is not given.
     pub default: Option<&'static str>,
     pub(super) set: fn(&mut ResizeOptions, &str) -> Result<(), String>,
     pub(super) get: fn(&ResizeOptions) -> Option<String>,
@@ -44,8 +44,8 @@ macro_rules! options {
         values: $values:expr,
         default: $default:expr,
     })+) => {
-        /// What to make of a picture. At least one of the two sizes is there; a missing one follows
-        /// from the aspect ratio. A field that is `None` stands for the default in [`OPTIONS`].
+        /// The options of a resize. At least a width or a height must be given; a missing one
+        /// follows from the aspect ratio. `None` stands for the default in [`OPTIONS`].
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct ResizeOptions {
             $(#[doc = concat!($help, ".")] pub $key: $type,)+

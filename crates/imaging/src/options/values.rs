@@ -63,7 +63,7 @@ named_values! {
 }
 
 named_values! {
-    /// Which part stays in view with [`Fit::Cover`], and where the picture is put with
+    /// Which part [`Fit::Cover`] keeps, and where the picture is placed with
     /// [`Fit::Contain`].
     Gravity {
         /// The middle.
@@ -102,9 +102,9 @@ named_values! {
         Mitchell = "mitchell",
         /// A triangle: soft and fast.
         Bilinear = "bilinear",
-        /// The mean of the pixels that a result's pixel covers.
+        /// The mean of the source pixels that a result pixel covers.
         Box = "box",
-        /// The nearest pixel, without any mixing.
+        /// The nearest pixel, without interpolation.
         Nearest = "nearest",
     }
 }
