@@ -46,7 +46,7 @@ fn pinned_source(kind: &str) -> Vec<u8> {
     }
 }
 
-/// A line for each case; `make` gives a result's bytes.
+/// A line for each case; `make` returns the bytes of a result.
 fn digests(make: impl Fn(&str, &str) -> Vec<u8>) -> String {
     PINNED
         .iter()
@@ -65,8 +65,8 @@ fn library_digests() -> String {
     digests(|kind, options| make(&pinned_source(kind), options).bytes)
 }
 
-/// The bytes may only change together with the engine version: when this fails, raise
-/// `ENGINE_VERSION` and run with `PICRESIZE_PIN=1` to write the file anew.
+/// The bytes may only change together with the engine version. If this fails, raise
+/// `ENGINE_VERSION` and run with `PICRESIZE_PIN=1` to rewrite the file.
 #[test]
 fn results_are_the_pinned_bytes() {
     let found = format!("engine {ENGINE_VERSION}\n{}", library_digests());

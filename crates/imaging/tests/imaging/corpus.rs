@@ -11,7 +11,7 @@ use super::support::{corpus, files_below, request, skip};
 use picresize_imaging::Format;
 use picresize_imaging::{ImagingError, Limits, inspect, resize};
 
-/// Where a broken file must be found out.
+/// How a broken file must be detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refused {
     /// By its first bytes.
@@ -21,7 +21,7 @@ enum Refused {
 }
 use Refused::{AsNoPicture, ByItsBody, ByItsHeader};
 
-/// The files that must be refused, decided by what they are, not by what the code does.
+/// The files that must be refused. The list follows from the files, not from what the code does.
 const BROKEN: &[(&str, Refused, &str)] = &[
     (
         "bmp/images/Bad_badbitcount.bad_bmp",
@@ -113,7 +113,7 @@ const BROKEN: &[(&str, Refused, &str)] = &[
     ("pngsuite/xs7n0g01.png", AsNoPicture, "signature"),
 ];
 
-/// Good files that are read here, and on which the other readers are no measure.
+/// Good files that this library reads, but the other readers cannot be compared with.
 const NO_MEASURE: &[(&str, &str)] = &[
     (
         "bmp/images/V3_A1_R5_G5_B5.bmp",
@@ -186,8 +186,8 @@ const NO_MEASURE: &[(&str, &str)] = &[
     ("pngsuite/tbbn0g04.png", "Pillow drops the transparent gray"),
 ];
 
-/// Largest mean difference of a channel, of 255, and largest difference of one sample. The
-/// decoders differ in rounding 16 bits to 8 and in profiles' arithmetic.
+/// The largest mean difference of a channel, of 255, and the largest difference of one sample. The
+/// decoders round 16 bits to 8 differently and compute profiles differently.
 const MEAN: f64 = 0.6;
 const MOST: u32 = 2;
 
@@ -271,7 +271,7 @@ fn good_files_look_as_another_reader_sees_them() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// Runs the comparison in Python; `None` when that is not at hand.
+/// Runs the comparison in Python; `None` if Python or its libraries are missing.
 fn compare(pairs: &str) -> Option<String> {
     let has_pillow = Command::new("python3")
         .args(["-c", "import PIL.ImageCms"])
@@ -296,7 +296,7 @@ fn compare(pairs: &str) -> Option<String> {
     Some(String::from_utf8(output.stdout).unwrap())
 }
 
-/// All eight are the same landscape; only the lossy turning before them differs.
+/// All eight are the same landscape; they only differ in a lossy rotation before it.
 #[test]
 fn the_eight_orientations_come_out_alike() {
     let Some(pictures) = corpus() else { return };
@@ -326,7 +326,7 @@ fn the_eight_orientations_come_out_alike() {
     }
 }
 
-/// Whatever is cut off a good file, there is an error or a whole picture, never a crash.
+/// A truncated file gives an error or a whole picture, never a panic.
 #[test]
 fn files_cut_short_are_refused() {
     let Some(pictures) = corpus() else { return };

@@ -8,18 +8,18 @@ use picresize_imaging::{OPTIONS, OptionSpec, Values};
 
 use super::pictures::{drawing, make};
 
-/// The table of options stands between these two lines.
+/// The table of options is between these two lines.
 const BEGIN: &str = "<!-- options: written by the test `documentation`, not by hand -->\n";
 const END: &str = "<!-- end of options -->\n";
 
-/// Has the test write the tables instead of comparing them.
+/// If it is set, the test writes the tables instead of comparing them.
 const WRITE: &str = "PICRESIZE_WRITE_DOCS";
 
 fn code(text: &str) -> String {
     format!("`{text}`")
 }
 
-/// Whether the default is a value that can be given, and not a description.
+/// Whether the default is a valid value, and not a description.
 fn is_value(option: &OptionSpec, default: &str) -> bool {
     match option.values {
         Values::Words(words) => words.iter().any(|(word, _)| *word == default),
@@ -45,7 +45,8 @@ fn table() -> String {
     table.replace("|  |", "| |")
 }
 
-/// Compares the table in a file with the declaration, or writes it. `false` when the file has none.
+/// Compares the table in a file with the declaration, or writes it. Returns `false` if the file has
+/// none.
 fn check(file: &Path) -> bool {
     let text = fs::read_to_string(file)
         .unwrap_or_default()
@@ -82,7 +83,7 @@ fn the_readmes_have_the_table_of_options() {
     }
 }
 
-/// A default that is documented is the one that the pipeline has.
+/// A documented default is the one that the pipeline uses.
 #[test]
 fn a_default_that_is_given_changes_nothing() {
     let source = drawing(120, 80);

@@ -7,7 +7,7 @@ use super::support::{corpus, request};
 use picresize_imaging::Fingerprint;
 use picresize_imaging::{Limits, fingerprint, resize};
 
-/// Photographs of which no two show the same.
+/// Photographs that all show different scenes.
 const PHOTOGRAPHS: [&str; 17] = [
     "photos/mosaic-4096x2664.jpg",
     "photos/mosaic-6144x3996.jpg",
@@ -28,7 +28,7 @@ const PHOTOGRAPHS: [&str; 17] = [
     "formats/test-images/jpg/progressive/cat.jpg",
 ];
 
-/// Files with the same photograph in them, in other formats and colours.
+/// Files with the same photograph, in different formats and colours.
 const SAME: [[&str; 2]; 5] = [
     [
         "photos/photo-01-2048x1332.webp",
@@ -80,7 +80,7 @@ fn encode(width: u32, height: u32, pixels: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What people do to a result.
+/// Common edits of a result.
 fn copies(result: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let png = resized(result, "width=10000 enlarge=false format=png");
     let (width, height, mut brighter) = decode(&png);
@@ -206,7 +206,7 @@ fn other_photographs_are_far_away() {
     report("parts", &parts);
 }
 
-/// Says how near the nearest of all pairs is. None may be near enough to be found.
+/// Prints the distance of the nearest pair. No pair may be near enough to be found.
 fn report(what: &str, hashes: &[(String, Fingerprint)]) {
     let mut pairs = Vec::new();
     for (at, (one, hash)) in hashes.iter().enumerate() {

@@ -34,7 +34,7 @@ const COLORS: [png::ColorType; 4] = [
     png::ColorType::Rgba,
 ];
 
-/// The files are lossless, so that each comes out as a PNG of the same pixels does.
+/// The files are lossless, so each gives the same pixels as a PNG of them.
 #[test]
 fn jpeg_xl_is_read_as_it_was_drawn() {
     for color in COLORS {
@@ -67,7 +67,7 @@ fn jpeg_xl_is_read_as_it_was_drawn() {
     }
 }
 
-/// Files are given to the decoder in parts, and a box may begin at the end of one.
+/// The decoder gets files in parts, and a box may begin at the end of a part.
 #[test]
 fn jpeg_xl_may_have_a_box_anywhere() {
     let color = png::ColorType::Rgb;
@@ -96,8 +96,8 @@ fn jpeg_xl_that_is_cut_short_is_refused() {
     }
 }
 
-/// Lossy and lossless, repacked JPEG, several passes, turned: what libjxl writes is read as libjxl
-/// reads it.
+/// Lossy and lossless, recompressed JPEG, several passes, rotated: the library decodes libjxl's
+/// files as libjxl does.
 #[test]
 fn jpeg_xl_of_libjxl_is_read_as_libjxl_reads_it() {
     let Some(pictures) = corpus() else { return };

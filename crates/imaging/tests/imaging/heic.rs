@@ -56,7 +56,7 @@ fn heic_is_read_as_libheif_reads_it() {
     }
 }
 
-/// The drawing in each of PNG's color types, and what HEIC may make of it.
+/// The drawing in each of PNG's colour types, and what HEIC may turn it into.
 #[test]
 fn heic_is_read_as_it_was_drawn() {
     if !libheif::is_here() {
@@ -102,7 +102,7 @@ fn heic_is_read_as_it_was_drawn() {
     }
 }
 
-/// Half-transparent orange, stored as what it adds to black.
+/// Half-transparent orange with premultiplied alpha.
 #[test]
 fn premultiplied_colors_become_straight() {
     if !libheif::is_here() {
@@ -127,7 +127,7 @@ fn premultiplied_colors_become_straight() {
     }
 }
 
-/// The EXIF block asks for a quarter turn, which HEIC ignores; the profile is followed.
+/// The EXIF block asks for a quarter turn, which HEIC ignores; the profile is applied.
 #[test]
 fn exif_and_profile_are_kept_and_nothing_is_turned_by_exif() {
     if !libheif::is_here() {
@@ -176,7 +176,7 @@ fn heic_is_turned_and_mirrored_as_its_boxes_say() {
     }
 }
 
-/// As cameras store their pictures; the last tiles reach beyond the edge.
+/// Tiled, as cameras store their pictures; the last tiles extend beyond the edge.
 #[test]
 fn heic_of_tiles_is_put_together() {
     if !libheif::is_here() {
@@ -192,7 +192,7 @@ fn heic_of_tiles_is_put_together() {
     assert!(found.2 == expected.2);
 }
 
-/// A size in the container that is not the stream's.
+/// A size in the container that differs from the stream's.
 #[test]
 fn heic_that_lies_about_its_size_is_refused() {
     if !libheif::is_here() {

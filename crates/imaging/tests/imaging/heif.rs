@@ -1,4 +1,5 @@
 //! Modifies the boxes of AVIF and HEIC files (ISO/IEC 14496-12 and 23008-12).
+
 /// The file with the properties `irot` and, if there is one, `imir` for its first item, which is
 /// the picture.
 pub(crate) fn turned(heif: &[u8], turns: u8, mirror: Option<u8>) -> Vec<u8> {
@@ -31,8 +32,8 @@ pub(crate) fn turned(heif: &[u8], turns: u8, mirror: Option<u8>) -> Vec<u8> {
     file
 }
 
-/// HEIC of `columns` × `rows` times the same tile, cut to `size`. The tile is a HEIC picture that
-/// has nothing beside its pixels.
+/// A HEIC of `columns` × `rows` copies of one tile, cropped to `size`. The tile is a HEIC picture
+/// without metadata.
 pub(crate) fn tiled(
     tile: &[u8],
     tile_size: (u16, u16),
@@ -125,7 +126,7 @@ fn grow(file: &mut [u8], at: usize, by: usize) {
     file[at..at + 4].copy_from_slice(&grown.to_be_bytes());
 }
 
-/// Where a box begins, looked for from `at` among its siblings.
+/// The start of a box, searched among its siblings from `at` on.
 fn find(file: &[u8], mut at: usize, name: &[u8; 4]) -> usize {
     while file[at + 4..at + 8] != *name {
         at += size_of(file, at);

@@ -8,8 +8,8 @@ use super::pictures::{make, next_random, pixels, png};
 use super::support::request;
 use picresize_imaging::{ImagingError, Limits, Resized, inspect, resize};
 
-/// Soft waves in brightness and colour, one hard edge, and a ramp that is steepest at the right
-/// and bottom: what comes from beyond an edge shows.
+/// Soft waves in luma and chroma, one hard edge, and a ramp that is steepest at the right and
+/// bottom, so that errors at the edges are visible.
 fn scene((width, height): (u32, u32)) -> Vec<u8> {
     let mut pixels = Vec::new();
     for y in 0..height {
@@ -30,7 +30,7 @@ fn scene((width, height): (u32, u32)) -> Vec<u8> {
     pixels
 }
 
-/// Averages squares of `side` pixels, which cover the picture.
+/// Averages squares of `side` pixels, which tile the picture.
 fn average(rgb: &[u8], (width, height): (u32, u32), side: u32) -> Vec<u8> {
     let mut averaged = Vec::new();
     for y in (0..height).step_by(side as usize) {
@@ -46,12 +46,12 @@ fn average(rgb: &[u8], (width, height): (u32, u32), side: u32) -> Vec<u8> {
     averaged
 }
 
-/// How far two pictures are apart.
+/// The difference between two pictures.
 #[derive(Clone, Copy, Debug, Default)]
 struct Difference {
     /// Of all samples.
     mean: f64,
-    /// The largest mean of a line along an edge.
+    /// The largest mean of a line at an edge.
     edge: f64,
     most: u8,
 }
@@ -89,7 +89,7 @@ fn rgb(rgba: &[u8]) -> Vec<u8> {
     pixels.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect()
 }
 
-/// Tells every result that is out of bounds, and the worst of all.
+/// Reports every result that is out of bounds, and the worst of all.
 #[derive(Default)]
 struct Verdict {
     wrong: Vec<String>,
@@ -112,9 +112,9 @@ impl Verdict {
     }
 }
 
-/// Compares one JPEG, shrunk to a size, with the same done to its pixels at full size: by the
-/// default filter, with what becomes of a PNG of the same pixels; where squares of pixels become
-/// one, with their exact average. Both as PNG and, without leaving the JPEG's own planes, as JPEG.
+/// Compares a shrunk JPEG with the same operation on its pixels at full size. With the default
+/// filter, the reference is a PNG of the same pixels; if squares of pixels become one, it is their
+/// exact average. Tests results as PNG, and as JPEG from the JPEG's own planes.
 fn compare(kind: &Kind, jpeg: &[u8], to: (u32, u32), verdict: &mut Verdict) {
     let ((width, height), full) = jpegs::decode(jpeg);
     let size = format!("width={} height={}", to.0, to.1);
@@ -152,14 +152,14 @@ const CLOSE: Difference = Difference {
     edge: 4.0,
     most: 10,
 };
-/// At an eighth of the size, libjpeg has a colour sample of one of 32 pixels.
+/// At an eighth of the size, libjpeg has one chroma sample per 32 pixels.
 const FOURFOLD: Difference = Difference {
     mean: 5.0,
     edge: 9.0,
     most: 24,
 };
-/// A result of a few pixels is made of edges, beyond which the filter sees nothing, and the
-/// decoder the last unit of the picture filled up with its last pixels.
+/// A result of a few pixels consists of edges. Beyond them the filter sees nothing, and the decoder
+/// pads the picture's last MCU with its last pixels.
 const TINY: Difference = Difference {
     mean: 15.0,
     edge: 17.0,
@@ -194,7 +194,7 @@ fn every_kind_shrinks_as_its_pixels_do() {
     verdict.end();
 }
 
-/// Sides that fill no coded unit, down to a single pixel.
+/// Sides that are no multiple of an MCU, down to a single pixel.
 #[test]
 fn odd_sizes_shrink_as_their_pixels_do() {
     let mut verdict = Verdict::default();
@@ -209,8 +209,8 @@ fn odd_sizes_shrink_as_their_pixels_do() {
     verdict.end();
 }
 
-/// Every remainder of a width and height by the coded unit, at every scale of the decoder: what
-/// lies beyond the picture in its last unit must not bleed in.
+/// Every remainder of width and height modulo the MCU, at every scale of the decoder: the padding
+/// of the last MCU must not affect the picture.
 #[test]
 fn edges_are_those_of_the_picture() {
     let mut verdict = Verdict::default();
@@ -227,8 +227,8 @@ fn edges_are_those_of_the_picture() {
     verdict.end();
 }
 
-/// The profile `fine` decodes at half the size at most and averages in light; on a picture without
-/// contrast from pixel to pixel both are the same.
+/// The profile `fine` shrinks by at most 2 in the decoder and averages in linear light. On a picture
+/// without contrast between neighbouring pixels, both give the same result.
 #[test]
 fn fine_shrinks_every_kind_too() {
     let mut verdict = Verdict::default();
@@ -257,10 +257,10 @@ fn limits() -> Limits {
     }
 }
 
-/// Both ways through the code: by the JPEG's own planes and by pixels.
+/// Both code paths: the JPEG's own planes, and pixels.
 const WAYS: [&str; 3] = ["width=20", "width=90 format=png", "width=20 profile=fine"];
 
-/// A result or an error about the picture, soon; anything else fails.
+/// Expects a result or an error about the picture, within a time limit; anything else fails.
 fn attempt(jpeg: &[u8], options: &str) -> Result<Resized, ImagingError> {
     let began = Instant::now();
     let result = resize(jpeg, &request(options), &limits());
@@ -278,7 +278,7 @@ fn attempt(jpeg: &[u8], options: &str) -> Result<Resized, ImagingError> {
     }
 }
 
-/// Kinds with a decoder of their own.
+/// One kind of JPEG for each decoder and each way of coding coefficients.
 fn coders() -> impl Iterator<Item = (&'static Kind, Vec<u8>)> {
     let names = [
         "4:2:0",
@@ -295,7 +295,7 @@ fn coders() -> impl Iterator<Item = (&'static Kind, Vec<u8>)> {
     coders.map(move |kind| (kind, kind.encode(&scene(size), size)))
 }
 
-/// Whatever is missing, a picture of which a part was invented is no result.
+/// A picture with missing parts must not give a made-up result.
 #[test]
 fn a_jpeg_that_is_cut_short_is_refused() {
     for (kind, jpeg) in coders() {

@@ -9,9 +9,9 @@ pub(crate) struct Kind {
     pub(crate) subsamp: Subsamp,
     pub(crate) progressive: bool,
     pub(crate) arithmetic: bool,
-    /// Restart markers after each row of coded units.
+    /// Restart markers after each row of MCUs.
     pub(crate) restarts: bool,
-    /// Whether the Adobe marker, where libjpeg writes one, stays in the file.
+    /// Whether the Adobe marker stays in the file if libjpeg writes one.
     pub(crate) adobe: bool,
 }
 
@@ -99,7 +99,7 @@ impl Kind {
         }
     }
 
-    /// Encodes Rgb pixels; as ink, by the plain formula, where the kind is of ink.
+    /// Encodes Rgb pixels; kinds with CMYK convert them by the simple formula.
     pub(crate) fn encode(&self, rgb: &[u8], size: (u32, u32)) -> Vec<u8> {
         if self.restarts {
             return self.with_restarts(rgb, size);
@@ -151,8 +151,8 @@ impl Kind {
             .collect()
     }
 
-    /// Each row of coded units is encoded for itself, which is how a decoder sees it that begins
-    /// anew at a restart marker, and the rows are put together.
+    /// Encodes each row of MCUs separately, because a decoder starts anew at a restart marker, and
+    /// joins the rows.
     fn with_restarts(&self, rgb: &[u8], (width, height): (u32, u32)) -> Vec<u8> {
         let unit = self.subsamp.mcu_height();
         let rows = rgb.chunks(width as usize * 3 * unit);
@@ -189,7 +189,7 @@ impl Kind {
     }
 }
 
-/// The markers up to the scan: each with where it begins and ends.
+/// The markers up to the scan, each with its start and end.
 pub(crate) fn segments(jpeg: &[u8]) -> Vec<(u8, usize, usize)> {
     let mut segments = Vec::new();
     let mut at = 2;
@@ -206,13 +206,13 @@ pub(crate) fn segments(jpeg: &[u8]) -> Vec<(u8, usize, usize)> {
     }
 }
 
-/// Where the data of the first scan begins.
+/// The start of the first scan's data.
 pub(crate) fn data_start(jpeg: &[u8]) -> usize {
     let segments = segments(jpeg);
     segments[segments.len() - 1].2
 }
 
-/// The picture without the segments of a marker and payload.
+/// The picture without the segments with this marker and payload.
 pub(crate) fn without(jpeg: &[u8], unwanted: impl Fn(u8, &[u8]) -> bool) -> Vec<u8> {
     let mut kept = jpeg[..2].to_vec();
     for (marker, start, end) in segments(jpeg) {
@@ -224,7 +224,7 @@ pub(crate) fn without(jpeg: &[u8], unwanted: impl Fn(u8, &[u8]) -> bool) -> Vec<
     kept
 }
 
-/// Decodes at full size by libjpeg-turbo: the Rgb pixels that a viewer shows.
+/// Decodes at full size with libjpeg-turbo, to the Rgb pixels that a viewer shows.
 pub(crate) fn decode(jpeg: &[u8]) -> ((u32, u32), Vec<u8>) {
     let mut decompressor = Decompressor::new().unwrap();
     let header = decompressor.read_header(jpeg).unwrap();

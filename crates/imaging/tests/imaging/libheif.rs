@@ -4,8 +4,7 @@ use std::process::Command;
 
 use crate::support::{run, skip};
 
-/// Whether the programs are here, with an encoder of HEVC; if not, says that a test is skipped for
-/// it.
+/// Whether the programs are installed, with an HEVC encoder; if not, prints that a test is skipped.
 pub(crate) fn is_here() -> bool {
     let says = |program: &str, option: &str| {
         let output = Command::new(program).arg(option).output().ok()?;

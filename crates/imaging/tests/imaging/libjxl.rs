@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::support::{run, skip};
 
-/// Whether the programs are here; if not, says that a test is skipped for it.
+/// Whether the programs are installed; if not, prints that a test is skipped.
 pub(crate) fn is_here() -> bool {
     let runs = |program: &str| Command::new(program).arg("--version").output().is_ok();
     if runs("cjxl") && runs("djxl") {

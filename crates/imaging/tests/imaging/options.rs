@@ -76,7 +76,7 @@ fn stripes(upright: bool) -> Vec<u8> {
     png(width as u32, height as u32, png::ColorType::Rgb, &pixels)
 }
 
-/// Of the three stripes, `cover` shows one, and `contain` shows all at one of three places.
+/// Of the three stripes, `cover` shows one, and `contain` shows all at one of three positions.
 #[test]
 fn each_of_the_nine_positions_is_another_place() {
     for (position, across, down) in [
@@ -224,8 +224,7 @@ fn every_filter_is_another() {
     }
 }
 
-/// JPEG and WebP that stay what they are go a way of their own, by their planes of brightness and
-/// colour.
+/// JPEG and WebP that keep their format have a code path of their own, for luma and chroma planes.
 #[test]
 fn options_do_the_same_to_a_picture_that_keeps_its_format() {
     for format in ["jpeg", "webp"] {
@@ -278,8 +277,8 @@ fn options_do_the_same_to_a_picture_that_keeps_its_format() {
     assert_eq!(pixels(&lossless, "width=71"), pixels(&webp, "width=71"));
 }
 
-/// Black and white pixels side by side are half the light: sRGB 188. In the picture's own values
-/// their mean is 128.
+/// Black and white pixels side by side have half the light: sRGB 188. The mean of the stored values
+/// is 128.
 #[test]
 fn fine_means_linear_light() {
     let board: Vec<u8> = (0..64 * 64)
