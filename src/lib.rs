@@ -1,15 +1,17 @@
 //! picresize: an asynchronous picture-resizing service in one executable.
 //!
-//! The map, from the outside in. Dependencies run one way, downwards; a test holds the rule.
+//! The modules, from the outermost layer to the innermost. A module may use only layers below its
+//! own; `tests/architecture.rs` checks that.
 //!
 //! | layer | modules |
 //! |---|---|
-//! | commands; the only place that puts parts together | [`cli`] |
+//! | commands; the only layer that assembles the parts | [`cli`] |
 //! | roles | [`api`], [`worker`], [`replay`] |
-//! | what roles share | [`storage`], [`processing`], [`settings`], [`lifecycle`], [`telemetry`] |
+//! | what the roles share | [`storage`], [`processing`], [`settings`], [`lifecycle`], [`telemetry`]
+//! |
 //! | ports and their adapters | [`event_log`], [`picture_store`] |
 //! | the work itself: pure functions | [`imaging`] |
-//! | the words of the domain | [`operation`], [`event`] |
+//! | domain types | [`operation`], [`event`] |
 
 pub mod api;
 pub mod cli;
