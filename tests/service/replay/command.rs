@@ -106,7 +106,7 @@ async fn put_among_dead_letters(data: &Path, mut record: Record) {
 fn what_cannot_be_played_is_refused_in_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, code, word) in [
-        (&["verify"][..], 1, "there is no log in"),
+        (&["verify"][..], 1, "contains no log"),
         (&["verify", "--from", "yesterday"], 2, "yesterday"),
         (&["verify", "--to", "0:1"], 2, "--to"),
         (&["rebuild", "--speed", "fast"], 2, "fast"),
