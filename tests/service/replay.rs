@@ -99,7 +99,10 @@ async fn play_as(witness: &mut Witness, storage: &Storage, task: Task, range: &R
 async fn play(storage: &Storage, task: Task, range: &Range) -> (Ended, Witness) {
     let mut witness = Witness::default();
     let ended = play_as(&mut witness, storage, task, range).await;
-    assert!(ended.error.is_none() && ended.go_on.is_none(), "{ended:?}");
+    assert!(
+        ended.error.is_none() && ended.continue_from.is_none(),
+        "{ended:?}"
+    );
     (ended, witness)
 }
 

@@ -35,11 +35,11 @@ impl Console {
         if let Some(error) = &ended.error {
             eprintln!("picresize: the replay stopped early: {error}");
         }
-        if let Some(positions) = &ended.go_on {
+        if let Some(positions) = &ended.continue_from {
             let positions: Vec<_> = positions.iter().map(ToString::to_string).collect();
             eprintln!("picresize: continue with --from {}", positions.join(","));
         }
-        let is_well = ended.summary.problems() == 0 && ended.go_on.is_none();
+        let is_well = ended.summary.problems() == 0 && ended.continue_from.is_none();
         ExitCode::from(u8::from(!is_well))
     }
 }

@@ -12,7 +12,10 @@ pub(super) async fn letters(storage: &Storage, list: bool, id: Option<OperationI
     let settings = Settings::default();
     let ended = replay::dead_letters(storage, &settings, &range, list, &mut witness, &stop);
     let ended = ended.await.unwrap();
-    assert!(ended.error.is_none() && ended.go_on.is_none(), "{ended:?}");
+    assert!(
+        ended.error.is_none() && ended.continue_from.is_none(),
+        "{ended:?}"
+    );
     witness
 }
 

@@ -86,7 +86,7 @@ pub(super) async fn rebuilt_in_parts(storage: &Storage) -> u64 {
         let ended = play_as(&mut witness, storage, Task::Rebuild, &range).await;
         assert!(ended.error.is_none(), "{ended:?}");
         rebuilt += ended.summary.count(Outcome::Rebuilt);
-        match ended.go_on {
+        match ended.continue_from {
             Some(positions) => from = Start::Positions(positions),
             None => break,
         }
