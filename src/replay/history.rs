@@ -75,8 +75,11 @@ impl History {
             match Event::from_record(&entry.record) {
                 Ok(event) => history.add(event),
                 Err(error) => {
-                    tracing::warn!(position = %entry.position, %error, "skipped an event that \
-                                                                        could not be read");
+                    tracing::warn!(
+                        position = %entry.position,
+                        %error,
+                        "skipped an event that could not be read"
+                    );
                 }
             }
         }

@@ -100,12 +100,8 @@ impl ReplayContext {
         self.store
             .complete(request.operation.id, made.picture, at)
             .await?;
-        let differs = (is != expected).then(|| {
-            format!(
-                "result digest: now {is}, but the log says \
-                 {expected}"
-            )
-        });
+        let differs = (is != expected)
+            .then(|| format!("result digest: now {is}, but the log says {expected}"));
         Ok(request.finding(outcome).with(differs))
     }
 

@@ -70,10 +70,9 @@ impl ReplayContext {
                 ));
             }
             (Ok(_), None) => {}
-            (Err(reason), _) => differences.push(format!(
-                "the picture could not be resized again: \
-                 {reason}"
-            )),
+            (Err(reason), _) => {
+                differences.push(format!("the picture could not be resized again: {reason}"));
+            }
         }
         let other_engine = row.engine.as_deref().filter(|it| *it != ENGINE_VERSION);
         let outcome = match (differences.is_empty(), other_engine) {

@@ -116,8 +116,10 @@ impl Job {
         let attempt = match self.begin(&operation, begun_at).await? {
             Begun::Finished => return Ok(()),
             Begun::Taken => {
-                tracing::warn!(%id, "dropped an event: its identifier belongs to an earlier \
-                                     request");
+                tracing::warn!(
+                    %id,
+                    "dropped an event: its identifier belongs to an earlier request"
+                );
                 return Ok(());
             }
             Begun::Attempt(attempt) => attempt,
@@ -286,8 +288,12 @@ impl Job {
             Err(StepError::Unfinished(unfinished)) => Err(unfinished),
             Err(StepError::Hopeless(error)) => {
                 let (key, position) = (&self.record.key, self.position);
-                tracing::error!(key, %position, error, "could not move an event to the dead \
-                                                        letters or mark its operation as failed");
+                tracing::error!(
+                    key,
+                    %position,
+                    error,
+                    "could not move an event to the dead letters or mark its operation as failed"
+                );
                 Ok(())
             }
         }
@@ -349,8 +355,11 @@ impl Job {
             let Some(pause) = retries.pause(error.is_transient(), Instant::now()) else {
                 return Err(Unfinished::Refused(error).into());
             };
-            tracing::warn!(%error, key = self.record.key, "the operation could not be {what}; \
-                                                           trying again");
+            tracing::warn!(
+                %error,
+                key = self.record.key,
+                "the operation could not be {what}; trying again"
+            );
             tokio::select! {
                 () = self.context.stop.cancelled() => return Err(Unfinished::Abandoned.into()),
                 () = tokio::time::sleep(pause) => {}

@@ -76,8 +76,7 @@ pub(super) async fn run(storage: Storage, retention: Retention, stop: Cancellati
                 discarded = swept.discarded,
                 "swept"
             ),
-            Err(error) => tracing::warn!(%error, "the retention sweep did not finish; trying \
-                                                  again later"),
+            Err(error) => tracing::warn!(%error, "the sweep did not finish; trying again later"),
         }
         tokio::select! {
             () = stop.cancelled() => {}
