@@ -1,7 +1,7 @@
 //! picresize: an asynchronous picture-resizing service in one executable.
 //!
-//! The modules, from the outermost layer to the innermost. A module may use only layers below its
-//! own; `tests/architecture.rs` checks that.
+//! The modules, from the outermost layer to the innermost. Dependencies only run one way;
+//! `tests/architecture.rs` lists what each module may use.
 //!
 //! | layer | modules |
 //! |---|---|
@@ -10,8 +10,8 @@
 //! | what the roles share | [`storage`], [`processing`], [`settings`], [`lifecycle`], [`telemetry`]
 //! |
 //! | ports and their adapters | [`event_log`], [`picture_store`] |
-//! | the work itself: pure functions | [`imaging`] |
 //! | domain types | [`operation`], [`event`] |
+//! | imaging: pure functions | [`imaging`] |
 
 pub mod api;
 pub mod cli;

@@ -202,7 +202,7 @@ mod tests {
                     error.contains(&format!("{section}.{key}")),
                     "{text}{value} gives {error:?}"
                 );
-                assert!(!error.contains("4711"), "{error:?} tells a password");
+                assert!(!error.contains("4711"), "{error:?} shows a password");
             }
         }
         let error = read("[mysql]\npassword = 4711").unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! The error of a wrong command line, which ends with exit code 2.
+//! The error for a wrong command line. The program then exits with code 2.
 
 /// A command line that can't be executed.
 #[derive(Debug, thiserror::Error)]

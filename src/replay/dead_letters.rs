@@ -1,4 +1,4 @@
-//! Re-queues dead letters as requests after a fix.
+//! Re-queues dead letters as requests, for use after a fix.
 //!
 //! A re-queued request names its dead letter in a header, so the requests themselves show which
 //! letters were re-queued. Only the last dead letter of an operation is re-queued.

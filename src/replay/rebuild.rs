@@ -12,7 +12,7 @@ use crate::operation::{Digest, Operation, Status};
 use crate::picture_store::Begun;
 use crate::processing::too_many_attempts;
 
-/// The prefix of a replay's name, which rows have that no worker made.
+/// The prefix of a replay's name. It is the worker's name in rows that no worker made.
 pub(super) const NAME: &str = "replay-";
 
 impl ReplayContext {

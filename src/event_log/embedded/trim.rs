@@ -133,7 +133,7 @@ mod tests {
         commit(&log, OLD_GROUP, 2).await;
         assert_eq!(trim(100).await, 0, "another group counts for nothing");
         commit(&log, GROUP, 4).await;
-        assert_eq!(trim(3).await, 3, "no more than it is told to");
+        assert_eq!(trim(3).await, 3, "no more than `most`");
         assert_eq!(left(&log, Topic::Requests).await, [3, 4, 5]);
         assert_eq!(trim(100).await, 1, "the old group holds nothing back");
         assert_eq!(trim(100).await, 0);

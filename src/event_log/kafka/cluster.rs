@@ -1,4 +1,4 @@
-//! Requests metadata of topics from the cluster.
+//! Requests the metadata of topics from the cluster.
 
 use std::time::Duration;
 
