@@ -7,7 +7,7 @@
 //! |---|---|
 //! | commands; the only layer that assembles the parts | [`cli`] |
 //! | roles | [`api`], [`worker`], [`replay`] |
-//! | shared by the roles | [`storage`], [`processing`], [`settings`], [`lifecycle`], [`telemetry`] |
+//! | shared by roles | [`storage`], [`processing`], [`settings`], [`lifecycle`], [`telemetry`] |
 //! | ports and their adapters | [`event_log`], [`picture_store`] |
 //! | domain types | [`operation`], [`event`] |
 //! | imaging: pure functions | [`imaging`] |
