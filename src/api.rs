@@ -1,5 +1,5 @@
 //! The HTTP server: accepts requests into the log, returns results from the table, serves the page.
-//! Here are its routes and what their handlers share.
+//! This file has the routes and starts the server.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ mod state;
 mod submission;
 mod trace_context;
 
-/// Serves HTTP until `stop`, then finishes the requests that are under way.
+/// Serves HTTP until `stop`, then finishes the requests in progress.
 ///
 /// # Errors
 ///
@@ -53,7 +53,7 @@ pub async fn serve(
         .await
 }
 
-/// Serves health and readiness alone, for a process that has no other HTTP side, until `stop`.
+/// Serves only health and readiness until `stop`, for a process without the API.
 ///
 /// # Errors
 ///
@@ -87,7 +87,7 @@ fn app(health: Router, state: ApiState) -> NormalizePath<Router> {
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         ));
-    // Around the router, since it changes which route is found.
+    // Wraps the router, because it must change the path before a route is chosen.
     NormalizePathLayer::trim_trailing_slash().layer(router)
 }
 
@@ -95,13 +95,13 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
     Problem::new(
         Kind::MethodNotAllowed,
         format!(
-            "{method} is not allowed for {}; the Allow header lists what is",
+            "{method} is not allowed for {}; the Allow header lists the allowed methods",
             uri.path()
         ),
     )
 }
 
-// The signature is what the layer asks for.
+// The layer requires this signature.
 #[expect(clippy::needless_pass_by_value)]
 fn panicked(cause: Box<dyn std::any::Any + Send>) -> Response {
     let message = cause

@@ -1,5 +1,5 @@
-//! The commands of the program: each file has one command's options and its `run`. Only here are the
-//! parts put together.
+//! The commands of the program. Each file has the options of one command and its `run`. Only the
+//! commands assemble the parts of the program.
 
 use std::process::ExitCode;
 

@@ -1,11 +1,11 @@
 //! The wire form of events: CloudEvents 1.0 in the binary mode of the Kafka protocol binding.
 //!
-//! An event's attributes travel as `ce_*` headers, its data as the record's value, its operation's
-//! ID as the record's key. The options of a request are extension attributes, named like the
-//! option without underscores (extension names have only lower-case letters and digits).
-//! Attributes that are not known here are ignored, as CloudEvents asks of a consumer. A type or a
-//! version of the specification that is not known is an error: such a record is set aside, and a
-//! newer version can put it back.
+//! An event's attributes are `ce_*` headers, its data is the record's value, and its operation's ID
+//! is the record's key. The options of a request are extension attributes, named like the option
+//! without underscores (extension names have only lower-case letters and digits). Unknown
+//! attributes are ignored, as CloudEvents requires of a consumer. An unknown type or version of the
+//! specification is an error: such a record becomes a dead letter, which a newer version can
+//! re-queue.
 
 use std::str::FromStr;
 
@@ -22,12 +22,12 @@ const SOURCE_WIDTH: &str = "ce_sourcewidth";
 const SOURCE_HEIGHT: &str = "ce_sourceheight";
 const SOURCE_BYTES: &str = "ce_sourcebytes";
 const SOURCE_DIGEST: &str = "ce_sourcedigest";
-/// Where the data is when the record does not carry it (CloudEvents extension "Dataref").
+/// The location of the data if the record does not carry it (CloudEvents extension "Dataref").
 const DATA_REF: &str = "ce_dataref";
 /// W3C Trace Context (CloudEvents extension "Distributed Tracing").
 const TRACE_PARENT: &str = "ce_traceparent";
 
-/// What a log stores: a key, headers and a value, all of them the wire form of one event.
+/// A record of the log: the key, headers and value that are the wire form of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub key: String,
@@ -35,11 +35,11 @@ pub struct Record {
     pub value: Bytes,
 }
 
-/// Says why a record was set aside.
+/// The header of a dead letter that gives the reason.
 const SET_ASIDE_REASON: &str = "picresize-reason";
 
 impl Record {
-    /// The record as a dead letter: as it came, with the reason.
+    /// Turns the record into a dead letter: unchanged, plus a header with the reason.
     #[must_use]
     pub fn set_aside(mut self, reason: &str) -> Self {
         let header = (SET_ASIDE_REASON.to_owned(), reason.as_bytes().to_vec());
@@ -47,14 +47,14 @@ impl Record {
         self
     }
 
-    /// Why it was set aside, the last time.
+    /// The reason of a dead letter; the last one, if it has several.
     pub fn set_aside_reason(&self) -> Option<String> {
         let mut all = self.headers.iter().rev();
         let (_, reason) = all.find(|(name, _)| name == SET_ASIDE_REASON)?;
         Some(String::from_utf8_lossy(reason).into_owned())
     }
 
-    /// A dead letter as it came, without the reason.
+    /// Turns a dead letter back into the original record, without the reason.
     #[must_use]
     pub fn put_back(mut self) -> Self {
         self.headers.retain(|(name, _)| name != SET_ASIDE_REASON);
@@ -62,14 +62,14 @@ impl Record {
     }
 }
 
-/// Something that happened to an operation.
+/// An event of an operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// Unique among all events.
     pub id: String,
     pub time: Timestamp,
     pub operation: OperationId,
-    /// The `traceparent` of the request that this goes back to, as it came (W3C Trace Context).
+    /// The `traceparent` of the original request, unchanged (W3C Trace Context).
     pub trace_parent: Option<String>,
     pub body: EventBody,
 }
@@ -83,13 +83,13 @@ pub enum EventBody {
         source: PictureFacts,
         picture: PicturePayload,
     },
-    /// A worker began.
+    /// A worker started.
     Started(Started),
     /// The result is in the table.
     Completed(Completed),
     /// There will be no result.
     Failed(Failed),
-    /// Its pictures were removed because someone asked for it.
+    /// Its pictures were erased on request.
     Erased(Erased),
 }
 
@@ -116,7 +116,8 @@ pub struct Completed {
     pub result: PictureFacts,
     pub worker: String,
     pub engine: String,
-    /// Decoding, resampling and encoding together; none when the result was there before.
+    /// The time of decoding, resampling and encoding together; `None` if a stored result was
+    /// reused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elapsed_milliseconds: Option<u64>,
 }
@@ -125,17 +126,17 @@ pub struct Completed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
     pub reason: String,
-    /// Whether another attempt could end otherwise.
+    /// Whether a retry could succeed.
     pub retryable: bool,
     pub worker: String,
     pub engine: String,
 }
 
-/// The data of a `resize.erased` event: there is none.
+/// The data of a `resize.erased` event, which is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Erased {}
 
-/// Why a record is not an event that can be understood.
+/// Why a record cannot be read as an event.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
     #[error("the record has no {0} header")]
@@ -165,7 +166,7 @@ impl EventBody {
 }
 
 impl Event {
-    /// An event of its own ID.
+    /// A new event with an ID of its own.
     pub fn new(operation: OperationId, time: Timestamp, body: EventBody) -> Self {
         Self {
             id: Uuid::now_v7().to_string(),
@@ -182,7 +183,7 @@ impl Event {
         self
     }
 
-    /// The event as a log stores it.
+    /// The event in the form that a log stores.
     pub fn to_record(&self) -> Record {
         let mut headers = vec![
             ("ce_specversion".to_owned(), SPEC_VERSION.into()),
@@ -239,14 +240,14 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// What is missing or cannot be understood; such a record is a dead letter.
+    /// What is missing or invalid. Such a record becomes a dead letter.
     pub fn from_record(record: &Record) -> Result<Self, EventError> {
         let version = required(record, "ce_specversion")?;
         if version != SPEC_VERSION {
             return Err(malformed(
                 "ce_specversion",
                 version,
-                &"only 1.0 is understood",
+                &"only version 1.0 is supported",
             ));
         }
         let body = match required(record, "ce_type")? {
@@ -255,7 +256,7 @@ impl Event {
             "resize.completed" => EventBody::Completed(serde_json::from_slice(&record.value)?),
             "resize.failed" => EventBody::Failed(serde_json::from_slice(&record.value)?),
             "resize.erased" => EventBody::Erased(serde_json::from_slice(&record.value)?),
-            other => return Err(malformed("ce_type", other, &"no such type is known")),
+            other => return Err(malformed("ce_type", other, &"the type is unknown")),
         };
         Ok(Self {
             id: required(record, "ce_id")?.to_owned(),

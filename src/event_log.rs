@@ -1,8 +1,8 @@
 //! The port to the log of events: append durably, consume in order, commit what is finished.
 //!
-//! Any number of consumers may share a group; each event reaches one of them at a time and is
-//! delivered again until a position behind it was committed. An event can therefore arrive more
-//! than once, and its handler must not mind.
+//! Any number of consumers may share a group. Each event is delivered to one of them at a time, and
+//! again until a position after it was committed. An event can therefore arrive more than once, so
+//! handlers must be idempotent.
 
 use std::fmt;
 
@@ -19,11 +19,11 @@ pub mod watermark;
 /// A named stream of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
-    /// Requests to resize; what workers consume.
+    /// Requests to resize. Workers consume them.
     Requests,
-    /// What became of them.
+    /// What happened to them.
     Events,
-    /// What could not be read, or killed its worker again and again.
+    /// Events that could not be read, or that crashed their worker repeatedly.
     DeadLetters,
 }
 
@@ -31,7 +31,7 @@ impl Topic {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Requests, Self::Events, Self::DeadLetters];
 
-    /// The topic's usual name.
+    /// The topic's default name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Requests => "picresize.requests",
@@ -52,23 +52,22 @@ impl fmt::Display for Topic {
 pub enum Delivery {
     /// An event to handle.
     Event(EventPosition, Record),
-    /// These partitions belong to another consumer now: work on their events is not to be
-    /// committed any more.
+    /// These partitions now belong to another consumer: their events must no longer be committed.
     Revoked(Vec<i32>),
 }
 
 /// Where a reader begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// With the first event that is still there.
+    /// At the first event that still exists.
     Beginning,
-    /// With the first event that was appended at this time or later.
+    /// At the first event that was appended at this time or later.
     Time(Timestamp),
-    /// With these events, one a partition. Partitions that are not named are left out.
+    /// At these positions, one per partition. Other partitions are skipped.
     Positions(Vec<EventPosition>),
 }
 
-/// An event as a reader finds it.
+/// An event with its position and time, as returned by a reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub position: EventPosition,
@@ -85,22 +84,22 @@ pub enum ErasureOutcome {
     AwaitsRetention,
 }
 
-/// Why the log did not do as asked.
+/// Why a call to the log failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// It can't be reached or written now; later it may.
+    /// It can't be reached or written now, but may be later.
     #[error("the event log is not available: {0}")]
     Unavailable(Box<dyn std::error::Error + Send + Sync>),
-    /// It is not set up as this program needs it, which waiting does not heal.
+    /// It is not configured as this program needs. Waiting does not help.
     #[error("{0}")]
     Misconfigured(String),
-    /// The record is larger than the log takes.
-    #[error("the event has {bytes} bytes; the log takes at most {limit}")]
+    /// The record is larger than the log accepts.
+    #[error("the event has {bytes} bytes; the log accepts at most {limit}")]
     TooLarge { bytes: u64, limit: u64 },
 }
 
 impl LogError {
-    /// Whether the same call can succeed later, with nothing changed.
+    /// Whether the same call can succeed later without any change.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
@@ -109,27 +108,28 @@ impl LogError {
 /// A durable, append-only log of events.
 #[async_trait]
 pub trait EventLog: Send + Sync + fmt::Debug {
-    /// Appends a record; returns where it stands once it is stored durably.
+    /// Appends a record; returns its position once it is stored durably.
     async fn append(&self, topic: Topic, record: Record) -> Result<EventPosition, LogError>;
 
-    /// Joins a consumer group, which begins where it last committed, at first at the beginning.
+    /// Joins a consumer group. It continues from its last commit, or from the beginning if there is
+    /// none.
     async fn subscribe(&self, topic: Topic, group: &str) -> Result<Box<dyn Consumer>, LogError>;
 
-    /// Reads a topic from `start` to its end as it is now, in no consumer group: nobody's position
-    /// moves. Each partition is read in order.
+    /// Reads a topic from `start` to its current end, without a consumer group, so no group's
+    /// offsets move. Each partition is read in order.
     async fn read(&self, topic: Topic, start: &Start) -> Result<Box<dyn Reader>, LogError>;
 
-    /// Empties the data of an event, as far as the log can, and of what repeats it: the events of
-    /// its topic and the dead letters that have its key. Their headers stay.
+    /// Removes the data of an event if the log supports it, and of its copies: the events of its
+    /// topic and the dead letters that have its key. Their headers stay.
     async fn erase(
         &self,
         topic: Topic,
         position: EventPosition,
     ) -> Result<ErasureOutcome, LogError>;
 
-    /// Removes events that were appended before `before`, at most `most` of them at once, where the
-    /// log does not do so by itself. Requests that the consumer group `group` has not finished stay.
-    /// Returns how many events were removed.
+    /// Removes events that were appended before `before`, at most `most` of them at once, if the
+    /// log does not do so by itself. Requests that the consumer group `group` has not finished
+    /// stay. Returns how many events were removed.
     async fn trim(&self, before: Timestamp, group: &str, most: u32) -> Result<u64, LogError>;
 
     /// Whether the consumer group has finished every event of the topic that was appended before
@@ -148,7 +148,7 @@ pub trait EventLog: Send + Sync + fmt::Debug {
 /// One member of a consumer group.
 #[async_trait]
 pub trait Consumer: Send + fmt::Debug {
-    /// Waits for what comes next. Safe to drop while waiting: nothing is lost.
+    /// Waits for the next delivery. Safe to drop while waiting: nothing is lost.
     async fn receive(&mut self) -> Result<Delivery, LogError>;
 
     /// Commits that every event before `next` in its partition is finished.
@@ -158,13 +158,13 @@ pub trait Consumer: Send + fmt::Debug {
 /// Reads a topic once.
 #[async_trait]
 pub trait Reader: Send + fmt::Debug {
-    /// The next event; none at the end.
+    /// The next event; `None` at the end.
     async fn next(&mut self) -> Result<Option<Entry>, LogError>;
 
-    /// Where it began, in every partition that it reads: whoever is to go on where this one stopped
-    /// begins there in partitions of which nothing came yet.
+    /// Where it began in each of its partitions. To continue a reader that stopped, begin here in
+    /// partitions of which it returned no event.
     fn starts(&self) -> Vec<EventPosition>;
 
-    /// How many events there were to read at most, for showing progress.
+    /// An upper bound of the number of events, for a progress bar.
     fn total(&self) -> u64;
 }

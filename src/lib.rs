@@ -1,15 +1,16 @@
 //! picresize: an asynchronous picture-resizing service in one executable.
 //!
-//! The map, from the outside in. Dependencies run one way, downwards; a test holds the rule.
+//! The modules, from the outermost layer to the innermost. Dependencies only run one way;
+//! `tests/architecture.rs` lists what each module may use.
 //!
 //! | layer | modules |
 //! |---|---|
-//! | commands; the only place that puts parts together | [`cli`] |
+//! | commands; the only layer that assembles the parts | [`cli`] |
 //! | roles | [`api`], [`worker`], [`replay`] |
-//! | what roles share | [`storage`], [`processing`], [`settings`], [`lifecycle`], [`telemetry`] |
+//! | shared by roles | [`storage`], [`processing`], [`settings`], [`lifecycle`], [`telemetry`] |
 //! | ports and their adapters | [`event_log`], [`picture_store`] |
-//! | the work itself: pure functions | [`imaging`] |
-//! | the words of the domain | [`operation`], [`event`] |
+//! | domain types | [`operation`], [`event`] |
+//! | imaging: pure functions | [`imaging`] |
 
 pub mod api;
 pub mod cli;

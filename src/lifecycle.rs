@@ -1,12 +1,12 @@
-//! Turns stop signals into a token that is cancelled.
+//! Stops the process cleanly: turns stop signals into a cancellation token.
 
 use tokio_util::sync::CancellationToken;
 
-/// What a shell expects of a process that ended by its second interrupt.
+/// The exit code of a process that was interrupted (128 + SIGINT).
 const ABORTED: i32 = 130;
 
-/// A token that is cancelled by the first stop signal (SIGTERM, or Ctrl-C). The second one ends
-/// the process at once; what was not finished is done after the next start.
+/// A token that is cancelled by the first stop signal (SIGTERM, or Ctrl-C). The second one ends the
+/// process at once; unfinished work is done after the next start.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Parses the command line, runs the command, and ends with its exit code.
+//! The entry point: parses the command line, runs the command, and exits with its exit code.
 
 use std::process::ExitCode;
 

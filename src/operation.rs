@@ -1,4 +1,4 @@
-//! The words of the domain: what is asked, by which ID, and what came of it.
+//! The domain types: identifiers, requests, picture facts, and the state of an operation.
 //!
 //! Everything here is plain data. A request has one text form, a list of `key = value` pairs
 //! ([`ResizeOptions::from_pairs`] and [`ResizeOptions::pairs`]); JSON bodies, query strings,
@@ -17,7 +17,7 @@ pub use picresize_imaging::{
     Profile, ResizeOptions,
 };
 
-/// Names one accepted request for ever: a UUID in its hyphenated lower-case text form.
+/// Identifies one accepted request for ever. Written as a UUID in hyphenated lower-case text form.
 ///
 /// New IDs are UUID version 7 (RFC 9562), so they sort by the time they were made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,8 +30,8 @@ impl OperationId {
         Self(Uuid::now_v7())
     }
 
-    /// The ID that an idempotency key stands for: the same key always gives the same ID
-    /// (UUID version 8 over the first 128 bits of the key's SHA-256).
+    /// The ID of an idempotency key: the same key always gives the same ID (UUID version 8 over the
+    /// first 128 bits of the key's SHA-256).
     pub fn from_idempotency_key(key: &str) -> Self {
         let digest = Digest::of(key.as_bytes());
         let mut head = [0; 16];
@@ -121,8 +121,8 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Where an event stands in its topic: written as `partition:offset`. Offsets of one partition
-/// grow, not always by one.
+/// The position of an event in its topic, written as `partition:offset`. Offsets grow within a
+/// partition, but not always by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventPosition {
     pub partition: i32,
@@ -160,8 +160,8 @@ impl Serialize for EventPosition {
     }
 }
 
-/// What is known of a picture without its pixels. `width` and `height` are those a viewer sees:
-/// after the EXIF orientation was applied.
+/// Facts about a picture. `width` and `height` are those a viewer sees, with the EXIF orientation
+/// applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PictureFacts {
     #[serde(with = "format_name")]
@@ -173,7 +173,7 @@ pub struct PictureFacts {
 }
 
 impl PictureFacts {
-    /// What is known of a result.
+    /// The facts of a result.
     pub fn of(result: &Resized) -> Self {
         Self {
             format: result.format,
@@ -185,7 +185,7 @@ impl PictureFacts {
     }
 }
 
-/// A format as its name, for serde.
+/// Serializes a format by its name, for serde.
 mod format_name {
     use picresize_imaging::Format;
     use serde::{Deserialize, Deserializer, Serializer};
@@ -206,7 +206,7 @@ mod format_name {
     }
 }
 
-/// How far an operation has come.
+/// The status of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -214,9 +214,9 @@ pub enum Status {
     Processing,
     Done,
     Failed,
-    /// Its time was over: the pictures are gone, the row stays for a while.
+    /// Past its retention: the pictures are removed, the row stays for a while.
     Expired,
-    /// Someone asked for it to be forgotten: as [`Status::Expired`].
+    /// Erased on request; otherwise like [`Status::Expired`].
     Erased,
 }
 
@@ -247,18 +247,18 @@ impl Status {
         Self::ALL.into_iter().find(|status| status.name() == name)
     }
 
-    /// Nothing more will be made of it.
+    /// Whether the status can no longer change to done or failed.
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Processing)
     }
 
-    /// The pictures were removed for good.
+    /// Whether the pictures were removed.
     pub fn is_gone(self) -> bool {
         matches!(self, Self::Expired | Self::Erased)
     }
 }
 
-/// The whole story of one operation: a row of the table, without the result's bytes.
+/// The full history of one operation: a row of the table, without the result's bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
     pub id: OperationId,
@@ -267,22 +267,22 @@ pub struct Operation {
     pub source: PictureFacts,
     /// Present once the status is [`Status::Done`].
     pub result: Option<PictureFacts>,
-    /// The result's perceptual hash, when it has one.
+    /// The result's perceptual hash, if it has one.
     pub fingerprint: Option<Fingerprint>,
-    /// Why it failed, in words for a person; present once the status is [`Status::Failed`].
+    /// Why it failed, as a message for users; present once the status is [`Status::Failed`].
     pub failure: Option<String>,
-    /// How many times a worker has begun it.
+    /// The number of attempts.
     pub attempts: u32,
-    /// The worker that began it last.
+    /// The worker that started it last.
     pub worker: Option<String>,
     /// The engine version that made the result or the failure.
     pub engine: Option<String>,
-    /// Where its request stands in the log.
+    /// The position of its request in the log.
     pub position: Option<EventPosition>,
     pub queued_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
-    /// When its pictures are removed; never, when there is no such time.
+    /// When its pictures are removed. `None` means never.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -313,7 +313,7 @@ impl Operation {
         }
     }
 
-    /// Whether `other` asks for the same thing of the same picture.
+    /// Whether `other` has the same request for the same picture.
     pub fn asks_the_same_as(&self, other: &Self) -> bool {
         self.request == other.request && self.source.digest == other.source.digest
     }

@@ -1,5 +1,5 @@
-//! How every role makes one picture: it reads the request from its event, waits for memory and a
-//! core, and resizes on a thread where that blocks nobody.
+//! How every role resizes one picture: it reads the request from its event, waits for memory and a
+//! core, and resizes on a thread for blocking work.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,32 +15,32 @@ use crate::operation::{Operation, PictureFacts, ResizeOptions};
 use crate::picture_store::FinishedPicture;
 
 const MIB: u64 = 1 << 20;
-/// Operations that wait with their pictures loaded, for each one that is worked on.
+/// The number of operations that wait with their pictures loaded, for each one in progress.
 const WAITING_PER_CORE: usize = 1;
-/// Why an operation has no result whose picture the table no longer has.
+/// The failure of an operation whose picture is no longer in the table.
 pub const PICTURE_IS_GONE: &str = "its picture was kept in the table and is not there any more";
 
-/// Why an operation has no result that ended its worker again and again.
+/// The failure of an operation that crashed its worker too many times.
 pub fn too_many_attempts(max_attempts: u32) -> String {
     format!("the picture ended the program that worked on it {max_attempts} times")
 }
 
-/// A request to resize, as its event holds it.
+/// A request to resize, read from its event.
 #[derive(Clone, Debug)]
 pub struct RequestedOperation {
-    /// As it was accepted, with its position in the log and the time it expires.
+    /// The operation when it was accepted, with its position in the log and its expiry time.
     pub operation: Operation,
     pub picture: PicturePayload,
     pub trace_parent: Option<String>,
 }
 
 impl RequestedOperation {
-    /// Reads the request from the record at `position`. `keep` is how long pictures are kept,
-    /// unless for ever.
+    /// Reads the request from the record at `position`. `keep` is how long pictures are kept;
+    /// `None` means for ever.
     ///
     /// # Errors
     ///
-    /// Why the record is not a request, in words for a person.
+    /// Why the record is not a request, as a message for users.
     pub fn from_record(
         record: &Record,
         position: EventPosition,
@@ -66,8 +66,8 @@ impl RequestedOperation {
     }
 }
 
-/// Makes pictures: as many at once as there are cores, each within the memory that it is estimated
-/// to need.
+/// Resizes pictures: as many at once as there are cores, and only as many as fit into memory by
+/// their estimates.
 #[derive(Debug)]
 pub struct Processor {
     limits: Limits,
@@ -77,32 +77,32 @@ pub struct Processor {
     max_memory_mib: u32,
 }
 
-/// The memory and the core that a picture was admitted with, for as long as this value lives.
+/// Reserves memory and a core for a picture as long as this value lives.
 #[derive(Debug)]
 pub struct Admission {
     memory: OwnedSemaphorePermit,
     core: OwnedSemaphorePermit,
 }
 
-/// What will be made of a picture, and what it was admitted with.
+/// The plan of a picture's resize, with its reserved memory and core.
 #[derive(Debug)]
 pub struct AdmittedPlan {
     plan: Result<Plan, ImagingError>,
     admission: Admission,
 }
 
-/// A picture that was made.
+/// A resized picture.
 #[derive(Debug)]
 pub struct ProcessedPicture {
     pub picture: FinishedPicture,
-    /// Decoding, resampling and encoding together.
+    /// The time of decoding, resampling and encoding together.
     pub elapsed: Duration,
     /// Held until the picture is stored.
     _memory: OwnedSemaphorePermit,
 }
 
 impl Processor {
-    /// `concurrency` is how many pictures are made at once, 0 for one on each core of the machine.
+    /// `concurrency` is how many pictures are resized at once; 0 means one for each core.
     pub fn new(limits: Limits, concurrency: usize, memory_mib: u64) -> Self {
         let max_running = match concurrency {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -119,19 +119,19 @@ impl Processor {
         }
     }
 
-    /// What pictures may be and cost.
+    /// The limits of pictures.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// How many operations to have in hand: those that are worked on, and those that wait beside
-    /// them.
+    /// How many operations to hold at once: those in progress, and those that wait with their
+    /// pictures loaded.
     pub fn max_jobs(&self) -> usize {
         self.max_running * (1 + WAITING_PER_CORE)
     }
 
-    /// Plans what is made of a picture, and waits for the memory that it is estimated to need and
-    /// for a core. A picture that cannot be planned needs little: it fails at once.
+    /// Plans the resize of a picture, and waits for its estimated memory and a core. A picture that
+    /// cannot be planned fails at once, so it needs little memory.
     pub async fn admit(&self, picture: &[u8], request: &ResizeOptions) -> AdmittedPlan {
         let plan = imaging::inspect(picture).and_then(|source| source.plan(request, &self.limits));
         let bytes = plan.as_ref().map_or(MIB, Plan::memory_bytes);
@@ -141,7 +141,7 @@ impl Processor {
         }
     }
 
-    /// Waits for so much memory, or all there is, and for a core.
+    /// Waits for a core and for this much memory. More memory than there is waits for all of it.
     pub async fn admit_bytes(&self, bytes: u64) -> Admission {
         let mib = u32::try_from(bytes.div_ceil(MIB)).unwrap_or(u32::MAX);
         let mib = mib.min(self.max_memory_mib);
@@ -151,12 +151,12 @@ impl Processor {
         }
     }
 
-    /// Resizes the picture that was planned, on a thread where that blocks nobody. A panic in a
-    /// codec is this picture's failure.
+    /// Resizes a planned picture on a thread for blocking work. A panic in a codec only fails this
+    /// picture.
     ///
     /// # Errors
     ///
-    /// Why there is no result, in words for the person who sent the picture.
+    /// Why there is no result, as a message for the client.
     pub async fn resize(
         &self,
         picture: Bytes,
@@ -189,10 +189,9 @@ impl Processor {
 }
 
 impl Admission {
-    /// Runs `work` on a thread where it blocks nobody. The permits stay with the thread, so that
-    /// they are not given back before the memory, even when nobody waits for the result any more.
-    /// The core is free for others as soon as the work is done; the memory comes back with the
-    /// result.
+    /// Runs `work` on a thread for blocking work. The thread holds the permits, so that they are
+    /// not released before the memory, even if nobody waits for the result any more. The core is
+    /// released when the work is done; the memory permit is returned with the result.
     ///
     /// # Errors
     ///

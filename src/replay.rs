@@ -1,9 +1,9 @@
 //! Replay: plays the log back. The log is the truth; the table is a view of it.
 //!
-//! Requests are read in no consumer group, so nobody's position moves, and are worked on by as
-//! many cores as a worker uses, each admitted by the memory it is estimated to need. What was
-//! announced about them is read before. Everything is safe to run twice: a row that is right
-//! already is not touched.
+//! A replay first reads the events about the requests, then the requests themselves. It reads
+//! without a consumer group, so no group's offsets move. It uses as many cores as a worker, and
+//! only processes as many pictures at once as fit into memory by their estimates. All replays are
+//! safe to run twice: a row that is already right is not touched.
 
 use std::sync::Arc;
 
@@ -33,12 +33,12 @@ mod verify;
 pub use self::dead_letters::dead_letters;
 pub use self::shadow::check_overrides;
 
-/// Plays requests until the end of the log as it is now, or until `stop`. `name` stands in the
-/// table beside what no worker had made before.
+/// Plays requests until the current end of the log, or until `stop`. `name` is the worker's name in
+/// the table for results that no worker had made before.
 ///
 /// # Errors
 ///
-/// The log can't be read from the start; what happens later is in [`Ended`].
+/// Reading the log failed at the start. Later errors are in [`Ended`].
 pub async fn play(
     storage: &Storage,
     settings: &Settings,
@@ -48,7 +48,8 @@ pub async fn play(
     observer: &mut (dyn Observer + Send),
     stop: &CancellationToken,
 ) -> Result<Ended, ReplayError> {
-    // Opened before the history is read: what is finished of it by then is known.
+    // Open the reader before reading the history, so that the history covers all requests that are
+    // finished by then.
     let reader = storage.log.read(Topic::Requests, &range.from).await?;
     let history = match task {
         Task::Verify => History::default(),

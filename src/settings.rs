@@ -1,10 +1,9 @@
-//! Every setting: its section, its default and its check. `picresize.example.toml` explains each one
-//! to users, and a test keeps the two in step.
+//! All settings of the service, with their defaults and checks. `picresize.example.toml` explains
+//! each one to users; a test checks that the file is complete.
 //!
-//! `settings/sections` has each section with its defaults. `load` reads the file and the
-//! environment, and has the error for what can't be accepted; `text` reads what has to stay text.
-//! `checks` refuses values that make no sense before anything starts. `derived` turns settings into
-//! durations and limits.
+//! `sections` has each section with its defaults. `load` reads the file and the environment, and
+//! has the error type; `text` reads settings that must stay text. `checks` refuses values that make
+//! no sense, before anything starts. `derived` turns settings into durations and limits.
 
 pub use load::{DEFAULT_FILE, SettingsError};
 pub use sections::{
@@ -81,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_example_file_explains_every_setting() {
-        // The derived Debug form names every field there is.
+        // The derived Debug form names every field.
         let fields = format!("{:#?}", Settings::default());
         let keys = fields
             .lines()
@@ -118,7 +117,7 @@ mod tests {
         settings
     }
 
-    /// Texts that could be taken for something else.
+    /// Texts that could be parsed as another type.
     const TEXTS: &[&str] = &[
         "007", "1e5", "true", "0x10", "+1", "no", " 1 ", "1.50", "NaN", "",
     ];
@@ -185,7 +184,8 @@ mod tests {
         }
     }
 
-    /// A number has lost how it was written: 1_000 and 1000, 1e5 and 100000.0 are the same.
+    /// A parsed number no longer shows how it was written: 1_000 and 1000 are equal, and so are 1e5
+    /// and 100000.0.
     #[test]
     fn text_without_quotes_is_refused_by_name_and_not_repeated() {
         for (section, key, default) in every_setting() {
@@ -202,7 +202,7 @@ mod tests {
                     error.contains(&format!("{section}.{key}")),
                     "{text}{value} gives {error:?}"
                 );
-                assert!(!error.contains("4711"), "{error:?} tells a password");
+                assert!(!error.contains("4711"), "{error:?} shows a password");
             }
         }
         let error = read("[mysql]\npassword = 4711").unwrap_err().to_string();

@@ -1,9 +1,9 @@
-//! One SQLite file: a single writer that groups commits, and readers beside it.
+//! Access to one SQLite file: a single writer that groups commits, and concurrent readers.
 //!
-//! Writes are handed to one thread. It runs all that are waiting in one transaction, each in a
-//! savepoint of its own, commits once, and only then answers them: an answer means that the
-//! write has been synced to the disk (`journal_mode = WAL`, `synchronous = FULL`), and under
-//! load many writes share one sync.
+//! One thread runs all writes. It runs all that are queued in one transaction, each in a savepoint
+//! of its own, commits once, and only then answers them. An answer means that the write has been
+//! synced to the disk (`journal_mode = WAL`, `synchronous = FULL`). Under load many writes share
+//! one sync.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,36 +13,37 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Savepoint, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-/// Writes that may wait for the writer; past that, who writes waits.
+/// The most writes that may queue for the writer. Further callers wait.
 const QUEUE: usize = 256;
-/// Writes that share one commit at the most.
+/// The most writes that share one commit.
 const GROUP: usize = 64;
-/// How long a write waits for one of another process.
+/// How long a write waits for a write of another process.
 const BUSY: Duration = Duration::from_secs(60);
 
-/// Why the file did not do as asked.
+/// Why a call to the database failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DatabaseError {
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// Shared by all writes of the group that was not committed.
+    /// Shared by all writes of a group that could not be committed.
     #[error(transparent)]
     Commit(Arc<rusqlite::Error>),
     #[error(
-        "{path} was written by a newer version of picresize (schema {found}, this one knows {known})"
+        "{path} was written by a newer version of picresize (schema {found}; this version knows \
+         {known})"
     )]
     Newer {
         path: PathBuf,
         found: u32,
         known: u32,
     },
-    /// The writer has ended, or could not begin a transaction.
-    #[error("the database takes no writes")]
+    /// The writer has stopped, or could not begin a transaction.
+    #[error("the database does not accept writes")]
     Closed,
 }
 
-/// Runs a write that overwrites what it removes: without this, removed data stays in the file until
-/// its place is taken by other data.
+/// Runs a write that overwrites the data it removes. Without this, removed data stays in the file
+/// until other data replaces it.
 pub(crate) fn overwriting<T>(
     connection: &Connection,
     write: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -53,7 +54,7 @@ pub(crate) fn overwriting<T>(
     written
 }
 
-/// What is to be told once the transaction was committed, or not.
+/// Sends the outcome of a write to its caller once the transaction was committed or failed.
 type Answer = Box<dyn FnOnce(Result<(), Arc<rusqlite::Error>>) + Send>;
 type Write = Box<dyn FnOnce(&mut Savepoint<'_>) -> Answer + Send>;
 
@@ -95,7 +96,7 @@ impl Database {
 
     /// Runs `write` on the writer thread; returns once it was committed and synced.
     ///
-    /// An error of its own rolls back this write alone.
+    /// If `write` fails, only this write is rolled back.
     pub(crate) async fn write<T, F>(&self, write: F) -> Result<T, DatabaseError>
     where
         T: Send + 'static,
@@ -105,7 +106,7 @@ impl Database {
         let job: Write = Box::new(move |savepoint| {
             let result = write(savepoint);
             if result.is_err() {
-                // The error that is answered is the write's own.
+                // The caller gets the error of the write itself.
                 let _ = savepoint.rollback();
             }
             Box::new(move |committed| {
@@ -114,7 +115,7 @@ impl Database {
                     (Ok(_), Err(error)) => Err(DatabaseError::Commit(error)),
                     (Ok(value), Ok(())) => Ok(value),
                 };
-                // Nobody waits any more: the write stands all the same.
+                // If the caller is gone, the write remains in effect.
                 let _ = reply.send(outcome);
             })
         });
@@ -157,7 +158,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        // What was handed over is still written; the thread ends when the queue is empty.
+        // Queued writes are still written; the thread ends when the queue is empty.
         self.writes = None;
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
@@ -197,9 +198,9 @@ fn write_loop(mut connection: Connection, mut queue: mpsc::Receiver<Write>) {
             answer(committed.clone());
         }
         if let Err(error) = &committed {
-            tracing::error!(%error, "a group of writes was not committed");
+            tracing::error!(%error, "a group of writes could not be committed");
         }
-        // Writes that were not even begun are answered by being dropped.
+        // Dropping the unstarted writes answers their callers.
         group.clear();
     }
 }

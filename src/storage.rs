@@ -1,4 +1,4 @@
-//! Opens the log and the table that the settings name, and prepares them.
+//! Opens the log and the table that the settings name, and prepares them for use.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -15,9 +15,9 @@ use crate::picture_store::mysql::{MysqlOptions, MysqlStore, TlsMode};
 use crate::picture_store::{PictureStore, StoreError};
 use crate::settings::{LogKind, Settings, TableKind, Tls};
 
-/// Where an embedded log is kept in its folder.
+/// The file of an embedded log in its folder.
 const LOG_FILE: &str = "log.sqlite";
-/// The pauses after the log or the table did not answer at the start.
+/// The pauses between attempts to reach the log or the table at the start.
 const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_jitter()
     .with_min_delay(Duration::from_millis(500))
@@ -29,15 +29,16 @@ const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
 pub struct Storage {
     pub log: Arc<dyn EventLog>,
     pub store: Arc<dyn PictureStore>,
-    /// Held as long as anyone uses the folder.
+    /// Locked as long as the folder is in use.
     _folder: Option<Arc<DataFolder>>,
 }
 
-/// Why the log and the table cannot be opened; each says what to do.
+/// Why the log and the table cannot be opened. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     #[error(
-        "{} is in use by another picresize process: stop that one, or give this one a folder of its own with --data",
+        "{} is in use by another picresize process: stop that process, or use another folder with \
+         --data",
         .0.display()
     )]
     InUse(PathBuf),
@@ -47,7 +48,7 @@ pub enum StorageError {
         source: std::io::Error,
     },
     #[error(
-        "there is no log in {}: name the folder of `picresize serve` with --data",
+        "{} contains no log: give the folder of `picresize serve` with --data",
         .0.display()
     )]
     NoLog(PathBuf),
@@ -58,7 +59,7 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// Whether trying again can help: a server does not answer.
+    /// Whether trying again can help, because a server does not answer.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Log(error) => error.is_transient(),
@@ -69,7 +70,7 @@ impl StorageError {
 }
 
 impl Storage {
-    /// Opens what the settings name. Embedded files are made when they are missing.
+    /// Opens the log and the table. Embedded files are created if they are missing.
     ///
     /// # Errors
     ///
@@ -89,9 +90,9 @@ impl Storage {
         })
     }
 
-    /// Opens what is there already, beside the processes that work with it. An embedded folder is
-    /// not taken into possession: that is for who consumes from its log. SQLite lets the writers
-    /// of two processes wait for each other.
+    /// Opens an existing log and table beside the processes that use them. An embedded folder is
+    /// not locked, because only the process that consumes from its log needs the lock. SQLite makes
+    /// the writers of two processes wait for each other.
     ///
     /// # Errors
     ///
@@ -108,25 +109,25 @@ impl Storage {
         })
     }
 
-    /// As [`open`](Self::open), but waits for servers that do not answer yet.
+    /// Like [`open`](Self::open), but waits for servers that do not answer yet.
     ///
     /// # Errors
     ///
-    /// What waiting does not heal.
+    /// Errors that waiting does not fix.
     pub async fn open_patiently(settings: &Settings) -> Result<Self, StorageError> {
         patiently(|| Self::open(settings)).await
     }
 
-    /// Makes or alters what the log and the table need, waiting for servers that do not answer
-    /// yet. Returns what was done and what was already right, a line each.
+    /// Creates or alters the table and the topics. Waits for servers that do not answer yet.
+    /// Returns one line for each thing that was done or was already right.
     ///
     /// # Errors
     ///
-    /// What waiting does not heal.
+    /// Errors that waiting does not fix.
     pub async fn migrate(settings: &Settings) -> Result<Vec<String>, StorageError> {
         let mut report = Vec::new();
         match settings.storage.table {
-            TableKind::Embedded => report.push("table: embedded, made by `serve`".to_owned()),
+            TableKind::Embedded => report.push("table: embedded; `serve` creates it".to_owned()),
             TableKind::Mysql => {
                 let options = mysql_options(settings, true);
                 report.extend(
@@ -135,7 +136,7 @@ impl Storage {
             }
         }
         match settings.storage.log {
-            LogKind::Embedded => report.push("log: embedded, made by `serve`".to_owned()),
+            LogKind::Embedded => report.push("log: embedded; `serve` creates it".to_owned()),
             LogKind::Kafka => {
                 let options = kafka_options(settings);
                 let topics = TopicOptions {
@@ -175,7 +176,7 @@ async fn open_store(settings: &Settings) -> Result<Arc<dyn PictureStore>, StoreE
     })
 }
 
-/// Tries until it succeeds or fails for good.
+/// Retries until the attempt succeeds or fails permanently.
 async fn patiently<T, F>(attempt: impl FnMut() -> F) -> Result<T, StorageError>
 where
     F: Future<Output = Result<T, StorageError>>,
@@ -183,7 +184,7 @@ where
     attempt
         .retry(PAUSES)
         .when(StorageError::is_transient)
-        .notify(|error, _| tracing::warn!(%error, "waiting; trying again"))
+        .notify(|error, _| tracing::warn!(%error, "not available yet; trying again"))
         .await
 }
 
@@ -200,7 +201,7 @@ fn kafka_options(settings: &Settings) -> KafkaOptions {
     }
 }
 
-/// Where the table is, with the user of `migrate` or the one of every day.
+/// How to connect to the table, as the user of `migrate` or as the normal user.
 fn mysql_options(settings: &Settings, migrating: bool) -> MysqlOptions {
     let (mysql, limits) = (&settings.mysql, &settings.limits);
     let (user, password) = if migrating && !mysql.migration_user.is_empty() {
@@ -225,7 +226,8 @@ fn mysql_options(settings: &Settings, migrating: bool) -> MysqlOptions {
     }
 }
 
-/// A data folder that belongs to this process. The lock goes with the process, however it ends.
+/// A data folder that is locked by this process. The lock ends with the process, even if it is
+/// killed.
 #[derive(Debug)]
 struct DataFolder {
     _lock: File,

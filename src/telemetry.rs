@@ -1,14 +1,14 @@
-//! Logs, on standard error.
+//! Sets up logging to standard error.
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging what `filter` lets through.
+/// Starts logging. `filter` selects the messages.
 ///
 /// # Errors
 ///
-/// The filter can't be understood.
+/// The filter can't be parsed.
 pub fn start(filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
     let filter = EnvFilter::builder().parse(filter)?;
     tracing_subscriber::fmt()

@@ -1,8 +1,8 @@
-//! The worker: consumes requests, has them done, and commits what is finished.
+//! The worker: consumes requests, processes them, and commits the offsets of finished ones.
 //!
-//! As many operations are worked on at once as there are cores, each admitted by the memory it is
-//! estimated to need. The next few wait beside them with their pictures loaded. Beside that, every
-//! worker sweeps away what is past its retention.
+//! It processes as many operations at once as there are cores, and only as many as fit into memory
+//! by their estimates. A few more wait with their pictures loaded. Every worker also runs the
+//! retention sweep.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,25 +24,25 @@ mod job;
 mod retry;
 mod sweep;
 
-/// Why a worker ended before it was asked to.
+/// Why a worker stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The log or the table refuses what a job needs.
+    /// The log or the table refuses a call that a job needs.
     #[error(transparent)]
     Storage(StorageError),
     #[error("a job ended unexpectedly")]
     Job(#[from] JoinError),
 }
 
-/// Works until `stop`, then finishes what was begun. `name` stands in the table beside what this
-/// worker did.
+/// Processes requests until `stop`, then finishes the work in progress. `name` is this worker's
+/// name in the table.
 ///
 /// # Errors
 ///
-/// The log can't be subscribed to, or it or the table refuses to work for longer than a restart of
-/// theirs takes, or a job panicked outside the codecs.
+/// Subscribing to the log failed, or the log or the table refused calls for longer than a restart
+/// takes, or a job panicked outside the codecs.
 pub async fn run(
     storage: Storage,
     settings: &Settings,
@@ -86,7 +86,7 @@ pub async fn run(
     Ok(sweeping.await?)
 }
 
-/// The event that a job was about, and whether it is finished.
+/// The event of a job, and whether it is finished.
 type FinishedJob = (EventPosition, Result<(), Unfinished>);
 
 struct Worker {
@@ -95,7 +95,8 @@ struct Worker {
     jobs: JoinSet<FinishedJob>,
     max_jobs: usize,
     watermark: Watermark,
-    /// Cancelled when the partition goes to another worker.
+    /// For each assigned partition, a token that is cancelled when the partition goes to another
+    /// worker.
     assigned: HashMap<i32, CancellationToken>,
 }
 
@@ -117,7 +118,7 @@ impl Worker {
                             let Some(pause) = retries.pause(error.is_transient(), Instant::now()) else {
                                 return Err(error.into());
                             };
-                            tracing::warn!(%error, "no event was received; trying again");
+                            tracing::warn!(%error, "could not receive an event; trying again");
                             tokio::select! {
                                 () = stop.cancelled() => return Ok(()),
                                 () = tokio::time::sleep(pause) => {}
@@ -148,7 +149,8 @@ impl Worker {
         }
     }
 
-    /// Commits what is finished without a gap: this one and whatever else is ready.
+    /// Commits this job and all others that are ready, as far as the offsets are finished without a
+    /// gap.
     async fn settle(&mut self, mut finished: FinishedJob) -> Result<(), WorkerError> {
         let mut commits = Vec::new();
         let mut refused = None;
@@ -171,9 +173,9 @@ impl Worker {
             }
         }
         for next in commits {
-            // The next commit makes up for this one.
+            // Not fatal: the next commit includes this one.
             if let Err(error) = self.consumer.commit(next).await {
-                tracing::warn!(%error, "a position was not committed");
+                tracing::warn!(%error, "could not commit an offset");
             }
         }
         match refused {

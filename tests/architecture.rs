@@ -1,15 +1,16 @@
-//! Holds how the parts of the project use each other, and that ARCHITECTURE.md names all of them.
+//! Tests that the modules only use each other as allowed, and that ARCHITECTURE.md names all of
+//! them.
 //!
-//! Sources are scanned for paths such as `crate::event::Event`; comments, texts and unit tests don't
-//! count. The tables below are the rule.
+//! Sources are scanned for paths such as `crate::event::Event`, without comments, strings and unit
+//! tests. The tables below define what is allowed.
 
 #![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-/// What each module of the service may use of the others; `imaging` is `picresize-imaging`. Roles
-/// don't see each other.
+/// The other modules that each module of the service may use; `imaging` is `picresize-imaging`.
+/// Roles can't use each other.
 const MAY_USE: &str = "
 main: cli lifecycle telemetry
 cli: api worker replay processing storage event_log picture_store settings event operation imaging lifecycle telemetry
@@ -25,7 +26,7 @@ event: operation imaging
 operation: imaging
 ";
 
-/// Where a library, a module, or a lint's name may stand: files that begin like this.
+/// The path prefixes of the files that may use a library, a module, or a lint's name.
 const ONLY_IN: &str = "
 rdkafka: src/event_log/kafka
 mysql_async: src/picture_store/mysql
@@ -49,7 +50,7 @@ const CRATES: &[[&str; 2]] = &[
 struct Source {
     file: String,
     lines: usize,
-    /// Paths from the root of their crate on, such as `picresize::event::Event`.
+    /// Paths from the root of their crate, such as `picresize::event::Event`.
     uses: BTreeSet<String>,
 }
 
@@ -78,7 +79,7 @@ fn sources() -> BTreeMap<String, Source> {
     sources
 }
 
-/// What is left without comments, texts, and the unit tests at the end.
+/// The source without comments, strings, and the unit tests at the end.
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod ").next().unwrap();
     let quoted = ["://", r"\\", "\\\"", "'\"'"];
@@ -89,7 +90,7 @@ fn code(text: &str) -> String {
     Vec::from_iter(Vec::from_iter(lines).join("\n").split('"').step_by(2)).join("\"")
 }
 
-/// Finds names joined by `::`; the groups of a `use` are written out.
+/// Finds paths: names joined by `::`. The groups of a `use` are expanded.
 fn read_paths(code: &mut std::str::Chars, prefix: &str, found: &mut Vec<String>) {
     let mut path = prefix.to_owned();
     loop {
@@ -218,7 +219,7 @@ fn files_stay_short() {
     assert!(long.is_empty(), "{long:#?}");
 }
 
-/// Headings of the map name a folder, and the first columns of their tables what is in it.
+/// Each heading of the map names a folder, and the first column of its table lists the content.
 #[test]
 fn the_map_names_what_is_there() {
     let text = fs::read_to_string("ARCHITECTURE.md").unwrap();

@@ -1,6 +1,7 @@
-//! The page in a real browser: Chromium driven through chromedriver, against the real program.
+//! Tests the web page in a real browser: Chromium, driven through chromedriver, with the real
+//! program.
 //!
-//! Where either of the two is missing the tests say so and pass, except under `CI=true`.
+//! If either of the two is missing, the tests report that and pass, except with `CI=true`.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -19,7 +20,7 @@ mod webdriver;
 
 use webdriver::{BACKSPACE, Browser, ENTER, LEFT, RIGHT, SHIFT, Stroke, TAB};
 
-/// The bound of every wait: far more than anything here takes, even on a busy machine.
+/// The limit of every wait: far more than any step takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 const DESKTOP: (u32, u32) = (1280, 900);
 const PHONE: (u32, u32) = (360, 740);
@@ -162,7 +163,7 @@ async fn what_is_wrong_stands_where_it_is_wrong() {
         );
     }
 
-    // Refused by the service, shown at the field it names.
+    // Refused by the service, and shown at the field.
     page.fill("width", "999999").await;
     page.click("send").await;
     page.until("$('width-error').textContent.includes('999999')")
@@ -224,7 +225,7 @@ async fn the_keyboard_alone_is_enough() {
     let picture = stage.picture("harbour.png", 640, 480);
 
     page.tab_to("picture").await;
-    // The system's own dialog, which the space bar opens, is out of a driver's reach.
+    // A driver can't use the system's file dialog, which the space bar opens.
     page.pick(&picture).await;
     page.until("$('picture-facts').textContent.startsWith('640')")
         .await;
@@ -308,7 +309,7 @@ async fn nothing_overflows_on_a_phone() {
     stage.close().await;
 }
 
-/// The program, a browser that has its page open, and a folder for pictures and downloads.
+/// The program, a browser that shows its page, and a folder for pictures and downloads.
 struct Stage {
     page: Page,
     /// `http://127.0.0.1:PORT`
@@ -320,7 +321,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// `None`, with the reason printed, where there is no browser to drive.
+    /// `None`, with the reason printed, if there is no browser.
     async fn open((width, height): (u32, u32)) -> Option<Self> {
         // Browsers are heavy: one at a time.
         static TURN: Mutex<()> = Mutex::const_new(());
@@ -365,8 +366,8 @@ impl Stage {
         })
     }
 
-    /// A PNG of this size: two gradients and a checkerboard, so that it neither shrinks to
-    /// nothing nor looks alike everywhere.
+    /// A PNG of this size: two gradients and a checkerboard, so that it neither compresses to
+    /// nothing nor looks the same everywhere.
     fn picture(&self, name: &str, width: u32, height: u32) -> PathBuf {
         let mut pixels = Vec::new();
         for y in 0..height {
@@ -385,7 +386,7 @@ impl Stage {
         path
     }
 
-    /// The bytes of a download, once it is complete: until then it has another name.
+    /// The bytes of a download once it is complete. Until then it has another name.
     async fn downloaded(&self, name: &str) -> Vec<u8> {
         let path = self.folder.path().join("downloads").join(name);
         let appears = async {
@@ -405,7 +406,7 @@ impl Stage {
     }
 }
 
-/// The program's page, by the ids of its elements.
+/// The open page. Elements are found by their ids.
 struct Page {
     browser: Browser,
 }
@@ -434,7 +435,7 @@ impl Page {
         self.browser.click(id).await;
     }
 
-    /// The text as it is seen, with plain spaces.
+    /// The visible text, with plain spaces.
     async fn text(&self, id: &str) -> String {
         self.browser.text(id).await.replace('\u{a0}', " ")
     }
@@ -443,7 +444,7 @@ impl Page {
         self.browser.value(id).await
     }
 
-    /// The pixels of an `<img>`, whatever its size on the page.
+    /// The size of an image in pixels, independent of its size on the page.
     async fn natural_size(&self, id: &str) -> (u64, u64) {
         let size = self
             .script(&format!(
@@ -456,7 +457,7 @@ impl Page {
         )
     }
 
-    /// What has the focus: its id, `name=value` for one of a group, else its tag's name.
+    /// The element with the focus: its id, `name=value` for one of a group, else its tag's name.
     async fn focus(&self) -> String {
         let focus = self
             .script(
@@ -467,7 +468,7 @@ impl Page {
         focus.as_str().expect("a name").to_owned()
     }
 
-    /// Presses the keys one after the other, wherever the focus is.
+    /// Presses the keys one after the other, at the current focus.
     async fn press(&self, keys: &str) {
         let strokes = keys
             .chars()
@@ -475,7 +476,7 @@ impl Page {
         self.browser.press(strokes).await;
     }
 
-    /// Goes on with the tab key until `name` has the focus (see [`focus`](Self::focus)).
+    /// Presses the tab key until `name` has the focus (see [`focus`](Self::focus)).
     async fn tab_to(&self, name: &str) {
         self.walk_to(name, &[Stroke::Down(TAB), Stroke::Up(TAB)])
             .await;
@@ -526,7 +527,7 @@ impl Page {
         assert_eq!(seen, json!(""), "waited in vain for {condition}");
     }
 
-    /// That nothing is wider than the window.
+    /// Checks that nothing is wider than the window.
     async fn fits(&self, state: &str) {
         let widths = self
             .script("return [document.documentElement.scrollWidth, innerWidth]")
@@ -540,7 +541,7 @@ impl Page {
     }
 }
 
-/// chromedriver, which ends its browsers when it is told to go.
+/// chromedriver, which ends its browsers when it is shut down.
 struct Driver {
     child: Child,
     port: u16,
@@ -565,7 +566,7 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// Killed outright it would leave its browsers behind, also when a test panics.
+    /// Shuts it down, also when a test panics: killed, it would leave its browsers running.
     fn drop(&mut self) {
         let Ok(mut connection) = TcpStream::connect(("127.0.0.1", self.port)) else {
             return;
@@ -576,7 +577,7 @@ impl Drop for Driver {
             self.port
         );
         if bounded.is_ok() && connection.write_all(request.as_bytes()).is_ok() {
-            // It answers before it goes, and closes when it is gone.
+            // It answers first, and closes the connection when it has ended.
             let _ = connection.read_to_end(&mut Vec::new());
         }
         let _ = self.child.start_kill();
@@ -598,8 +599,8 @@ async fn serve(folder: &Path) -> (Child, String) {
     (server, address)
 }
 
-/// What stands after `words` on the first line that has them. Goes on reading in the background,
-/// so that the writer never waits.
+/// The text after `words` on the first line that has them. Keeps reading in the background, so that
+/// the writer never blocks.
 async fn said_after(
     output: Option<impl AsyncRead + Send + Unpin + 'static>,
     words: &str,
@@ -620,7 +621,7 @@ async fn said_after(
     said
 }
 
-/// Where the first of these programs is, by the `PATH`.
+/// The path of the first of these programs that is on the `PATH`.
 fn program(names: &[&str]) -> Option<PathBuf> {
     let folders: Vec<_> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
     let candidates = names
@@ -638,7 +639,7 @@ fn png_size(bytes: &[u8]) -> (u32, u32) {
     (info.width, info.height)
 }
 
-/// As the page words a number of bytes, for the small ones of these tests.
+/// A number of bytes in the page's format, for the small numbers of these tests.
 fn bytes_text(bytes: u64) -> String {
     match bytes {
         0..1000 => format!("{bytes} bytes"),

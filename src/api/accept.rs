@@ -1,4 +1,4 @@
-//! `POST /api/`: accepts an operation, into the log first and then into the table.
+//! `POST /api/`: accepts an operation. It is stored in the log first, then in the table.
 
 use std::sync::Arc;
 
@@ -21,13 +21,14 @@ use crate::picture_store::StoreError;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const MOST_KEY_BYTES: usize = 255;
-/// Stands in events in the place of a worker's name.
+/// Used in events instead of a worker's name.
 const NAME: &str = "api";
 
-/// A request that was read and checked, on its way into the log.
+/// A request that was read and checked, but is not in the log yet.
 struct Accepting {
     id: OperationId,
-    /// Whether others may be accepting the same operation now.
+    /// Whether the ID comes from an idempotency key. Another server may then be accepting the same
+    /// operation.
     has_key: bool,
     checked: Checked,
     trace_parent: Option<String>,
@@ -67,7 +68,7 @@ pub(super) async fn accept(
     }
 }
 
-/// The operation that a key was used for before, if it was accepted then.
+/// The operation that was accepted with this key before, if there is one.
 async fn known(
     state: &ApiState,
     accepting: &Accepting,
@@ -84,7 +85,7 @@ async fn known(
         ));
     }
     match (known.status, known.position) {
-        // Deposited, but then the log did not answer.
+        // The picture was deposited, but the log did not answer.
         (Status::Queued, None) => Ok(None),
         (Status::Expired, None) => {
             state.store.withdraw(known.id).await?;
@@ -96,7 +97,7 @@ async fn known(
 }
 
 impl Accepting {
-    /// Stores the request durably. From here on it is never lost.
+    /// Stores the request durably. Once this returns, the request can't be lost.
     async fn append(self, state: &ApiState) -> Result<Operation, Problem> {
         let Self { id, checked, .. } = self;
         let now = Timestamp::now();
@@ -126,33 +127,34 @@ impl Accepting {
             }
         };
         operation.position = Some(position);
-        // The log has it, so the answer is yes; a worker adds the row if this does not.
+        // The log has the event, so the request is accepted. If the row is missing, a worker adds
+        // it.
         if let Err(error) = state.store.enqueue(&operation).await {
-            tracing::warn!(%id, %error, "an accepted operation has no row yet");
+            tracing::warn!(%id, %error, "the row of an accepted operation could not be added yet");
             return Ok(operation);
         }
         if state.reuse_results {
             match reuse(state, &operation, self.trace_parent).await {
                 Ok(true) => operation.status = Status::Done,
                 Ok(false) => {}
-                // A worker does it.
-                Err(error) => tracing::warn!(%id, %error, "no result was looked for"),
+                // A worker resizes the picture instead.
+                Err(error) => tracing::warn!(%id, %error, "could not look for a stored result"),
             }
         }
         Ok(operation)
     }
 }
 
-/// Takes back the deposit of an operation that was not accepted.
+/// Removes the deposited picture of an operation that was not accepted.
 async fn withdraw(state: &ApiState, id: OperationId) {
     if let Err(error) = state.store.withdraw(id).await {
-        tracing::warn!(%id, %error, "a picture stays in the table until the sweep removes it");
+        tracing::warn!(%id, %error, "a deposited picture stays until the sweep removes it");
     }
 }
 
-/// Completes an operation with the result of one that asked the same of the same picture. Says
-/// whether it is done. A worker may have begun it: the table takes one of the two, which have the
-/// same bytes.
+/// Completes an operation with the stored result of an equal request for the same picture. Returns
+/// whether the operation is done. A worker may have started it too; the table accepts one of the
+/// two results, and both have the same bytes.
 async fn reuse(
     state: &ApiState,
     operation: &Operation,
@@ -181,7 +183,7 @@ async fn reuse(
     });
     let event = Event::new(id, now, body).traced(trace_parent);
     if let Err(error) = state.log.append(Topic::Events, event.to_record()).await {
-        tracing::warn!(%id, %error, "an event was not announced");
+        tracing::warn!(%id, %error, "could not append an event");
     }
     Ok(true)
 }

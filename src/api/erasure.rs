@@ -1,5 +1,5 @@
-//! `DELETE /api/{id}`: removes an operation's pictures, from the table at once and from the log as far
-//! as it can.
+//! `DELETE /api/{id}`: removes an operation's pictures, from the table at once, and from the log if
+//! it supports that.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ use crate::event::{Erased, Event, EventBody};
 use crate::event_log::{ErasureOutcome, LogError, Topic};
 use crate::operation::{Operation, OperationId};
 
-/// `DELETE /api/{id}`: erases an operation, whatever its status is. Once more is no harm.
+/// `DELETE /api/{id}`: erases an operation in any status. Erasing it twice is harmless.
 pub(super) async fn erase(
     State(state): State<Arc<ApiState>>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Problem> {
     let id = identifier(path)?;
     let now = Timestamp::now();
-    // The row first: from here on no worker makes anything of it.
+    // The row first: after that no worker stores a result for it.
     if !state.store.erase(id, now).await? {
         return Err(Problem::unknown(id));
     }
@@ -42,8 +42,8 @@ pub(super) async fn erase(
     ))
 }
 
-/// Empties the request's event, and tells in the log that it was erased, so that no playback brings
-/// it back.
+/// Removes the data of the request's event, and appends an `Erased` event, so that no replay
+/// restores the operation.
 async fn erase_from_log(
     state: &ApiState,
     operation: &Operation,
@@ -63,10 +63,10 @@ async fn erase_from_log(
 }
 
 fn half_erased(id: OperationId, error: &LogError) -> Problem {
-    tracing::warn!(%id, %error, "an operation was erased from the table alone");
+    tracing::warn!(%id, %error, "an operation was erased from the table only");
     Problem::new(
         Kind::Unavailable,
-        "the pictures were removed from the table, but the event log does not answer: please \
-         erase it again",
+        "the pictures were removed from the table, but the event log does not answer: please send \
+         the request again",
     )
 }

@@ -13,7 +13,7 @@ use crate::storage::Storage;
 /// How long the log and the table have to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The two paths.
+/// The routes of both paths.
 pub(super) fn routes(storage: Storage) -> Router {
     Router::new()
         .route("/healthz", get(alive))

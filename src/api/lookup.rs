@@ -1,4 +1,5 @@
-//! `POST /api/lookup`: finds the operations that a picture came from or went into.
+//! `POST /api/lookup`: finds the operations whose source or result is a given picture, or looks
+//! like it.
 
 use std::sync::Arc;
 
@@ -15,14 +16,14 @@ use crate::imaging::{self, Source};
 use crate::operation::{Digest, FieldError, Fingerprint, Operation};
 use crate::picture_store::{MOST_DISTANCE, Page};
 
-/// Matches of one answer.
+/// The number of matches in an answer: the default and the maximum.
 const USUAL_LIMIT: u32 = 20;
 const MOST_LIMIT: u32 = 100;
-/// Matches that an answer may begin after.
+/// The most matches that a request may skip.
 const MOST_SKIPPED: u32 = 100_000;
 
-/// `POST /api/lookup`: the operations with these very bytes as source or result, then those whose
-/// result looks like the picture.
+/// `POST /api/lookup`: the operations with exactly these bytes as source or result, then those
+/// whose result looks like the picture.
 pub(super) async fn lookup(
     State(state): State<Arc<ApiState>>,
     request: Request,
@@ -61,8 +62,8 @@ impl LookUp {
     }
 }
 
-/// The picture's perceptual hash. A body that can't be decoded has none, which is no error: it may
-/// have been sent and failed, and is found by its bytes.
+/// The picture's perceptual hash. A picture that can't be decoded has none. That is not an error:
+/// it may be the source of a failed operation, which is found by its bytes.
 async fn fingerprint(
     state: &Arc<ApiState>,
     look_up: &LookUp,
@@ -82,7 +83,7 @@ async fn fingerprint(
     let task = tokio::task::spawn_blocking(move || source.fingerprint(&picture, &limits));
     Ok(task.await.unwrap_or_else(|error| {
         let digest = look_up.digest;
-        tracing::error!(%error, %digest, "a picture that was looked up ended its codec");
+        tracing::error!(%error, %digest, "a picture crashed its codec during a look-up");
         None
     }))
 }
@@ -125,7 +126,7 @@ async fn find(
     Ok((matches, next))
 }
 
-/// One row more than asked for, which tells whether there is a next page.
+/// Takes one row more than asked for, which shows whether there is a next page.
 fn page(skip: u32, limit: u32) -> Page {
     Page {
         skip,
@@ -133,7 +134,7 @@ fn page(skip: u32, limit: u32) -> Page {
     }
 }
 
-/// Cuts a page to its length; says whether there was more.
+/// Cuts a page to its length; returns whether there was more.
 fn cut<T>(found: &mut Vec<T>, limit: u32) -> bool {
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
@@ -154,7 +155,7 @@ fn match_of(operation: &Operation, of: &str, kind: &str, distance: u32) -> Value
     found
 }
 
-/// Where a page begins: matches of the kind that are passed over. Exact ones come first.
+/// Where a page begins: how many matches of the kind are skipped. Exact matches come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cursor {
     Exact(u32),
@@ -180,7 +181,7 @@ impl Cursor {
     }
 }
 
-/// What may be asked beside the picture.
+/// The options of a look-up.
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
     limit: u32,
@@ -222,15 +223,16 @@ impl Options {
             "from" => {
                 self.from = Cursor::parse(value).ok_or_else(|| {
                     format!(
-                        "{:?} is no place to go on from: give what \"next\" of an answer said, \
-                         such as similar:20, {MOST_SKIPPED} at most",
+                        "{:?} is not a place to continue from: use the \"next\" of an answer, \
+                         such as similar:20 (at most {MOST_SKIPPED})",
                         clip(value)
                     )
                 })?;
             }
             _ => {
                 return Err(
-                    "is not an option of a look-up: there are limit, distance and from".to_owned(),
+                    "is not an option of a look-up; the options are limit, distance and from"
+                        .to_owned(),
                 );
             }
         }
@@ -250,7 +252,7 @@ fn number(text: &str, least: u32, most: u32) -> Result<u32, String> {
         })
 }
 
-/// As much of what was sent as an error repeats.
+/// Shortens a value that was sent, for an error message.
 fn clip(text: &str) -> String {
     text.chars().take(40).collect()
 }

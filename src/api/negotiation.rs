@@ -7,7 +7,7 @@ use mediatype::{MediaType, MediaTypeList, ReadParams};
 
 use super::problem::{Kind, Problem};
 
-/// What a result is sent as.
+/// The form in which a result is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Json,
@@ -25,9 +25,9 @@ enum Fit {
     Exact,
 }
 
-/// The form with the higher weight. On a tie it is the picture where the client names pictures,
-/// and otherwise JSON. A client whose header fits neither gets JSON, unless all it accepts is
-/// pictures of other types.
+/// The form with the higher weight. On a tie it is the picture if the client names pictures,
+/// otherwise JSON. A client whose header fits neither gets JSON, unless it only accepts pictures of
+/// other types.
 ///
 /// # Errors
 ///
@@ -38,7 +38,7 @@ pub(super) fn preferred_form(headers: &HeaderMap, content_type: &str) -> Result<
         .iter()
         .map(|value| value.to_str().unwrap_or("*/*"))
         .collect();
-    // What isn't a media range is passed over.
+    // Malformed media ranges are ignored.
     let ranges: Vec<MediaType<'_>> = texts
         .iter()
         .flat_map(|text| MediaTypeList::new(text).flatten())
@@ -76,7 +76,7 @@ pub(super) fn preferred_form(headers: &HeaderMap, content_type: &str) -> Result<
     }
 }
 
-/// The most specific range that fits, with its weight. None when no range does.
+/// The most specific range that fits, with its weight. `None` if no range fits.
 fn best(ranges: &[MediaType<'_>], offered: &MediaType<'_>) -> Option<(Fit, u16)> {
     ranges
         .iter()
@@ -98,8 +98,8 @@ fn fit(range: &MediaType<'_>, offered: &MediaType<'_>) -> Option<Fit> {
     }
 }
 
-/// The range's `q` in thousandths: it has three decimals at most. One that isn't a number counts
-/// as 1, like one that is missing.
+/// The range's `q` in thousandths: it has at most three decimals. An invalid or missing `q` counts
+/// as 1.
 fn weight(range: &MediaType<'_>) -> u16 {
     range
         .get_param(Q)
@@ -159,7 +159,7 @@ mod tests {
             ("text/html, image/png", JSON),
             ("image/png", None),
             ("image/png, image/webp", None),
-            // What is malformed is passed over, and a malformed weight is 1.
+            // Malformed ranges are ignored, and a malformed weight is 1.
             ("text/html, image/jpeg, *; q=.2, */*; q=.2", PICTURE),
             ("image/*;q=high, application/json;q=0.9", PICTURE),
             ("text/html;note=\"a, image/png\"", JSON),

@@ -16,7 +16,7 @@ use super::problem::{Kind, Problem};
 use super::state::ApiState;
 use crate::operation::{Operation, OperationId, PictureFacts, Status};
 
-/// Seconds until it makes sense to ask again for a result that is not there yet.
+/// Seconds until a client should ask again for a result that is not finished yet.
 const POLL_SECONDS: u32 = 1;
 
 /// `GET /api/{id}`: the result, as JSON or as the picture's own bytes.
@@ -110,7 +110,7 @@ fn pending(operation: &Operation) -> Response {
         .into_response()
 }
 
-/// The result without a `status` key: clients of the system before this one poll until it is gone.
+/// The result without a `status` key: clients of the previous system poll until that key is gone.
 fn result_json(id: OperationId, result: &PictureFacts, bytes: &Bytes) -> Value {
     json!({
         "identifier": id,
@@ -124,7 +124,7 @@ fn result_json(id: OperationId, result: &PictureFacts, bytes: &Bytes) -> Value {
     })
 }
 
-/// Everything that is known of an operation, without the bytes of its result.
+/// The full history of an operation, without the bytes of its result.
 pub(super) fn operation_json(operation: &Operation) -> Value {
     let mut steps = vec![json!({"step": "queued", "at": operation.queued_at})];
     if let Some(at) = operation.started_at {
@@ -150,7 +150,7 @@ pub(super) fn operation_json(operation: &Operation) -> Value {
     })
 }
 
-/// What was asked, with numbers and truths as such.
+/// The requested options, with numbers and booleans as JSON types.
 fn requested(operation: &Operation) -> Map<String, Value> {
     let typed = |text: String| match text.parse::<u64>() {
         Ok(number) => Value::from(number),

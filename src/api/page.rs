@@ -1,4 +1,4 @@
-//! `GET /`: the page and its files, which are compiled into the program.
+//! `GET /`: serves the web page and its files, which are compiled into the program.
 
 use axum::extract::Path;
 use axum::http::{Uri, header};
@@ -6,13 +6,13 @@ use axum::response::{IntoResponse, Response};
 
 use super::problem::no_such_path;
 
-/// The page loads nothing from elsewhere, and runs nothing that is not a file of its own.
+/// The page loads nothing from other hosts, and runs no inline scripts.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; \
      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 const PAGE: &str = include_str!("../../assets/index.html");
 
-/// The files beside the page, by name.
+/// The page's other files, by name.
 macro_rules! assets {
     ($($name:literal),+ $(,)?) => {
         &[$(($name, include_bytes!(concat!("../../assets/", $name)))),+]

@@ -1,8 +1,8 @@
 //! Every error that a client can see, and its status code: problem+json (RFC 9457).
 //!
-//! The policy: 400 when the request itself can't be read, 422 when it was read and a field or
-//! the picture is at fault, 4xx of their own where HTTP has one, 503 with `Retry-After` when the
-//! log or the table does not answer. What went wrong inside is logged, not shown.
+//! The policy: 400 if the request can't be read; 422 if it was read, but a field or the picture is
+//! wrong; a more specific 4xx where HTTP has one; 503 with `Retry-After` if the log or the table
+//! does not answer. Internal errors are logged, not shown.
 
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -13,10 +13,10 @@ use crate::imaging::ImagingError;
 use crate::operation::{FieldError, MalformedId, Operation, OperationId, Status};
 use crate::picture_store::StoreError;
 
-/// Seconds after which a client may try again while something is not available.
+/// Seconds after which a client may try again after a 503.
 const RETRY_SECONDS: u32 = 2;
 
-/// What kind of error it is; decides `type`, `title` and `status`.
+/// The kind of error. It determines `type`, `title` and `status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     MissingBody,
@@ -116,7 +116,7 @@ impl Kind {
             Self::NotAcceptable => (
                 StatusCode::NOT_ACCEPTABLE,
                 "not-acceptable",
-                "The result has another type",
+                "The result has a different type",
             ),
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "no-such-path", "No such path"),
             Self::MethodNotAllowed => (
@@ -155,7 +155,7 @@ impl Problem {
         }
     }
 
-    /// Names the fields at fault.
+    /// Adds the fields that are wrong.
     pub(super) fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
         self.errors = errors;
         self
@@ -169,11 +169,11 @@ impl Problem {
     pub(super) fn unknown(id: OperationId) -> Self {
         Self::new(
             Kind::UnknownOperation,
-            format!("there is no operation with the identifier {id}"),
+            format!("no operation has the identifier {id}"),
         )
     }
 
-    /// The pictures of `operation` were removed: its time was over, or someone asked for it.
+    /// The pictures of `operation` were removed, because it expired or was erased.
     pub(super) fn gone(operation: &Operation) -> Self {
         let (id, at) = (operation.id, operation.expires_at.unwrap_or_default());
         let detail = match operation.status {
@@ -183,7 +183,7 @@ impl Problem {
         Self::new(Kind::OperationGone, detail)
     }
 
-    /// Something that no client can help; `error` goes to the log alone.
+    /// An error that a client can't fix. `error` is only logged.
     pub(super) fn internal(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a request ended with an internal error");
         Self::new(Kind::Internal, "the error was logged; please try again")
@@ -204,7 +204,8 @@ impl From<LogError> for Problem {
             ),
             LogError::Misconfigured(_) => Self::unavailable(
                 &error,
-                "the event log is not set up, so the request was not accepted; please try again later",
+                "the event log is not set up, so the request was not accepted; please try again \
+                 later",
             ),
             LogError::TooLarge { .. } => Self::new(Kind::BodyTooLarge, error.to_string()),
         }
@@ -290,7 +291,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The answer where no route leads.
+/// The answer for a path that has no route.
 pub(super) async fn no_such_path(uri: Uri) -> Problem {
     Problem::new(
         Kind::NoSuchPath,

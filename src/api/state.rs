@@ -1,4 +1,4 @@
-//! What the handlers share: log, table, limits, and the memory that bodies wait for.
+//! The state that the handlers share: log, table, limits, and the memory for request bodies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::storage::Storage;
 
 /// How long a request waits for memory for its body.
 const MEMORY_WAIT: Duration = Duration::from_secs(5);
-/// Requests with an idempotency key take turns on one of so many locks.
+/// The number of locks on which requests with an idempotency key take turns.
 const KEY_LOCKS: usize = 64;
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Debug)]
 pub(super) struct ApiState {
     pub(super) log: Arc<dyn EventLog>,
@@ -27,16 +27,16 @@ pub(super) struct ApiState {
     pub(super) max_picture_bytes: u64,
     pub(super) max_body_bytes: u64,
     pub(super) body_timeout: Duration,
-    /// Whether pictures wait in the table, and events refer to them.
+    /// Whether pictures are stored in the table, and events only refer to them.
     pub(super) claim_check: bool,
-    /// How long an operation's pictures are kept, unless for ever.
+    /// How long an operation's pictures are kept. `None` means for ever.
     pub(super) keep: Option<Duration>,
-    /// Whether a stored result answers who asks the same.
+    /// Whether an equal request is answered from a stored result.
     pub(super) reuse_results: bool,
-    /// Room for bodies in KiB.
+    /// The memory for bodies, in KiB.
     pub(super) upload_memory: Arc<Semaphore>,
     pub(super) upload_memory_bytes: u64,
-    /// One for each picture that is looked up at once.
+    /// Limits how many pictures are looked up at once.
     pub(super) look_ups: Semaphore,
     pub(super) key_locks: [Mutex<()>; KEY_LOCKS],
 }
@@ -63,7 +63,8 @@ impl ApiState {
         }
     }
 
-    /// Waits for memory for a body of this length, or of the largest when it is not known.
+    /// Waits for memory for a body of this length, or for the largest body if the length is not
+    /// known.
     pub(super) async fn reserve_body(
         &self,
         length: Option<u64>,
@@ -72,7 +73,7 @@ impl ApiState {
         self.reserve(bytes).await
     }
 
-    /// Waits for so much memory.
+    /// Waits for this much memory.
     pub(super) async fn reserve(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Problem> {
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.upload_memory).acquire_many_owned(kib);

@@ -1,5 +1,5 @@
-//! Reads and checks a posted picture with its options, in any of the three forms: JSON, the picture
-//! itself, or a form.
+//! Reads and checks a posted picture with its options. A body is JSON, the picture's own bytes, or
+//! a multipart form.
 
 use std::collections::HashSet;
 
@@ -25,12 +25,12 @@ const IMAGE: &str = "image";
 const FORMS: &str = "application/json with a base64 image, image/* or application/octet-stream \
                      with the picture itself, or multipart/form-data";
 
-/// What was sent, before it is checked.
+/// A submitted request before it is checked.
 pub(super) struct Submission {
     picture: Option<PictureBody>,
     pairs: Vec<(String, String)>,
     errors: Vec<FieldError>,
-    /// Room for the body's bytes, given back when the request has been answered.
+    /// The memory of the body, released when the request has been answered.
     memory: OwnedSemaphorePermit,
 }
 
@@ -39,11 +39,11 @@ enum PictureBody {
     Raw(Bytes),
 }
 
-/// A picture, and what was asked of it.
+/// A submitted picture with its parsed options.
 pub(super) struct ParsedSubmission<Options> {
     pub(super) options: Options,
     pub(super) picture: Bytes,
-    /// Held as long as the picture is.
+    /// Held as long as the picture.
     pub(super) memory: OwnedSemaphorePermit,
 }
 
@@ -146,8 +146,8 @@ impl Submission {
         Ok(())
     }
 
-    /// Checks everything that can be checked without decoding the picture. Takes a while for a
-    /// large picture: not for an async thread.
+    /// Checks everything that can be checked without decoding the picture. This is slow for a large
+    /// picture, so don't call it on an async thread.
     pub(super) fn check(
         self,
         limits: &imaging::Limits,
@@ -171,8 +171,8 @@ impl Submission {
         })
     }
 
-    /// The picture's bytes, and the options as `parse_options` understands them; all that is wrong with
-    /// both is told at once. Not for an async thread, as [`check`](Self::check).
+    /// Returns the picture's bytes, and the options as parsed by `parse_options`. The error lists
+    /// all faults of both. Don't call it on an async thread, as with [`check`](Self::check).
     pub(super) fn parse<Options>(
         self,
         parse_options: impl FnOnce(Vec<(String, String)>) -> Result<Options, Vec<FieldError>>,
@@ -203,14 +203,14 @@ impl Submission {
     }
 }
 
-/// Keeps what was found first of each field: what follows from it tells nothing new.
+/// Keeps the first error of each field.
 fn first_of_each_field(mut errors: Vec<FieldError>) -> Vec<FieldError> {
     let mut seen = HashSet::new();
     errors.retain(|error| seen.insert(error.field.clone()));
     errors
 }
 
-/// How a body is written.
+/// The form of a body.
 enum Form {
     Json,
     Multipart,
@@ -218,7 +218,7 @@ enum Form {
 }
 
 impl Form {
-    /// The form that the content type names; none when there is no content type.
+    /// The form that the content type names; `None` if there is no content type.
     fn of(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
         let Some(value) = headers.get(header::CONTENT_TYPE) else {
             return Ok(None);
@@ -228,7 +228,7 @@ impl Form {
         match essence {
             "application/json" => Ok(Some(Self::Json)),
             "multipart/form-data" => Ok(Some(Self::Multipart)),
-            // What `curl --data-binary` sends unless told otherwise.
+            // The second is the default of `curl --data-binary`.
             "application/octet-stream" | "application/x-www-form-urlencoded" => Ok(Some(Self::Raw)),
             _ if essence.starts_with("image/") => Ok(Some(Self::Raw)),
             _ => Err(Problem::new(
@@ -263,8 +263,8 @@ fn query_pairs(parts: &Parts) -> Result<Vec<(String, String)>, Problem> {
     Ok(pairs)
 }
 
-/// Collects a body of at most `limit` bytes. A larger one is read on for a while and thrown away,
-/// since a client that is still sending does not see an answer.
+/// Collects a body of at most `limit` bytes. Part of a larger body is read and discarded, because a
+/// client that is still sending does not read the answer.
 async fn collect(mut body: Body, limit: u64) -> Result<Bytes, Problem> {
     const DRAIN_FACTOR: u64 = 4;
     let mut collected = Vec::new();

@@ -6,8 +6,8 @@ const TRACE_PARENT: &str = "traceparent";
 /// Bytes of the header's four fields in version 00: `00-<trace>-<parent>-<flags>`.
 const LENGTH: usize = 55;
 
-/// The `traceparent` of a request, when it has a single valid one. An invalid one is no error: the
-/// trace begins anew.
+/// The `traceparent` of a request, if it has exactly one valid one. An invalid one is not an error:
+/// a new trace begins.
 pub(super) fn trace_parent(headers: &HeaderMap) -> Option<String> {
     let mut all = headers.get_all(TRACE_PARENT).iter();
     let (value, None) = (all.next()?.to_str().ok()?, all.next()) else {

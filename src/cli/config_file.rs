@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::settings::{Settings, SettingsError};
 
-/// Where the settings come from.
+/// The `--config` option of a command.
 #[derive(Debug, clap::Args)]
 pub(super) struct ConfigFile {
     /// The settings file; picresize.example.toml explains each setting [default: picresize.toml,

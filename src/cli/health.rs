@@ -56,7 +56,7 @@ impl Health {
     }
 }
 
-/// The status of the answer to a GET (RFC 9112): no more is needed than its first line.
+/// The status of the answer to a GET (RFC 9112). Only the first line is needed.
 fn ask(host: &str, path: &str) -> Result<u16> {
     let address = host
         .to_socket_addrs()?

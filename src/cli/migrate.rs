@@ -1,4 +1,4 @@
-//! `picresize migrate`: prepares the table and the topics.
+//! `picresize migrate`: creates or updates the table and the topics.
 
 use std::process::ExitCode;
 use std::time::Duration;

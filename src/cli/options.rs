@@ -1,5 +1,5 @@
-//! The options of a resize as flags. The flags follow from the table of options that the imaging
-//! library has; nothing here names an option.
+//! The options of a resize as command-line flags. They are generated from the imaging library's
+//! table of options, so no option is named here.
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
@@ -7,15 +7,15 @@ use super::usage::Usage;
 use crate::imaging::{OPTIONS, OptionSpec};
 use crate::operation::FieldError;
 
-/// The options that were given, in the order of the table. They stay text here: the library reads
-/// and checks them.
+/// The given options, in the order of the table. They stay text; the library parses and checks
+/// them.
 #[derive(Debug)]
 pub(super) struct Options {
     given: Vec<(&'static str, String)>,
 }
 
 impl Options {
-    /// What was given, in the text form of a request.
+    /// The given options in the text form of a request.
     pub(super) fn pairs(&self) -> Vec<(&'static str, &str)> {
         let given = self.given.iter();
         given.map(|(key, value)| (*key, value.as_str())).collect()
@@ -54,8 +54,8 @@ impl FromArgMatches for Options {
     }
 }
 
-/// The flag of an option. It does not tell the default: `replay shadow` has the same flags, and
-/// there an option that is not given stays as it was requested.
+/// The flag of an option. Its help does not show the default, because `replay shadow` has the same
+/// flags, and there a missing option keeps its requested value.
 fn flag(option: &OptionSpec) -> Arg {
     let values = option.values.describe(str::to_owned);
     let help = option.help.replace('`', "");
@@ -70,8 +70,8 @@ fn flag_name(key: &str) -> String {
     key.replace('_', "-")
 }
 
-/// Options that can't be read, told by the flags that gave them.
-// The signature is what `map_err` asks for.
+/// Reports invalid options by the names of their flags.
+// `map_err` requires this signature.
 #[expect(clippy::needless_pass_by_value)]
 pub(super) fn wrong_flags(errors: Vec<FieldError>) -> Usage {
     let lines: Vec<_> = errors

@@ -1,4 +1,4 @@
-//! `picresize replay`: the flags of the replays, and running one.
+//! `picresize replay`: plays the log back. This file has the flags of each replay, and runs it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -105,7 +105,7 @@ struct Common {
     /// such as 2026-01-31T06:00:00Z
     #[arg(long, value_name = "WHERE", default_value = "beginning")]
     from: String,
-    /// Leave out events that were appended at this time or later
+    /// Skip events that were appended at this time or later
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
     /// Only this operation
@@ -124,7 +124,7 @@ struct Common {
     config: ConfigFile,
 }
 
-/// What to do with the range of the log.
+/// What to do with the range of the log: a task for its requests, or re-queueing dead letters.
 enum Order {
     Play(Task),
     DeadLetters { list: bool },

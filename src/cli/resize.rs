@@ -1,4 +1,4 @@
-//! `picresize resize`: resizes files without a server, by the same pipeline.
+//! `picresize resize`: resizes files without a server, with the same pipeline.
 
 use std::collections::HashMap;
 use std::fs;
@@ -36,10 +36,10 @@ pub(super) struct Resize {
     /// IN and OUT, or with --out-dir or --in-place any number of pictures
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Folder for the results, which keep their names; created when missing
+    /// Folder for the results, which keep their names; it is created if it is missing
     #[arg(long, value_name = "DIR")]
     out_dir: Option<PathBuf>,
-    /// Replace files that exist already, but none of the pictures to be resized
+    /// Replace existing files, but never a source
     #[arg(long)]
     overwrite: bool,
     /// Replace each picture by its result, which keeps its name and format; with --out-dir, allow
@@ -68,7 +68,7 @@ impl Resize {
         Ok(ExitCode::from(u8::from(failed > 0)))
     }
 
-    /// What is to be made of what, and how.
+    /// The tasks of this command line, and the options of all of them.
     fn plan(&self) -> Result<(Vec<Task>, ResizeOptions), Usage> {
         let mut request = ResizeOptions::from_pairs(self.options.pairs()).map_err(wrong_flags)?;
         let mut tasks: Vec<Task> = if let Some(folder) = &self.out_dir {
@@ -100,21 +100,22 @@ impl Resize {
     }
 }
 
-/// The format that a file's extension stands for.
+/// The format of a file's extension.
 fn format_of(path: &Path) -> Result<Format, Usage> {
     let extension = path.extension().unwrap_or_default().to_string_lossy();
     Format::from_name(&extension.to_lowercase())
         .filter(|format| format.is_writable())
         .ok_or_else(|| {
             Usage(format!(
-                "{}: {extension:?} is not an output format; use .jpg, .png, .webp, .gif or .avif, or --format",
+                "{}: {extension:?} is not an output format; use .jpg, .png, .webp, .gif or .avif, \
+                 or --format",
                 path.display()
             ))
         })
 }
 
-/// Two pictures whose results would have the same name in one folder: the later would replace the
-/// earlier.
+/// Refuses pictures whose results would have the same name in one folder: the later result would
+/// replace the earlier one.
 fn refuse_same_names(files: &[PathBuf], format: Option<Format>) -> Result<(), Usage> {
     let mut names = HashMap::new();
     for file in files {
@@ -122,7 +123,8 @@ fn refuse_same_names(files: &[PathBuf], format: Option<Format>) -> Result<(), Us
         let format = format.or_else(|| Format::from_name(&extension.to_lowercase()));
         if let Some(earlier) = names.insert((file.file_stem(), format), file) {
             return Err(Usage(format!(
-                "the results of {} and {} would have the same name: resize them into two folders",
+                "the results of {} and {} would have the same name: write them to different \
+                 folders",
                 earlier.display(),
                 file.display()
             )));
@@ -131,7 +133,7 @@ fn refuse_same_names(files: &[PathBuf], format: Option<Format>) -> Result<(), Us
     Ok(())
 }
 
-/// Resizes on every core; returns how many failed. Each failure is told as it happens.
+/// Resizes on all cores; returns how many pictures failed. Each failure is printed when it happens.
 fn run_all(tasks: &[Task], request: &ResizeOptions, limits: &imaging::Limits) -> usize {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
@@ -161,7 +163,7 @@ fn run_one(task: &Task, request: &ResizeOptions, limits: &imaging::Limits) -> Re
     task.write(&resized.bytes, resized.format)
 }
 
-/// A bar when there are many pictures; it shows itself only on a terminal.
+/// A progress bar if there are several pictures. It is only shown on a terminal.
 fn progress(pictures: usize) -> ProgressBar {
     if pictures < 2 {
         return ProgressBar::hidden();

@@ -12,7 +12,7 @@ use crate::settings::Settings;
 use crate::storage::Storage;
 use crate::{api, lifecycle, telemetry, worker};
 
-/// What this process is to do.
+/// The roles of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Roles {
     All,
@@ -33,14 +33,14 @@ pub(super) fn run(settings: Settings, roles: Roles) -> Result<ExitCode> {
         .enable_all()
         .build()?;
     let outcome = runtime.block_on(run_roles(settings, roles));
-    // A picture that is still being resized is not waited for: it is done after the next start.
+    // Pictures that are still being resized are abandoned: they are resized after the next start.
     runtime.shutdown_background();
     outcome
 }
 
 async fn run_roles(settings: Settings, roles: Roles) -> Result<ExitCode> {
     let stop = lifecycle::stop_on_signal()?;
-    // Bound first, so that a port that is taken shows before anything is waited for.
+    // Bind first, so that a port in use is reported before waiting for servers.
     let listener = match roles {
         Roles::All | Roles::Api => bind(settings.server.listen, "server.listen, --listen").await?,
         Roles::Worker => {
@@ -100,7 +100,7 @@ async fn finish(
     settings: &Settings,
     stop: &CancellationToken,
 ) -> Result<ExitCode> {
-    // A role that stops by itself stops the process: half a service helps nobody.
+    // If one role stops by itself, the whole process stops, so that it can be restarted.
     let ended = tokio::select! {
         () = stop.cancelled() => None,
         ended = running.join_next() => ended,
@@ -119,7 +119,7 @@ async fn finish(
         Ok(outcome) => outcome?,
         Err(_) => tracing::warn!(
             seconds = settings.lifecycle.grace_seconds,
-            "not all work was finished in time; the rest is delivered again"
+            "not all work was finished in time; the rest will be delivered again"
         ),
     }
     tracing::info!("stopped");
@@ -131,8 +131,8 @@ fn worker_name() -> String {
     format!("{}-{}", host_name(), std::process::id())
 }
 
-/// The host's name, from the system: shells rarely export `HOSTNAME`. The table has room for 255
-/// characters, of which some are for the process.
+/// The host's name, from the system, because shells rarely export `HOSTNAME`. It is shortened,
+/// because the table's column holds 255 characters for host and process together.
 fn host_name() -> String {
     let name = gethostname::gethostname();
     let name = name.to_string_lossy();

@@ -1,4 +1,4 @@
-//! `picresize worker`: a process that only resizes.
+//! `picresize worker`: a process that only resizes pictures.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;

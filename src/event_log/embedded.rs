@@ -1,4 +1,4 @@
-//! The event log in a SQLite file of one process: one partition a topic.
+//! The event log in a SQLite file of one process, with one partition per topic.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -53,15 +53,15 @@ type Groups = HashMap<(Topic, String), Arc<tokio::sync::Mutex<()>>>;
 #[derive(Debug)]
 pub struct EmbeddedLog {
     database: Arc<Database>,
-    /// Changes with every append, so that waiting consumers look again.
+    /// Notified with every append, so that waiting consumers look again.
     appended: watch::Sender<()>,
-    /// Who holds a group's lock owns its only partition.
+    /// The holder of a group's lock owns its only partition.
     groups: Mutex<Groups>,
 }
 
 impl EmbeddedLog {
-    /// Opens or creates the log. The caller sees to it that no other process consumes from it:
-    /// groups are known to this process alone.
+    /// Opens or creates the log. The caller must make sure that no other process consumes from it,
+    /// because groups exist only in this process.
     ///
     /// # Errors
     ///
@@ -158,8 +158,8 @@ impl EventLog for EmbeddedLog {
 
     async fn trim(&self, before: Timestamp, group: &str, most: u32) -> Result<u64, LogError> {
         let (before, group) = (before.as_millisecond(), group.to_owned());
-        // What may go is looked for beside the writer: mostly there is nothing. It stays true until
-        // the writer removes it, since both ends of the log and a group's position only grow.
+        // Search on a reader connection, because mostly there is nothing to remove. What it finds
+        // stays removable, because both ends of the log and a group's position only grow.
         let trims = self
             .database
             .read(move |connection| {

@@ -1,10 +1,10 @@
-//! The event log on a Kafka cluster, through librdkafka: opens it, appends to it, and hands out
+//! The event log on a Kafka cluster, through librdkafka: opens it, appends to it, and creates
 //! consumers and readers.
 //!
 //! The producer is idempotent and waits for all in-sync replicas. `options` holds the settings and
-//! what librdkafka is configured with, `consumer` is a member of a consumer group, `reader` plays a
-//! topic back, `cluster` asks for what it has, `topics` creates and alters topics, and `errors` turns librdkafka's errors into
-//! sentences.
+//! the configuration of librdkafka, `consumer` is a member of a consumer group, `reader` reads a
+//! topic without a group, `cluster` requests metadata, `topics` creates and alters topics, and
+//! `errors` turns librdkafka's errors into messages.
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,13 +31,13 @@ mod progress;
 mod reader;
 mod topics;
 
-/// How long a broker may not know yet of a topic that was just made.
+/// How long it may take until every broker knows a new topic.
 const SETTLING: Duration = Duration::from_secs(5);
-/// How long a record may take to be stored, with all retries, before it counts as refused.
+/// How long a record may take to be stored, with all retries, before the append fails.
 const DELIVERY: Duration = Duration::from_secs(30);
 /// How long a record may wait for room in the producer's queue.
 const QUEUEING: Duration = Duration::from_secs(5);
-/// Records of the largest size that the producer's queue holds.
+/// The number of records of the largest size that fit into the producer's queue.
 const QUEUED_RECORDS: u64 = 16;
 
 /// A log on a Kafka cluster.
@@ -54,12 +54,12 @@ impl fmt::Debug for KafkaLog {
 }
 
 impl KafkaLog {
-    /// Connects to the cluster and checks that the topics are there.
+    /// Connects to the cluster and checks that the topics exist.
     ///
     /// # Errors
     ///
-    /// [`LogError::Unavailable`] while no broker answers; [`LogError::Misconfigured`] for what
-    /// waiting does not heal.
+    /// [`LogError::Unavailable`] while no broker answers; [`LogError::Misconfigured`] if waiting
+    /// does not help.
     pub async fn open(options: KafkaOptions) -> Result<Self, LogError> {
         let queue_kib = options.max_record_bytes * QUEUED_RECORDS / 1024;
         let last_error = LastError::default();
@@ -87,7 +87,7 @@ impl KafkaLog {
         }
     }
 
-    /// Checks that topics are there.
+    /// Checks that topics exist.
     async fn find(&self, topics: &'static [Topic]) -> Result<(), LogError> {
         let (producer, last_error) = (self.producer.clone(), self.last_error.clone());
         let options = Arc::clone(&self.options);
@@ -147,7 +147,7 @@ impl EventLog for KafkaLog {
     }
 
     async fn trim(&self, _: Timestamp, _: &str, _: u32) -> Result<u64, LogError> {
-        // The brokers do, by the topic's retention.ms.
+        // The brokers do this, according to the topic's retention.ms.
         Ok(0)
     }
 

@@ -1,10 +1,11 @@
-//! How far each partition is finished without a gap: what may be committed, and where to go on.
+//! Tracks for each partition the offset before which all events are finished: the offset to commit,
+//! and to continue from.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::EventPosition;
 
-/// Events finish in any order; a position may be committed only when everything before it is
+/// Events finish in any order. A position may only be committed once everything before it is
 /// finished.
 #[derive(Debug, Default)]
 pub struct Watermark {
@@ -14,7 +15,7 @@ pub struct Watermark {
 #[derive(Debug, Default)]
 struct Partition {
     unfinished: BTreeSet<i64>,
-    /// Behind the last delivered event.
+    /// The offset after the last delivered event.
     end: i64,
     committed: Option<i64>,
 }
@@ -33,7 +34,7 @@ impl Watermark {
         partition.end = partition.end.max(position.offset + 1);
     }
 
-    /// An event is finished. Returns the position to commit, if that moves anything.
+    /// An event is finished. Returns the position to commit, if it has moved.
     pub fn finished(&mut self, position: EventPosition) -> Option<EventPosition> {
         let partition = self.partitions.get_mut(&position.partition)?;
         if !partition.unfinished.remove(&position.offset) {
@@ -54,14 +55,13 @@ impl Watermark {
         })
     }
 
-    /// The first position of a partition that is not finished; none when nothing of it was
-    /// delivered.
+    /// The first unfinished position of a partition; `None` if none of its events were delivered.
     pub fn next(&self, partition: i32) -> Option<EventPosition> {
         let offset = self.partitions.get(&partition)?.next();
         Some(EventPosition { partition, offset })
     }
 
-    /// The partition belongs to somebody else; what is still worked on is theirs to commit.
+    /// The partition now belongs to another consumer, which commits its unfinished events.
     pub fn revoked(&mut self, partition: i32) {
         self.partitions.remove(&partition);
     }

@@ -1,7 +1,7 @@
 //! The picture table on a MySQL or MariaDB server.
 //!
-//! Every statement stands for itself: there are no transactions, so nothing is locked while a
-//! server waits for this program. What a statement may change is said in its `WHERE`.
+//! Every statement is independent: there are no transactions, so no locks are held while the server
+//! waits for this program. Its `WHERE` clause limits what a statement may change.
 
 use std::sync::Mutex;
 
@@ -24,7 +24,7 @@ mod store;
 mod values;
 
 impl MysqlStore {
-    /// Connects, and checks that server, database, table and user's rights are as they have to be.
+    /// Connects, and checks the server, the database, the table and the user's rights.
     ///
     /// # Errors
     ///
@@ -58,14 +58,15 @@ impl MysqlStore {
         })
     }
 
-    /// Makes the database and the table, or brings the table to the schema of this program, with
-    /// the user of the options. Returns what was done and what was right already, a line each.
-    /// Another migration of the same database is waited for.
+    /// Creates the database and the table, or brings the table to the schema of this program, as
+    /// the user of the options. Waits for another migration of the same database. Returns one line
+    /// for each thing that was done or was already right.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`] when the server can't be reached, else
-    /// [`StoreError::Misconfigured`]. What was done until then is kept, and not done again.
+    /// [`StoreError::Misconfigured`]. Completed steps are kept, and are not repeated by the next
+    /// call.
     pub async fn migrate(options: &MysqlOptions) -> Result<Vec<String>, StoreError> {
         migrate::migrate(options).await
     }

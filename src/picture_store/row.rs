@@ -1,4 +1,4 @@
-//! What a row says, whichever database the table is in.
+//! Reads a row of the table, independent of the database.
 
 use std::str::FromStr;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::StoreError;
 use crate::operation::{Fingerprint, Format, Operation, PictureFacts, ResizeOptions, Status};
 
-/// One row, by the names of its columns. An error says why a column can't be read.
+/// One row, read by the names of its columns. An error says why a column can't be read.
 pub(super) trait Columns {
     fn text(&self, name: &str) -> Result<Option<String>, String>;
     fn number(&self, name: &str) -> Result<Option<i64>, String>;

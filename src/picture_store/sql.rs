@@ -1,10 +1,10 @@
-//! Statements that every database of the table understands, so that they are written once.
+//! The SQL statements that are the same in every database.
 //!
-//! Parameters are `?`, in the order in which they stand.
+//! Parameters are `?`, and are passed in this order.
 
 use crate::operation::Fingerprint;
 
-/// The columns of an operation: all but the pictures.
+/// The columns of an operation, without the pictures.
 pub(super) const OPERATION_COLUMNS: &str = "id, status, request,
     source_format, source_width, source_height, source_bytes, source_digest,
     result_format, result_width, result_height, result_bytes, result_digest, fingerprint,
@@ -25,7 +25,7 @@ pub(super) const FIND_RESULT: &str = "SELECT result FROM pictures WHERE id = ?";
 pub(super) const FIND_DEPOSIT: &str =
     "SELECT source FROM pictures WHERE id = ? AND LENGTH(source) > 0";
 
-/// Has a row when there is or was a picture.
+/// Returns a row if there is or was a picture.
 pub(super) const IS_DEPOSITED: &str = "SELECT id FROM pictures WHERE id = ? AND source IS NOT NULL";
 
 /// Parameters: failure, engine, time, ID.
@@ -41,14 +41,14 @@ pub(super) const REOPEN: &str = "UPDATE pictures
         started_at = NULL, finished_at = NULL
     WHERE id = ? AND status = 'failed'";
 
-/// Parameters: time, ID. The time is set before the status, on which it depends: some databases
-/// see what was assigned before.
+/// Parameters: time, ID. The time is assigned before the status, because it depends on the old
+/// status, and some databases see earlier assignments.
 pub(super) const ERASE: &str = "UPDATE pictures
     SET expires_at = CASE status WHEN 'erased' THEN expires_at ELSE ? END, status = 'erased',
         fingerprint = NULL, result = NULL, source = CASE WHEN source IS NOT NULL THEN x'' END
     WHERE id = ?";
 
-/// Adds a queued row. `on_conflict` says what to do when one with this ID is there. Parameters: ID,
+/// Adds a queued row. `on_conflict` says what to do if a row with this ID exists. Parameters: ID,
 /// request, the source's format, width, height, bytes and digest, position, time queued, time of
 /// expiry, picture.
 pub(super) fn insert(on_conflict: &str) -> String {
@@ -66,7 +66,7 @@ pub(super) fn select(condition: &str) -> String {
 }
 
 /// Selects the newest done operation with the same request for the same picture. Parameters: the
-/// source's digest, request, engine, the ID that is left out.
+/// source's digest, request, engine, the ID to exclude.
 pub(super) fn same_request() -> String {
     select(
         "source_digest = ? AND request = ? AND engine = ? AND id <> ?
@@ -75,14 +75,13 @@ pub(super) fn same_request() -> String {
     )
 }
 
-/// Stores the result of an operation that nobody has ended. Parameters as of [`replace`].
+/// Stores the result of an operation that is not final. Parameters as for [`replace`].
 pub(super) fn complete() -> String {
     put_result("'queued', 'processing'")
 }
 
-/// Puts another result in the place of the one there is. Parameters: request (or NULL, which keeps
-/// the one there is), the result's format, width, height, bytes and digest, fingerprint, engine,
-/// time, picture, ID.
+/// Replaces the stored result. Parameters: request (or NULL to keep the stored one), the result's
+/// format, width, height, bytes and digest, fingerprint, engine, time, picture, ID.
 pub(super) fn replace() -> String {
     put_result("'done'")
 }
@@ -102,9 +101,9 @@ fn put_result(statuses: &str) -> String {
 const BAND_BITS: u32 = 16;
 const BANDS: u32 = u64::BITS / BAND_BITS;
 
-/// Selects the columns `id` (or what stands for it), `fingerprint` and `queued_at` of every row
-/// of which a band differs from that of the fingerprint sought in one bit at most. The
-/// parameters, `?`, are the [`probes`]. Each band has an index that holds all of these columns.
+/// Selects the columns `id` (or the one that replaces it), `fingerprint` and `queued_at` of every
+/// row with a band that differs from the given fingerprint's in at most one bit. The parameters are
+/// the [`probes`]. Each band has an index that holds all of these columns.
 pub(super) fn candidates(id: &str) -> String {
     let places = vec!["?"; BAND_BITS as usize + 1].join(", ");
     let selects: Vec<String> = (0..BANDS)
@@ -117,7 +116,7 @@ pub(super) fn candidates(id: &str) -> String {
     selects.join(" UNION ")
 }
 
-/// For each band, its value and each value that differs from it in one bit.
+/// For each band, its value and all values that differ from it in one bit.
 pub(super) fn probes(fingerprint: Fingerprint) -> impl Iterator<Item = u16> {
     (0..BANDS).flat_map(move |band| {
         let value = (fingerprint.0 >> (band * BAND_BITS)) as u16;
@@ -142,7 +141,7 @@ mod tests {
         let probes: Vec<u16> = probes(sought).collect();
         let per_band = probes.len() / BANDS as usize;
         assert_eq!(candidates("id").matches('?').count(), probes.len());
-        // As even as seven differing bits can be spread: two, two, two and one.
+        // Seven differing bits, spread as evenly as possible: two, two, two and one.
         let spread = 0x0003_0003_0003_0001_u64;
         assert_eq!(spread.count_ones(), MOST_DISTANCE);
         for turn in 0..BANDS {

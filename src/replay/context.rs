@@ -1,4 +1,4 @@
-//! What all the tasks need: the request of an event, its row, its picture, and what makes pictures.
+//! What all replays share: they read the request of an event, its row and its picture, and resize.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,21 +15,21 @@ use crate::picture_store::{PictureStore, StoreError};
 use crate::processing::{PICTURE_IS_GONE, ProcessedPicture, Processor, RequestedOperation};
 use crate::settings::Settings;
 
-/// What all jobs of a replay share.
+/// The state that all jobs of a replay share.
 pub(super) struct ReplayContext {
     pub(super) store: Arc<dyn PictureStore>,
     pub(super) history: History,
     pub(super) processor: Processor,
     pub(super) max_attempts: u32,
     pub(super) keep: Option<Duration>,
-    /// Stands in the table beside what no worker had made before.
+    /// The worker's name in the table for results that no worker had made before.
     pub(super) name: String,
 }
 
-/// A request as it is played.
+/// A request that is played.
 pub(super) struct Request {
     pub(super) position: EventPosition,
-    /// As it was accepted.
+    /// The operation when it was accepted.
     pub(super) operation: Operation,
     picture: PicturePayload,
 }
@@ -38,16 +38,16 @@ pub(super) struct Request {
 pub(super) enum TableRow {
     Missing,
     Found(Box<Operation>),
-    /// It holds what no version wrote.
+    /// It has a value that no version writes.
     Corrupt(String),
 }
 
 /// The picture of a request.
 pub(super) enum SourcePicture {
     Available(Bytes),
-    /// Its event has no data any more: someone erased it.
+    /// The data of its event was erased.
     DataRemoved,
-    /// Why it cannot be had.
+    /// Why it is not available.
     Unavailable(String),
 }
 
@@ -66,7 +66,7 @@ impl Request {
         Finding::of(self.position, self.operation.id, outcome)
     }
 
-    /// Whether its pictures would have been removed by now.
+    /// Whether its pictures are past their retention.
     pub(super) fn is_over(&self) -> bool {
         let end = self.operation.expires_at;
         end.is_some_and(|end| end <= Timestamp::now())
@@ -120,10 +120,10 @@ impl ReplayContext {
                 None => return Ok(SourcePicture::Unavailable(PICTURE_IS_GONE.to_owned())),
             },
         };
-        let (told, is) = (request.operation.source.digest, Digest::of(&picture));
-        if is != told {
+        let (expected, is) = (request.operation.source.digest, Digest::of(&picture));
+        if is != expected {
             return Ok(SourcePicture::Unavailable(format!(
-                "its picture has the digest {is}, its event tells of {told}"
+                "its picture has the digest {is}, but its event says {expected}"
             )));
         }
         Ok(SourcePicture::Available(picture))

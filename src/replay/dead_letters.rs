@@ -1,7 +1,7 @@
-//! Dead letters: back to the requests after a fix.
+//! Re-queues dead letters as requests, for use after a fix.
 //!
-//! Whether a letter went back is read from the requests themselves: what goes back says in a header
-//! which letter it was. The last letter of an operation stands for all of them.
+//! A re-queued request names its dead letter in a header, so the requests themselves show which
+//! letters were re-queued. Only the last dead letter of an operation is re-queued.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -19,16 +19,16 @@ use crate::picture_store::StoreError;
 use crate::settings::Settings;
 use crate::storage::Storage;
 
-/// The header of a request that says which dead letter it was before.
+/// The header of a re-queued request that names its dead letter.
 const DEAD_LETTER_HEADER: &str = "picresize-dead-letter";
-/// By how much the clocks of those who write the log may differ.
+/// By how much the clocks of the log's writers may differ.
 const CLOCKS: Duration = Duration::from_secs(3600);
 
-/// Puts dead letters back to the requests, or with `list` only tells of them.
+/// Re-queues dead letters, or with `list` only lists them.
 ///
 /// # Errors
 ///
-/// The log can't be read from the start; what happens later is in [`Ended`].
+/// Reading the log failed at the start. Later errors are in [`Ended`].
 pub async fn dead_letters(
     storage: &Storage,
     settings: &Settings,
@@ -42,10 +42,10 @@ pub async fn dead_letters(
     let requeuer = Requeuer::new(storage, settings.keep(), &range.from, list).await?;
     let mut ended = Ended {
         summary: Summary::default(),
-        go_on: None,
+        continue_from: None,
         error: None,
     };
-    let mut go_on: HashMap<i32, EventPosition> = reader
+    let mut continue_from: HashMap<i32, EventPosition> = reader
         .starts()
         .into_iter()
         .map(|start| (start.partition, start))
@@ -74,7 +74,7 @@ pub async fn dead_letters(
                     offset: position.offset + 1,
                     ..position
                 };
-                go_on.insert(position.partition, next);
+                continue_from.insert(position.partition, next);
                 if let Some(finding) = &finding {
                     ended.summary.add(finding);
                 }
@@ -87,15 +87,15 @@ pub async fn dead_letters(
         }
     };
     if !is_whole {
-        let mut positions: Vec<_> = go_on.into_values().collect();
+        let mut positions: Vec<_> = continue_from.into_values().collect();
         positions.sort();
-        ended.go_on = Some(positions);
+        ended.continue_from = Some(positions);
     }
     Ok(ended)
 }
 
-/// Puts dead letters back. Knows the last letter of each operation and the letters that went back
-/// before.
+/// Re-queues dead letters. Knows the last dead letter of each operation and the letters that were
+/// re-queued earlier.
 struct Requeuer<'a> {
     storage: &'a Storage,
     keep: Option<Duration>,
@@ -177,7 +177,7 @@ impl<'a> Requeuer<'a> {
         match status {
             Some(Status::Done) => return Ok(request.finding(Outcome::Settled)),
             Some(Status::Expired | Status::Erased) => return Ok(request.finding(Outcome::Gone)),
-            // Between setting it aside and failing it.
+            // The worker is between appending the dead letter and failing the operation.
             Some(Status::Processing) => return Ok(request.finding(Outcome::Pending)),
             None if request.is_over() => return Ok(request.finding(Outcome::Gone)),
             None | Some(Status::Queued | Status::Failed) => {}
@@ -196,7 +196,7 @@ impl<'a> Requeuer<'a> {
         status: Option<Status>,
     ) -> Result<(), ReplayError> {
         let Storage { log, store, .. } = self.storage;
-        // Before the workers see it: what has failed would not be tried again.
+        // Before the workers see the request, because they skip failed operations.
         if status == Some(Status::Failed) {
             store.reopen(request.operation.id).await?;
         }
@@ -216,7 +216,7 @@ impl<'a> Requeuer<'a> {
     }
 }
 
-/// The letters that went back, of those that were set aside since `first_at`.
+/// The dead letters since `first_at` that were re-queued.
 async fn put_back(
     log: &dyn EventLog,
     first_at: Timestamp,

@@ -1,4 +1,4 @@
-//! What was announced about operations: who began them when, and how they ended.
+//! The events about operations: which worker started them when, and how they ended.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::event::{Event, EventBody};
 use crate::event_log::{EventLog, Start, Topic};
 use crate::operation::{Digest, OperationId};
 
-/// All that was announced.
+/// The events of all operations.
 #[derive(Debug, Default)]
 pub(super) struct History {
     operations: HashMap<OperationId, OperationHistory>,
@@ -19,7 +19,7 @@ pub(super) struct History {
     names: HashSet<Arc<str>>,
 }
 
-/// What was announced about one operation.
+/// The events of one operation.
 #[derive(Debug, Default)]
 pub(super) struct OperationHistory {
     pub(super) attempts: Vec<Attempt>,
@@ -32,7 +32,7 @@ pub(super) struct Attempt {
     pub(super) worker: Arc<str>,
 }
 
-/// How an operation ended; the last of it counts, since one that failed can be tried again.
+/// How an operation ended. The last event counts, because a failed operation can be queued again.
 #[derive(Debug)]
 pub(super) enum End {
     Completed {
@@ -44,18 +44,19 @@ pub(super) enum End {
         at: Timestamp,
         reason: Box<str>,
     },
-    /// Nothing follows that.
+    /// Final: no later event changes it.
     Erased,
 }
 
 impl History {
-    /// Reads what was announced since `range` began.
+    /// Reads the events since the start of `range`.
     pub(super) async fn read(
         log: &dyn EventLog,
         range: &Range,
         stop: &CancellationToken,
     ) -> Result<Self, ReplayError> {
-        // Positions are of another topic. What happened to a request was announced after it.
+        // Positions belong to another topic, so start at a time. The events about a request follow
+        // it.
         let from = match &range.from {
             Start::Time(time) => Start::Time(*time),
             Start::Beginning | Start::Positions(_) => Start::Beginning,
@@ -74,7 +75,11 @@ impl History {
             match Event::from_record(&entry.record) {
                 Ok(event) => history.add(event),
                 Err(error) => {
-                    tracing::warn!(position = %entry.position, %error, "an event was not understood");
+                    tracing::warn!(
+                        position = %entry.position,
+                        %error,
+                        "skipped an event that could not be read"
+                    );
                 }
             }
         }
@@ -88,7 +93,7 @@ impl History {
             EventBody::Started(started) => {
                 let worker = self.name(&started.worker);
                 let history = self.operations.entry(event.operation).or_default();
-                // A chance that follows a failure begins the count anew.
+                // An operation that is queued again after a failure counts its attempts from 1.
                 if matches!(history.end, Some(End::Failed { .. })) && started.attempt == 1 {
                     history.attempts.clear();
                 }

@@ -1,4 +1,4 @@
-//! The loop: reads requests, has them worked on, and knows what is finished without a gap.
+//! The loop of a replay: reads requests, runs their jobs, and tracks up to where all are finished.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,13 +26,13 @@ pub(super) struct Player {
     jobs: JoinSet<Played>,
     max_jobs: usize,
     watermark: Watermark,
-    /// The first event of an ID is its request; later ones are the same again, or refused.
+    /// The first event of an ID is its request. Later ones are copies, or were refused.
     seen: HashSet<OperationId>,
     summary: Summary,
     error: Option<ReplayError>,
 }
 
-/// Whether the log was read to its end.
+/// How reading the log ended.
 enum Read {
     ToTheEnd,
     NotAll,
@@ -71,7 +71,7 @@ impl Player {
             self.settle(played.map_err(ReplayError::from), observer);
         }
         let is_whole = matches!(read, Read::ToTheEnd) && self.error.is_none();
-        let go_on = (!is_whole).then(|| {
+        let continue_from = (!is_whole).then(|| {
             let starts = self.starts.iter();
             let next = starts.map(|start| self.watermark.next(start.partition).unwrap_or(*start));
             next.collect()
@@ -79,7 +79,7 @@ impl Player {
         self.summary.close();
         Ended {
             summary: self.summary,
-            go_on,
+            continue_from,
             error: self.error,
         }
     }
@@ -120,7 +120,7 @@ impl Player {
         Ok(Read::NotAll)
     }
 
-    /// Waits until an event is due and a job may begin. Says whether to go on.
+    /// Waits until an event is due and a job may start. Returns whether to continue.
     async fn wait(
         &mut self,
         due: Instant,

@@ -1,4 +1,4 @@
-//! Rebuild: the rows that the log tells of, where they are not there.
+//! Rebuild: adds the rows that are missing in the table from the log.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -12,12 +12,12 @@ use crate::operation::{Digest, Operation, Status};
 use crate::picture_store::Begun;
 use crate::processing::too_many_attempts;
 
-/// What the names of replays begin with, beside rows that no worker made.
+/// The prefix of a replay's name. It is the worker's name in rows that no worker made.
 pub(super) const NAME: &str = "replay-";
 
 impl ReplayContext {
-    /// Sees to it that the table tells what the log tells. A row that a worker has, or will have,
-    /// is left to it.
+    /// Makes the row of a request agree with the log. An operation that a worker processes, or will
+    /// process, is left to the worker.
     pub(super) async fn rebuild(&self, request: &Request) -> Result<Finding, ReplayError> {
         let history = self.history.of(request.operation.id);
         let end = history.and_then(|history| history.end.as_ref());
@@ -47,7 +47,7 @@ impl ReplayContext {
             return Ok(request.finding(Outcome::Gone));
         }
         if let (Some(history), Some(End::Failed { at, reason })) = (history, end) {
-            if !self.begin_as_told(request, history, begun).await? {
+            if !self.repeat_attempts(request, history, begun).await? {
                 return Ok(request.finding(Outcome::Untouched));
             }
             let id = request.operation.id;
@@ -70,7 +70,7 @@ impl ReplayContext {
         }
     }
 
-    /// Makes a result that there was before.
+    /// Makes a result again that existed before.
     async fn remake(
         &self,
         request: &Request,
@@ -78,21 +78,21 @@ impl ReplayContext {
         begun: u32,
         picture: Bytes,
         at: Timestamp,
-        told: Digest,
+        expected: Digest,
     ) -> Result<Finding, ReplayError> {
         let asked = request.operation.request.clone();
-        // Made before the row is, so that no row waits for what can't be made.
+        // Resize before adding the row, so that no row is left without a result if that fails.
         let made = match self.resize(picture, &asked).await {
             Ok(made) => made,
             Err(reason) => {
                 return Ok(request.finding(Outcome::Unplayable).with([reason]));
             }
         };
-        if !self.begin_as_told(request, history, begun).await? {
+        if !self.repeat_attempts(request, history, begun).await? {
             return Ok(request.finding(Outcome::Untouched));
         }
         let is = made.picture.facts.digest;
-        let (outcome, at) = if is == told {
+        let (outcome, at) = if is == expected {
             (Outcome::Rebuilt, at)
         } else {
             (Outcome::Changed, Timestamp::now())
@@ -100,11 +100,12 @@ impl ReplayContext {
         self.store
             .complete(request.operation.id, made.picture, at)
             .await?;
-        let differs = (is != told).then(|| format!("result digest: now {is}, the log says {told}"));
+        let differs = (is != expected)
+            .then(|| format!("result digest: now {is}, but the log says {expected}"));
         Ok(request.finding(outcome).with(differs))
     }
 
-    /// Makes a result of which nothing was announced, as a worker does.
+    /// Makes a result for which the log has no event, as a worker does.
     async fn make(&self, request: &Request, picture: Bytes) -> Result<Finding, ReplayError> {
         let (store, operation) = (&self.store, &request.operation);
         let (id, now) = (operation.id, Timestamp::now());
@@ -132,9 +133,9 @@ impl ReplayContext {
         }
     }
 
-    /// Begins the row as the workers once did, except for the first `begun` times. Says whether it
-    /// is there to be ended.
-    async fn begin_as_told(
+    /// Repeats the attempts of the workers in the row, except for the first `begun` ones. Returns
+    /// whether the row can be completed.
+    async fn repeat_attempts(
         &self,
         request: &Request,
         history: &OperationHistory,
@@ -155,11 +156,11 @@ impl ReplayContext {
         Ok(true)
     }
 
-    /// Makes the result of a done operation again when its bytes are not what the row says.
+    /// Makes the result of a done operation again if its bytes do not match the row.
     async fn repair(&self, request: &Request, row: &Operation) -> Result<Finding, ReplayError> {
-        let told = row.result.as_ref().map(|result| result.digest);
+        let expected = row.result.as_ref().map(|result| result.digest);
         let stored = self.store.result(row.id).await?;
-        if told.is_some() && stored.as_deref().map(Digest::of) == told {
+        if expected.is_some() && stored.as_deref().map(Digest::of) == expected {
             return Ok(request.finding(Outcome::Untouched));
         }
         let picture = match self.source(request).await? {
@@ -175,7 +176,7 @@ impl ReplayContext {
                 return Ok(request.finding(Outcome::Unplayable).with([reason]));
             }
         };
-        let is_as_before = Some(made.picture.facts.digest) == told;
+        let is_as_before = Some(made.picture.facts.digest) == expected;
         let before = row.finished_at.filter(|_| is_as_before);
         let at = before.unwrap_or_else(Timestamp::now);
         self.store

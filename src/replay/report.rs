@@ -1,4 +1,4 @@
-//! What a replay tells: a finding for each event, and the sums at the end.
+//! What a replay reports: a finding for each event, and totals at the end.
 
 use std::collections::BTreeMap;
 
@@ -8,24 +8,24 @@ use serde::Serialize;
 use crate::event_log::EventPosition;
 use crate::operation::OperationId;
 
-/// Watches a replay.
+/// Receives the findings of a replay.
 pub trait Observer {
-    /// How many events there are to read at most.
+    /// The replay begins. `events` is an upper bound of the number of events.
     fn begins(&mut self, events: u64);
 
-    /// One event is done with. There is a finding unless the event was not in the range.
+    /// One event is finished. It has a finding if it was in the range.
     fn advanced(&mut self, finding: Option<&Finding>);
 }
 
-/// What a replay made of one event.
+/// The finding of one event.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
     pub position: EventPosition,
-    /// None when the event could not be read.
+    /// `None` if the event could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identifier: Option<OperationId>,
     pub outcome: Outcome,
-    /// What differs, or why, a sentence each.
+    /// The differences or reasons, one message each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<String>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -34,7 +34,7 @@ pub struct Finding {
     pub letter: Option<DeadLetter>,
 }
 
-/// Why and when an event was set aside.
+/// Why and when an event became a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeadLetter {
     pub reason: String,
@@ -42,7 +42,7 @@ pub struct DeadLetter {
 }
 
 impl Finding {
-    /// A finding that needs no words.
+    /// A finding without details.
     pub(super) fn of(position: EventPosition, id: OperationId, outcome: Outcome) -> Self {
         Self {
             position,
@@ -60,88 +60,88 @@ impl Finding {
     }
 }
 
-/// What became of an event, in the order in which a summary lists it.
+/// The outcome of an event, in the order of the summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The row was right.
     Untouched,
-    /// The row was made again, with the result it had.
+    /// The row was rebuilt with the same result.
     Rebuilt,
-    /// The row was made again; the log tells of another result.
+    /// The row was rebuilt, but its result differs from the log.
     Changed,
-    /// The row's result was lost or damaged, and was made again.
+    /// The row's result was missing or damaged, and was made again.
     Repaired,
-    /// The row of a failure was made again.
+    /// The row of a failed operation was rebuilt.
     FailureRestored,
-    /// Resized again, there is the same result.
+    /// Resizing again gave the same result.
     Same,
-    /// The same, though another engine version made it.
+    /// The same result, although the stored one is from another engine version.
     SameOfOtherEngine,
     Different,
-    /// The event's row is not there.
+    /// The table has no row for the event.
     Missing,
     /// Resized with other options.
     Compared,
-    /// Resized with other options, which is the result now.
+    /// Resized with other options, and stored as the new result.
     Promoted,
-    /// The other options don't go with this picture.
+    /// The other options cannot be used with this picture.
     Refused,
-    /// It can't be made.
+    /// It can't be resized.
     Failed,
-    /// A worker has it, or will have it.
+    /// A worker processes it, or will process it.
     Pending,
     /// It expired or was erased.
     Gone,
-    /// Its picture is not there any more, or can't be resized any more.
+    /// Its picture no longer exists, or can no longer be resized.
     Unplayable,
     /// Its ID belongs to an earlier event.
     Repeated,
-    /// Not a request that this version understands.
+    /// This version cannot read it as a request.
     Unreadable,
-    /// A dead letter that waits.
+    /// A dead letter that can be re-queued.
     Waiting,
-    /// A dead letter that went back to the requests just now.
+    /// A dead letter that was re-queued now.
     PutBack,
-    /// A dead letter that had gone back before.
+    /// A dead letter that was re-queued earlier.
     PutBackBefore,
-    /// A dead letter whose operation is done by now, or gone.
+    /// A dead letter whose operation is done or gone by now.
     Settled,
     /// A dead letter with a later one of the same operation.
     Superseded,
 }
 
 impl Outcome {
-    /// What a summary calls it.
+    /// Its label in the summary.
     pub fn label(self) -> &'static str {
         match self {
-            Self::Untouched => "right already, not touched",
+            Self::Untouched => "already right, not touched",
             Self::Rebuilt => "rebuilt",
-            Self::Changed => "rebuilt with another result than before",
+            Self::Changed => "rebuilt with a different result",
             Self::Repaired => "repaired",
             Self::FailureRestored => "failure restored",
             Self::Same => "the same",
-            Self::SameOfOtherEngine => "the same, made by another engine version",
+            Self::SameOfOtherEngine => "the same, from another engine version",
             Self::Different => "DIFFERENT",
             Self::Missing => "MISSING in the table",
             Self::Compared => "compared",
             Self::Promoted => "promoted",
             Self::Refused => "refused with these options",
             Self::Failed => "failed",
-            Self::Pending => "not finished by the workers yet",
+            Self::Pending => "not yet finished by the workers",
             Self::Gone => "expired or erased",
-            Self::Unplayable => "not playable any more",
-            Self::Repeated => "events of an earlier operation",
+            Self::Unplayable => "no longer playable",
+            Self::Repeated => "identifier belongs to an earlier operation",
             Self::Unreadable => "not readable by this version",
             Self::Waiting => "waiting",
-            Self::PutBack => "put back",
-            Self::PutBackBefore => "put back before",
-            Self::Settled => "settled by now",
-            Self::Superseded => "replaced by a later letter",
+            Self::PutBack => "re-queued",
+            Self::PutBackBefore => "re-queued earlier",
+            Self::Settled => "already settled",
+            Self::Superseded => "replaced by a later dead letter",
         }
     }
 
-    /// Whether a person should look at it.
+    /// Whether the operator should look at it.
     pub fn is_problem(self) -> bool {
         matches!(
             self,
@@ -150,26 +150,26 @@ impl Outcome {
     }
 }
 
-/// Two results of the same picture: the one there was, and another.
+/// Two results of the same picture: the stored one, and the new one.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Comparison {
     pub before: Shown,
     pub after: Shown,
 }
 
-/// What is to be said of one of them.
+/// The measurements of one result.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Shown {
     pub width: u32,
     pub height: u32,
     pub bytes: u64,
-    /// Decoding, resampling and encoding together; none when it was not told.
+    /// The time of decoding, resampling and encoding together; `None` if it is not known.
     pub milliseconds: Option<u64>,
-    /// Against a reference in linear light; none when it can't be said.
+    /// The score against a reference in linear light; `None` if there is none.
     pub ssimulacra2: Option<f64>,
 }
 
-/// The sums of a replay.
+/// The totals of a replay.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Summary {
     pub outcomes: BTreeMap<Outcome, u64>,
@@ -179,7 +179,7 @@ pub struct Summary {
     compared: Vec<Comparison>,
 }
 
-/// All comparisons together.
+/// The totals of all comparisons.
 #[derive(Clone, Debug, Serialize)]
 pub struct Compared {
     pub pictures: u64,
@@ -187,8 +187,7 @@ pub struct Compared {
     pub after: Sums,
 }
 
-/// One side of all comparisons. Times are of the pictures that have one on both sides, and so are
-/// scores.
+/// One side of all comparisons. Times and scores only count pictures that have them on both sides.
 #[derive(Clone, Debug, Serialize)]
 pub struct Sums {
     pub bytes: u64,
@@ -247,7 +246,7 @@ impl Summary {
         self.outcomes.get(&outcome).copied().unwrap_or(0)
     }
 
-    /// How many events a person should look at.
+    /// How many events the operator should look at.
     pub fn problems(&self) -> u64 {
         let problems = self
             .outcomes

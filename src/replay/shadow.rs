@@ -1,4 +1,4 @@
-//! Shadow: the same pictures with other options, beside the results there are.
+//! Shadow: resizes the same pictures with other options and compares with the stored results.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -15,11 +15,11 @@ use crate::operation::{
 use crate::picture_store::FinishedPicture;
 use crate::processing::ProcessedPicture;
 
-/// Checks options that are to take the place of requests' own.
+/// Checks the options that replace those of the requests.
 ///
 /// # Errors
 ///
-/// The options that can't be read, by name.
+/// The invalid options, by name.
 pub fn check_overrides(overrides: &[(&'static str, String)]) -> Result<(), Vec<FieldError>> {
     let any = ResizeOptions {
         width: Some(1),
@@ -28,7 +28,7 @@ pub fn check_overrides(overrides: &[(&'static str, String)]) -> Result<(), Vec<F
     overridden(&any, overrides).map(|_| ())
 }
 
-/// A request with some options in the place of its own.
+/// A request with some of its options replaced.
 fn overridden(
     request: &ResizeOptions,
     overrides: &[(&'static str, String)],
@@ -38,8 +38,8 @@ fn overridden(
     ResizeOptions::from_pairs(kept.chain(overrides.iter().cloned()))
 }
 
-/// What results of a request are judged by: the same part of the picture at the same size, made in
-/// linear light, without loss and in full colour.
+/// The reference for the quality of a request's results: the same part of the picture at the same
+/// size, made in linear light, lossless and in full colour.
 fn reference(request: &ResizeOptions) -> ResizeOptions {
     ResizeOptions {
         width: request.width,
@@ -56,7 +56,7 @@ fn reference(request: &ResizeOptions) -> ResizeOptions {
 }
 
 impl ReplayContext {
-    /// Resizes with other options and compares with the result there is. Only `promote` writes.
+    /// Resizes with other options and compares with the stored result. Only `promote` writes.
     pub(super) async fn shadow(
         &self,
         request: &Request,
@@ -121,7 +121,7 @@ impl ReplayContext {
             )
             .await?;
         let comparison = Comparison {
-            before: shown(&facts, self.told_milliseconds(row.id), scores[0]),
+            before: shown(&facts, self.stored_milliseconds(row.id), scores[0]),
             after: shown(&made.facts, Some(milliseconds), scores[1]),
         };
         let outcome = if promote {
@@ -135,8 +135,8 @@ impl ReplayContext {
         })
     }
 
-    /// How long the result took that there is.
-    fn told_milliseconds(&self, id: OperationId) -> Option<u64> {
+    /// How long the stored result took.
+    fn stored_milliseconds(&self, id: OperationId) -> Option<u64> {
         match self.history.of(id)?.end {
             Some(End::Completed {
                 elapsed_milliseconds,
@@ -146,7 +146,7 @@ impl ReplayContext {
         }
     }
 
-    /// The scores of two results of a picture, each against what its request asked for.
+    /// The scores of two results of a picture, each against the reference of its request.
     async fn scores(
         &self,
         picture: Bytes,
@@ -177,7 +177,7 @@ impl ReplayContext {
                 score(&after, second.as_ref().unwrap_or(&first)),
             ]
         });
-        // A codec that gives up here only means that there is no score.
+        // If a codec crashes here, there is only no score.
         Ok(judged.await.map_or([None, None], |(scores, _)| scores))
     }
 
@@ -187,13 +187,13 @@ impl ReplayContext {
         request: ResizeOptions,
         made: FinishedPicture,
     ) -> Result<Outcome, ReplayError> {
-        let told = row.result.as_ref().map(|result| result.digest);
-        if row.request == request && told == Some(made.facts.digest) {
+        let expected = row.result.as_ref().map(|result| result.digest);
+        if row.request == request && expected == Some(made.facts.digest) {
             return Ok(Outcome::Untouched);
         }
         let now = Timestamp::now();
         let is_done = self.store.replace(row.id, &request, made, now).await?;
-        // Someone erased it meanwhile, or its time was over.
+        // It was erased or has expired in the meantime.
         Ok(if is_done {
             Outcome::Promoted
         } else {
@@ -212,7 +212,7 @@ fn shown(facts: &PictureFacts, milliseconds: Option<u64>, ssimulacra2: Option<f6
     }
 }
 
-/// The memory that a reference and the comparison with it take.
+/// The memory for a reference and the comparison with it.
 fn judging_bytes(reference: &Plan) -> u64 {
     let comparing = imaging::similarity_bytes(reference.width(), reference.height());
     reference.memory_bytes().max(comparing)

@@ -1,4 +1,4 @@
-//! What a replay is asked to do, and how it ends.
+//! The input of a replay, and how it ends: the range of events, the task, and the errors.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::picture_store::StoreError;
 #[derive(Clone, Debug)]
 pub struct Range {
     pub from: Start,
-    /// Events that were appended at this time or later are left out.
+    /// Events that were appended at this time or later are skipped.
     pub to: Option<Timestamp>,
     /// Only this operation.
     pub id: Option<OperationId>,
@@ -22,7 +22,7 @@ pub struct Range {
 }
 
 impl Default for Range {
-    /// Everything, at once.
+    /// All events, without pauses.
     fn default() -> Self {
         Self {
             from: Start::Beginning,
@@ -39,27 +39,27 @@ impl Range {
     }
 }
 
-/// How the time between two events is kept.
+/// The pace of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speed {
-    /// Not at all.
+    /// Without pauses between events.
     Unbounded,
-    /// Divided by this.
+    /// With the original pauses, divided by this.
     Times(u32),
 }
 
-/// What is made of each request.
+/// What a replay does with each request.
 #[derive(Clone, Debug)]
 pub enum Task {
-    /// Fills a lost or new table again.
+    /// Fills a lost or new table.
     Rebuild,
     /// Resizes again and compares with the table.
     Verify,
-    /// Resizes with other options and compares with the results there are.
+    /// Resizes with other options and compares with the stored results.
     Shadow {
-        /// Options in their text form that take the place of the requests' own.
+        /// The options, in their text form, that replace those of the requests.
         overrides: Vec<(&'static str, String)>,
-        /// Whether what is made becomes the result.
+        /// Whether to store the new result.
         promote: bool,
     },
 }
@@ -68,13 +68,13 @@ pub enum Task {
 #[derive(Debug)]
 pub struct Ended {
     pub summary: Summary,
-    /// Where to go on, when it ended before the end of the log.
-    pub go_on: Option<Vec<EventPosition>>,
-    /// Why it ended early, unless it was asked to.
+    /// Where to continue if it stopped before the end of the log.
+    pub continue_from: Option<Vec<EventPosition>>,
+    /// Why it stopped early, unless it was asked to stop.
     pub error: Option<ReplayError>,
 }
 
-/// Why a replay can't begin or go on.
+/// Why a replay can't begin or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! Verify: every row against its event, every result against one made again.
+//! Verify: compares every row with its event, and every result with one made again.
 
 use super::context::{ReplayContext, Request, SourcePicture, TableRow};
 use super::report::{Finding, Outcome};
@@ -37,7 +37,7 @@ impl ReplayContext {
         }
         let mut differences = asked_differently(&request.operation, &row);
         if row.status == Status::Failed {
-            // What ended its worker is not tried again here.
+            // A picture that crashed its worker is not tried again here.
             let outcome = if differences.is_empty() {
                 Outcome::Failed
             } else {
@@ -61,16 +61,18 @@ impl ReplayContext {
         };
         let asked = request.operation.request.clone();
         match (self.resize(picture, &asked).await, &row.result) {
-            (Ok(made), Some(told)) => {
+            (Ok(made), Some(expected)) => {
                 differences.extend(facts_differ(
                     "result",
                     "made again",
                     &made.picture.facts,
-                    told,
+                    expected,
                 ));
             }
             (Ok(_), None) => {}
-            (Err(reason), _) => differences.push(format!("it cannot be resized again: {reason}")),
+            (Err(reason), _) => {
+                differences.push(format!("the picture could not be resized again: {reason}"));
+            }
         }
         let other_engine = row.engine.as_deref().filter(|it| *it != ENGINE_VERSION);
         let outcome = match (differences.is_empty(), other_engine) {
@@ -79,14 +81,14 @@ impl ReplayContext {
             (false, _) => Outcome::Different,
         };
         let engine = other_engine.map(|engine| {
-            format!("it was made by engine version {engine}, this is {ENGINE_VERSION}")
+            format!("the result is from engine version {engine}; this version is {ENGINE_VERSION}")
         });
         Ok(request
             .finding(outcome)
             .with(differences.into_iter().chain(engine)))
     }
 
-    /// Compares the stored bytes with what the row says of them.
+    /// Compares the stored bytes with the digest in the row.
     async fn compare_stored(
         &self,
         row: &Operation,
@@ -94,22 +96,22 @@ impl ReplayContext {
     ) -> Result<(), ReplayError> {
         let stored = self.store.result(row.id).await?;
         match (stored, &row.result) {
-            (Some(bytes), Some(told)) => {
+            (Some(bytes), Some(expected)) => {
                 let is = Digest::of(&bytes);
-                if is != told.digest {
+                if is != expected.digest {
                     differences.push(format!(
-                        "stored bytes: their digest is {is}, the row says {}",
-                        told.digest
+                        "stored bytes: the digest is {is}, but the row says {}",
+                        expected.digest
                     ));
                 }
             }
-            _ => differences.push("stored bytes: there are none".to_owned()),
+            _ => differences.push("stored bytes: missing".to_owned()),
         }
         Ok(())
     }
 }
 
-/// What a row was asked otherwise than its event.
+/// The differences between a row's request and its event's.
 fn asked_differently(event: &Operation, row: &Operation) -> Vec<String> {
     let mut differences = options_differ(&event.request, &row.request);
     differences.extend(facts_differ(
@@ -131,7 +133,9 @@ fn options_differ(event: &ResizeOptions, row: &ResizeOptions) -> Vec<String> {
         .iter()
         .map(|key| (key, value(&event, key), value(&row, key)))
         .filter(|(_, event, row)| event != row)
-        .map(|(key, event, row)| format!("option {key}: the event says {event}, the row {row}"))
+        .map(|(key, event, row)| {
+            format!("option {key}: the event says {event}, the row says {row}")
+        })
         .collect()
 }
 
@@ -148,6 +152,6 @@ fn facts_differ(of: &str, says: &str, is: &PictureFacts, row: &PictureFacts) -> 
         .iter()
         .zip(texts(is).into_iter().zip(texts(row)))
         .filter(|(_, (is, row))| is != row)
-        .map(|(what, (is, row))| format!("{of} {what}: {says} {is}, the row {row}"))
+        .map(|(what, (is, row))| format!("{of} {what}: {says} {is}, the row says {row}"))
         .collect()
 }

@@ -1,4 +1,4 @@
-//! Checks what the types of the settings can't: that values make sense, by themselves and together.
+//! Checks that the values of the settings make sense, alone and together.
 
 use tracing_subscriber::EnvFilter;
 
@@ -8,7 +8,7 @@ use super::sections::{LogKind, Settings, TableKind};
 const MIB: u64 = 1 << 20;
 
 impl Settings {
-    /// Checks what the types can't.
+    /// Checks what the types of the settings can't check.
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// The one that can't be shared.
+    /// The setting that names storage which can't be shared.
     pub fn check_shared(&self, role: &str) -> Result<(), SettingsError> {
         let alone = |key, other| SettingsError::Value {
             key,

@@ -1,4 +1,4 @@
-//! What follows from the settings: durations, sizes in bytes, and the limits of imaging.
+//! Values computed from the settings: durations, sizes in bytes, and the limits of imaging.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ impl Settings {
         self.limits.max_picture_bytes + 64 * 1024
     }
 
-    /// How long an operation's pictures are kept; none means for ever.
+    /// How long an operation's pictures are kept; `None` means for ever.
     pub fn keep(&self) -> Option<Duration> {
         let hours = self.retention.keep_hours;
         (hours > 0).then(|| Duration::from_secs(hours.saturating_mul(3600)))
@@ -24,7 +24,7 @@ impl Settings {
         Duration::from_secs(self.retention.gone_hours.saturating_mul(3600))
     }
 
-    /// The time between two searches for what is to be removed.
+    /// The time between two retention sweeps.
     pub fn sweep_interval(&self) -> Duration {
         Duration::from_secs(self.retention.sweep_seconds)
     }
@@ -34,7 +34,7 @@ impl Settings {
         self.limits.max_picture_bytes.div_ceil(3) * 4 + 64 * 1024
     }
 
-    /// The limits as the imaging module takes them.
+    /// The limits in the form of the imaging library.
     pub fn imaging_limits(&self) -> imaging::Limits {
         imaging::Limits {
             max_side: self.limits.max_side,

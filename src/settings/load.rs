@@ -7,10 +7,10 @@ use config::{Config, ConfigError, Environment, File, FileFormat, Map, Source, Va
 
 use super::sections::Settings;
 
-/// The file that is read when no other is named.
+/// The settings file that is read by default.
 pub const DEFAULT_FILE: &str = "picresize.toml";
 
-/// The section that holds what the log and the table are kept in, and its former name.
+/// The section that selects the storage of the log and the table, and its former name.
 const STORAGE: &str = "storage";
 const FORMER_STORAGE: &str = "engine";
 
@@ -38,7 +38,7 @@ impl Settings {
         Self::read(file, environment())
     }
 
-    /// Reads the sources; what `environment` sets wins over `file`.
+    /// Reads the sources. `environment` overrides `file`.
     pub(super) fn read(
         file: impl Source + Clone + Send + Sync + 'static,
         environment: impl Source + Clone + Send + Sync + 'static,
@@ -51,16 +51,16 @@ impl Settings {
     }
 }
 
-/// The settings of the environment. All of them are text, which a setting of another type parses:
-/// parsed here, the text `007` would become the number 7.
+/// The settings from the environment. All of them stay text, and settings of other types parse it
+/// later. Parsed here, the text `007` would become the number 7.
 pub(super) fn environment() -> Environment {
     Environment::with_prefix("PICRESIZE")
         .prefix_separator("__")
         .separator("__")
 }
 
-/// A source in which the section of the storage may have its former name. Sections are renamed
-/// before the sources are laid over each other, so that either name wins over an earlier source.
+/// A source in which the storage section may have its former name. Sections are renamed before the
+/// sources are merged, so that either name overrides an earlier source.
 #[derive(Clone, Debug)]
 struct Renamed<S>(S);
 
@@ -88,8 +88,8 @@ impl<S: Source + Clone + Send + Sync + 'static> Source for Renamed<S> {
     }
 }
 
-/// What follows the section's name in a key: nothing for the section itself, `.log` for a setting
-/// in it. None for a key of another section.
+/// The rest of a key after the section's name: empty for the section itself, `.log` for a setting
+/// in it. `None` for a key of another section.
 fn key_in<'a>(key: &'a str, section: &str) -> Option<&'a str> {
     let rest = key.strip_prefix(section)?;
     (rest.is_empty() || rest.starts_with('.')).then_some(rest)
@@ -118,7 +118,7 @@ mod tests {
             ("[storage]\nlog = \"kafka\"\ntable = \"mysql\"", &[][..]),
             ("[engine]\nlog = \"kafka\"\ntable = \"mysql\"", &[]),
             ("", &[(FORMER_LOG, "kafka"), (FORMER_TABLE, "mysql")]),
-            // The environment wins over the file, whichever name each has.
+            // The environment overrides the file with either name.
             (
                 "[engine]\nlog = \"embedded\"\ntable = \"mysql\"",
                 &[(LOG, "kafka")],

@@ -37,7 +37,7 @@ pub struct Storage {
     pub table: TableKind,
 }
 
-/// What holds the log.
+/// The kind of storage of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogKind {
@@ -47,7 +47,7 @@ pub enum LogKind {
     Kafka,
 }
 
-/// What holds the table.
+/// The kind of storage of the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TableKind {
@@ -61,7 +61,7 @@ pub enum TableKind {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Data {
-    /// Created when missing; one process at a time owns it.
+    /// Created if it is missing; one process at a time owns it.
     #[serde(deserialize_with = "text::text")]
     pub folder: PathBuf,
 }
@@ -92,10 +92,10 @@ pub struct Kafka {
     pub replication: i32,
     pub min_insync_replicas: i32,
     pub retention_hours: u64,
-    /// Memory for events that were fetched and wait for their turn.
+    /// Memory for events that were fetched but not yet handled.
     pub prefetch_mib: u64,
-    /// Any other property of librdkafka, for producers and consumers alike. An underscore in a
-    /// name stands for a dot. Some values are passwords, so none is ever shown.
+    /// Any other property of librdkafka, for producers and consumers. An underscore in a name
+    /// stands for a dot. Some values are passwords, so no value is ever shown.
     #[serde(deserialize_with = "text::texts")]
     pub properties: BTreeMap<String, SecretString>,
 }
@@ -160,13 +160,13 @@ impl Default for Mysql {
     }
 }
 
-/// How a connection is protected.
+/// Whether connections use TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tls {
     #[default]
     Off,
-    /// Encrypted, whoever the server is.
+    /// Encrypted, without checking the server's certificate.
     Required,
     /// Encrypted, with a certificate of a known authority for this host.
     Verified,
@@ -196,9 +196,9 @@ pub enum EventModel {
 pub struct Retention {
     /// How long an operation's pictures are kept; 0 for ever.
     pub keep_hours: u64,
-    /// How long a request for a removed operation gets 410 rather than 404.
+    /// How long a request for a removed operation gets 410 instead of 404.
     pub gone_hours: u64,
-    /// Seconds between two searches for what is to be removed.
+    /// Seconds between two retention sweeps.
     pub sweep_seconds: u64,
 }
 
@@ -212,7 +212,7 @@ impl Default for Retention {
     }
 }
 
-/// The HTTP side.
+/// Settings of the HTTP server.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
@@ -237,7 +237,7 @@ impl Default for Server {
     }
 }
 
-/// How large one picture may be, and how much it may cost.
+/// Limits of pictures and results.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -269,7 +269,7 @@ impl Default for Limits {
     }
 }
 
-/// How workers work.
+/// Settings of the worker.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Worker {
@@ -298,7 +298,7 @@ impl Default for Worker {
     }
 }
 
-/// How the process ends.
+/// Settings of stopping the process.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lifecycle {
@@ -312,7 +312,7 @@ impl Default for Lifecycle {
     }
 }
 
-/// What is logged, on standard error.
+/// Settings of the log messages on standard error.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Logs {

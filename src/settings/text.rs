@@ -1,6 +1,6 @@
-//! Reads settings that are text.
+//! Reads settings that must stay text, such as passwords.
 //!
-//! A value without quotes is refused. Made into text again, a number could differ from what was
+//! A value without quotes is refused. Converted back to text, a number could differ from what was
 //! written: `1e5` would become `100000`, which is another password.
 
 use std::collections::BTreeMap;

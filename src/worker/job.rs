@@ -1,4 +1,4 @@
-//! One operation, from its event to its row: load, compute, store.
+//! Processes one operation, from its event to its row: load, resize, store.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,13 +19,13 @@ use crate::processing::{
 };
 use crate::storage::StorageError;
 
-/// What all jobs of a worker share.
+/// The state that all jobs of a worker share.
 pub(super) struct JobContext {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) store: Arc<dyn PictureStore>,
     pub(super) processor: Processor,
     pub(super) max_attempts: u32,
-    /// How long an operation's pictures are kept, unless for ever.
+    /// How long an operation's pictures are kept; `None` means for ever.
     pub(super) keep: Option<Duration>,
     /// The worker's name.
     pub(super) name: String,
@@ -35,17 +35,17 @@ pub(super) struct JobContext {
 /// Why an event is not finished. It is delivered again.
 #[derive(Debug)]
 pub(super) enum Unfinished {
-    /// The worker was asked to stop while the log or the table did not answer, or the event went
-    /// to another worker before it was begun.
+    /// The worker was asked to stop while the log or the table did not answer, or the event went to
+    /// another worker before its job started.
     Abandoned,
-    /// The log or the table refuses what any event needs. The worker cannot go on.
+    /// The log or the table refuses a call that every event needs. The worker cannot continue.
     Refused(StorageError),
 }
 
-/// Why a step of a job did not succeed.
+/// Why a step of a job failed.
 enum StepError {
     Unfinished(Unfinished),
-    /// No try at this event can succeed: why, in words for a person.
+    /// No attempt at this event can succeed. Holds the reason as a message for users.
     Hopeless(String),
 }
 
@@ -55,12 +55,12 @@ impl From<Unfinished> for StepError {
     }
 }
 
-/// An event to be handled.
+/// The job of handling one event.
 pub(super) struct Job {
     context: Arc<JobContext>,
     position: EventPosition,
     record: Record,
-    /// Cancelled when the event's partition went to another worker.
+    /// Cancelled when the event's partition goes to another worker.
     revoked: CancellationToken,
 }
 
@@ -86,7 +86,7 @@ impl Job {
         }
     }
 
-    /// Handles the event. When this is `Ok` the event is finished, whatever came of it.
+    /// Handles the event. `Ok` means that the event is finished, with or without a result.
     pub(super) async fn run(self) -> Result<(), Unfinished> {
         match self.handle().await {
             Ok(()) => Ok(()),
@@ -96,8 +96,8 @@ impl Job {
     }
 
     async fn handle(&self) -> Result<(), StepError> {
-        // What was begun is finished even when the event went elsewhere: the table takes one
-        // result. What only waits for its turn is left to the other worker.
+        // Work in progress is finished even if the event went to another worker, because the table
+        // accepts one result. Work that has not started is left to the other worker.
         let waited = tokio::select! {
             () = self.revoked.cancelled() => return Err(Unfinished::Abandoned.into()),
             waited = self.wait() => waited?,
@@ -116,7 +116,10 @@ impl Job {
         let attempt = match self.begin(&operation, begun_at).await? {
             Begun::Finished => return Ok(()),
             Begun::Taken => {
-                tracing::warn!(%id, "an event was dropped: its identifier belongs to an earlier request");
+                tracing::warn!(
+                    %id,
+                    "dropped an event: its identifier belongs to an earlier request"
+                );
                 return Ok(());
             }
             Begun::Attempt(attempt) => attempt,
@@ -148,7 +151,7 @@ impl Job {
         Ok(Some((loaded, admitted)))
     }
 
-    /// The request of the event, and its picture. What cannot be understood is set aside.
+    /// The request of the event, and its picture. An unreadable event is moved to the dead letters.
     async fn load(&self) -> Result<Option<Loaded>, StepError> {
         let requested =
             RequestedOperation::from_record(&self.record, self.position, self.context.keep);
@@ -184,8 +187,8 @@ impl Job {
         }))
     }
 
-    /// Ends an operation whose picture was kept in the table and is not there. One that expired or
-    /// was erased is ended already.
+    /// Fails an operation whose picture is missing in the table. An operation that expired or was
+    /// erased is final already.
     async fn without_picture(
         &self,
         operation: &Operation,
@@ -199,7 +202,7 @@ impl Job {
 
     async fn begin(&self, operation: &Operation, now: Timestamp) -> Result<Begun, StepError> {
         let JobContext { store, name, .. } = &*self.context;
-        self.persist("begun", || store.begin(operation, name, now))
+        self.persist("started", || store.begin(operation, name, now))
             .await
     }
 
@@ -218,7 +221,7 @@ impl Job {
             .persist("completed", || store.complete(id, picture.clone(), now))
             .await?;
         if !is_ours {
-            tracing::info!(%id, "finished or removed by someone else meanwhile");
+            tracing::info!(%id, "already finished or removed by another process");
             return Ok(());
         }
         tracing::info!(
@@ -246,10 +249,12 @@ impl Job {
     ) -> Result<(), StepError> {
         let (store, now) = (&self.context.store, Timestamp::now());
         let is_ours = self
-            .persist("failed", || store.fail(id, reason, ENGINE_VERSION, now))
+            .persist("marked as failed", || {
+                store.fail(id, reason, ENGINE_VERSION, now)
+            })
             .await?;
         if !is_ours {
-            tracing::info!(%id, "finished or removed by someone else meanwhile");
+            tracing::info!(%id, "already finished or removed by another process");
             return Ok(());
         }
         tracing::warn!(%id, reason, "failed");
@@ -263,9 +268,9 @@ impl Job {
         Ok(())
     }
 
-    /// Ends an event at which no try can succeed: it becomes a dead letter, and its operation is
-    /// failed. What cannot be done even of that is logged: the event stays in the log, and nothing
-    /// waits behind it.
+    /// Gives up on an event that no attempt can handle: it becomes a dead letter, and its operation
+    /// fails. If even that is impossible, the error is logged. The event stays in the log, but does
+    /// not block later events.
     async fn reject(&self, reason: &str) -> Result<(), Unfinished> {
         self.unless_hopeless(self.set_aside(reason).await)?;
         if let Ok(event) = Event::from_record(&self.record)
@@ -283,26 +288,36 @@ impl Job {
             Err(StepError::Unfinished(unfinished)) => Err(unfinished),
             Err(StepError::Hopeless(error)) => {
                 let (key, position) = (&self.record.key, self.position);
-                tracing::error!(key, %position, error, "an event was not ended as it should be");
+                tracing::error!(
+                    key,
+                    %position,
+                    error,
+                    "could not move an event to the dead letters or mark its operation as failed"
+                );
                 Ok(())
             }
         }
     }
 
-    /// Puts the event among the dead letters, as it came, with the reason.
+    /// Moves the event to the dead letters, unchanged, with the reason.
     async fn set_aside(&self, reason: &str) -> Result<(), StepError> {
-        tracing::error!(key = self.record.key, reason, "an event was set aside");
+        tracing::error!(
+            key = self.record.key,
+            reason,
+            "moving an event to the dead letters"
+        );
         let record = self.record.clone().set_aside(reason);
         let log = &self.context.log;
-        self.persist("set aside", || {
+        self.persist("moved to the dead letters", || {
             log.append(Topic::DeadLetters, record.clone())
         })
         .await?;
         Ok(())
     }
 
-    /// Tells what happened, with the time that the table has: a replay can tell the same again. The
-    /// table has it already, so a log that is away is no reason to wait.
+    /// Appends an event about what happened, with the same time as in the table, so that a replay
+    /// can restore it. Does not wait for a log that does not answer, because the table already has
+    /// the outcome.
     async fn announce(
         &self,
         id: OperationId,
@@ -313,11 +328,12 @@ impl Job {
         let event = Event::new(id, at, body).traced(trace_parent.clone());
         let announced = self.context.log.append(Topic::Events, event.to_record());
         if let Err(error) = announced.await {
-            tracing::warn!(%id, %error, "an event was not announced");
+            tracing::warn!(%id, %error, "could not append an event");
         }
     }
 
-    /// Tries until it succeeds, until trying again cannot help, or until the worker is to stop.
+    /// Retries until the attempt succeeds, until retrying cannot help, or until the worker is asked
+    /// to stop.
     async fn persist<T, E, F>(
         &self,
         what: &str,
@@ -339,7 +355,11 @@ impl Job {
             let Some(pause) = retries.pause(error.is_transient(), Instant::now()) else {
                 return Err(Unfinished::Refused(error).into());
             };
-            tracing::warn!(%error, key = self.record.key, "could not be marked as {what}; trying again");
+            tracing::warn!(
+                %error,
+                key = self.record.key,
+                "the operation could not be {what}; trying again"
+            );
             tokio::select! {
                 () = self.context.stop.cancelled() => return Err(Unfinished::Abandoned.into()),
                 () = tokio::time::sleep(pause) => {}
@@ -348,7 +368,7 @@ impl Job {
     }
 }
 
-/// Whether other events can be handled although this one can't.
+/// Whether the error only affects this event, so that others can still be handled.
 fn concerns_this_event_alone(error: &StorageError) -> bool {
     matches!(
         error,

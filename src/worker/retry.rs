@@ -1,20 +1,20 @@
-//! How long a worker goes on trying.
+//! Decides how long a worker keeps retrying, and with which pauses.
 
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-/// The pauses after the log or the table did not answer.
+/// The pauses between attempts while the log or the table does not answer.
 const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_jitter()
     .with_min_delay(Duration::from_millis(100))
     .with_max_delay(Duration::from_secs(3))
     .without_max_times();
-/// A service that refuses for so long does not change its mind. One that is being restarted may
-/// refuse for a moment what it takes again later.
+/// If a service refuses for this long, the refusal is taken as permanent. A service that is
+/// restarting may refuse calls for a moment.
 const REFUSAL_LIMIT: Duration = Duration::from_secs(60);
 
-/// The tries at one thing.
+/// The attempts of one call.
 #[derive(Debug)]
 pub(super) struct Retries {
     pauses: ExponentialBackoff,
@@ -31,7 +31,7 @@ impl Default for Retries {
 }
 
 impl Retries {
-    /// The pause after a try that failed at `now`; none when there is no use in another one.
+    /// The pause after an attempt that failed at `now`; `None` if another attempt is useless.
     pub(super) fn pause(&mut self, is_transient: bool, now: Instant) -> Option<Duration> {
         if is_transient {
             self.refused_since = None;

@@ -1,6 +1,6 @@
-//! The sweep: removes what is past its retention, a little at a time.
+//! The retention sweep: removes expired pictures, rows and events in small batches.
 //!
-//! Every worker sweeps. Several at once do no harm: each removes what the others have not.
+//! Every worker runs it. Several at once are safe: each removes what the others have not removed.
 
 use std::time::{Duration, Instant};
 
@@ -11,30 +11,30 @@ use crate::event_log::{LogError, Topic};
 use crate::picture_store::StoreError;
 use crate::storage::Storage;
 
-/// Rows or events that are removed at once.
+/// The number of rows or events that are removed at once.
 const BATCH: u32 = 100;
 /// A deposit whose event is not in the log after this time is discarded. A request takes seconds
 /// from its deposit to its event.
 const DEPOSIT_LIMIT: Duration = Duration::from_secs(24 * 3600);
-/// The workers must have finished every event that is older than this before a deposit is
-/// discarded. It is half of [`DEPOSIT_LIMIT`], so that the event of such a deposit is among them.
+/// Before a deposit is discarded, the workers must have finished every event that is older than
+/// this. It is half of [`DEPOSIT_LIMIT`], so the event of such a deposit would be among them.
 const LAG_LIMIT: Duration = Duration::from_secs(12 * 3600);
-/// The time between two looks for such deposits: to find them, every queued row is read.
+/// The time between two searches for such deposits. A search reads every queued row.
 const DEPOSIT_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// How long things are kept, and how often is looked.
+/// How long things are kept, and how often the sweep runs.
 #[derive(Debug)]
 pub(super) struct Retention {
-    /// How long pictures and events are kept, unless for ever.
+    /// How long pictures and events are kept; `None` means for ever.
     pub(super) keep: Option<Duration>,
-    /// How long an operation that is gone is remembered.
+    /// How long the row of an expired or erased operation is kept.
     pub(super) remember: Duration,
     pub(super) interval: Duration,
     /// The consumer group whose unfinished requests stay in the log.
     pub(super) group: String,
 }
 
-/// What was removed in one sweep.
+/// How many things one sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Swept {
     expired: u64,
@@ -51,7 +51,7 @@ enum SweepError {
     Store(#[from] StoreError),
 }
 
-/// Sweeps at an interval until `stop`. What fails is tried again the next time.
+/// Sweeps at an interval until `stop`. A failed sweep is repeated at the next interval.
 pub(super) async fn run(storage: Storage, retention: Retention, stop: CancellationToken) {
     let mut deposits_due = Instant::now();
     while !stop.is_cancelled() {
@@ -76,7 +76,7 @@ pub(super) async fn run(storage: Storage, retention: Retention, stop: Cancellati
                 discarded = swept.discarded,
                 "swept"
             ),
-            Err(error) => tracing::warn!(%error, "not everything was swept; trying again later"),
+            Err(error) => tracing::warn!(%error, "the sweep did not finish; trying again later"),
         }
         tokio::select! {
             () = stop.cancelled() => {}
@@ -104,11 +104,11 @@ async fn sweep(storage: &Storage, retention: &Retention) -> Result<Swept, SweepE
 
 /// Removes deposits whose event never reached the log: the log refused it, or the API was killed.
 ///
-/// No operation whose event is in the log loses its picture, however far behind the workers are. Its
-/// row has a position from `enqueue` on, or at the latest from `begin` on. So a row without a
-/// position has no event once the workers have finished all events that were appended until long
-/// after the deposit. When a request with the same idempotency key comes, it renews the deposit's
-/// time before it appends its event, and the deposit is not old any more.
+/// No operation whose event is in the log loses its picture, however far behind the workers are.
+/// Its row gets a position in `enqueue`, or at the latest in `begin`. So once the workers have
+/// finished all events that were appended until long after the deposit, a row without a position
+/// has no event. A new request with the same idempotency key renews the deposit's time before it
+/// appends its event, so the deposit is no longer old.
 async fn sweep_deposits(storage: &Storage, group: &str, now: Timestamp) -> Result<u64, SweepError> {
     let Storage { log, store, .. } = storage;
     let (before, finished) = (now - DEPOSIT_LIMIT, now - LAG_LIMIT);
@@ -210,7 +210,7 @@ mod tests {
         assert!(is_there(&storage, &again).await);
     }
 
-    /// The log has the event, and nobody told the row its position.
+    /// The log has the event, but the row never got its position.
     #[tokio::test]
     async fn a_deposit_stays_while_its_event_may_wait_in_the_log() {
         let folder = tempfile::tempdir().unwrap();
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(sweep_at(&storage, tomorrow).await, 0);
         assert!(is_there(&storage, &accepted).await);
 
-        // The worker comes to it at last, and commits.
+        // The worker handles it at last, and commits.
         let begun = Operation {
             position: Some(position),
             ..accepted.clone()

@@ -1,13 +1,13 @@
-//! The few commands of W3C WebDriver that these tests need, over chromedriver's HTTP. A client crate
-//! would bring thirty more, some of which make everything else compile twice.
+//! A small W3C WebDriver client with the few commands that these tests need. A client crate would
+//! add thirty dependencies, and some of them would make other crates compile twice.
 
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-/// The key under which WebDriver sends the reference of an element.
+/// The JSON key of an element's reference in WebDriver.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// Keys that have no letter (WebDriver, section 17.4.2).
+/// Keys without a letter (WebDriver, section 17.4.2).
 pub(crate) const BACKSPACE: char = '\u{e003}';
 pub(crate) const TAB: char = '\u{e004}';
 pub(crate) const ENTER: char = '\u{e007}';
@@ -22,7 +22,7 @@ pub(crate) enum Stroke {
     Up(char),
 }
 
-/// A browser with one window. A command that fails panics with what the driver says.
+/// A browser with one window. A failed command panics with the driver's message.
 pub(crate) struct Browser {
     http: Client,
     /// `http://127.0.0.1:PORT/session/ID`
@@ -30,7 +30,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Starts a browser by the driver at this port.
+    /// Starts a browser through the driver at this port.
     pub(crate) async fn start(port: u16, capabilities: &Value) -> Self {
         let http = Client::new();
         let sessions = format!("http://127.0.0.1:{port}/session");
@@ -51,7 +51,7 @@ impl Browser {
         self.post("/url", json!({"url": address})).await;
     }
 
-    /// Types into the element with this ID; for a file input, names its file.
+    /// Types into the element with this ID, or sets the path of a file input.
     pub(crate) async fn send_keys(&self, id: &str, text: &str) {
         let element = self.element(id).await;
         self.post(&format!("{element}/value"), json!({"text": text}))
@@ -68,33 +68,33 @@ impl Browser {
         self.post(&format!("{element}/click"), json!({})).await;
     }
 
-    /// The text of an element as it is seen.
+    /// The visible text of an element.
     pub(crate) async fn text(&self, id: &str) -> String {
         let element = self.element(id).await;
         let text = self.get(&format!("{element}/text")).await;
         text.as_str().expect("a text").to_owned()
     }
 
-    /// What a field holds.
+    /// The value of a field.
     pub(crate) async fn value(&self, id: &str) -> String {
         let element = self.element(id).await;
         let value = self.get(&format!("{element}/property/value")).await;
         value.as_str().unwrap_or_default().to_owned()
     }
 
-    /// What a script returns.
+    /// The return value of a script.
     pub(crate) async fn execute(&self, script: &str) -> Value {
         let body = json!({"script": script, "args": []});
         self.post("/execute/sync", body).await
     }
 
-    /// What a script hands to its last argument.
+    /// The value that a script passes to its last argument.
     pub(crate) async fn execute_async(&self, script: &str) -> Value {
         let body = json!({"script": script, "args": []});
         self.post("/execute/async", body).await
     }
 
-    /// Presses and releases keys, wherever the focus is.
+    /// Presses and releases keys at the current focus.
     pub(crate) async fn press(&self, strokes: impl IntoIterator<Item = Stroke>) {
         let strokes: Vec<Value> = strokes
             .into_iter()

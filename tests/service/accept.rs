@@ -1,4 +1,4 @@
-//! The three forms of a request, and what is answered to them.
+//! Tests the three forms of a request, and their answers.
 
 use reqwest::StatusCode;
 use reqwest::multipart::{Form, Part};
@@ -47,7 +47,7 @@ async fn base64_may_be_url_safe_unpadded_or_a_data_url() {
 async fn the_picture_itself_is_a_request_too() {
     let server = TestServer::start().await;
     let picture = png(40, 30, 3);
-    // The last is what curl sends with --data-binary and no header.
+    // The last is the default of curl's --data-binary.
     for content_type in [
         Some("image/png"),
         Some("application/octet-stream"),

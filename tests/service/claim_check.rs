@@ -1,4 +1,4 @@
-//! Pictures that wait in the table, while events refer to them.
+//! Tests the claim check: pictures wait in the table, and events only refer to them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::support::{TestServer, png, request};
 
-/// A log that takes no requests while it is broken.
+/// A log that refuses requests while it is broken.
 #[derive(Debug)]
 struct Breakable {
     log: Arc<dyn EventLog>,
@@ -156,7 +156,7 @@ async fn what_the_log_does_not_take_leaves_nothing_in_the_way() {
     server.stop().await;
 }
 
-/// The event came through, the table did not keep what it refers to.
+/// The event arrived, but the table lost the picture that it refers to.
 #[tokio::test]
 async fn an_operation_whose_picture_is_lost_fails_with_a_reason() {
     let (server, _) = breakable().await;

@@ -1,6 +1,6 @@
-//! What every event log and every picture store keeps, whatever it is made of.
+//! Tests that every adapter keeps the contract of its port: the event log and the picture store.
 //!
-//! Each promise is a function of an adapter; the tests run each adapter through all of them.
+//! Each promise is a function that takes an adapter. The tests run all of them on each adapter.
 
 mod log;
 pub(crate) mod store;

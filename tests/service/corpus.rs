@@ -1,5 +1,5 @@
-//! Real pictures, good and broken, through the whole service. Results are opened by a decoder that
-//! is not the project's own: Pillow.
+//! Sends real pictures, good and broken ones, through the whole service. Results are checked with
+//! an independent decoder: Pillow.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Picture, TestServer, encode, files, pictures, request, skipped};
 
-/// What Pillow prints about each file: format, width and height, and the mean colour of each
-/// quarter, so that pictures can be told to lie the same way up.
+/// Prints for each file: format, width and height, and the mean colour of each quarter, which shows
+/// whether the orientation is right.
 const READER: &str = "
 import sys
 from PIL import Image, ImageStat
@@ -25,7 +25,7 @@ for path in sys.argv[1:]:
     print(image.format.lower(), width, height, *(round(c) for c in colours))
 ";
 
-/// What an independent decoder makes of a picture.
+/// A picture as an independent decoder sees it.
 #[derive(Debug)]
 struct Seen {
     format: String,
@@ -80,7 +80,7 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap().to_string_lossy().into_owned()
 }
 
-/// The size that a photograph's name tells: `photo-01-2048x1332.webp`.
+/// The size in a photograph's name, such as `photo-01-2048x1332.webp`.
 fn size_in_name(name: &str) -> Option<(u64, u64)> {
     let (_, size) = name.rsplit_once('.')?.0.rsplit_once('-')?;
     let (width, height) = size.split_once('x')?;

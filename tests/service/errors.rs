@@ -1,4 +1,4 @@
-//! Each mistake gets its own clear error.
+//! Tests that each mistake in a request gets its own clear error.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{TestServer, encode, png};
 
-/// What is sent, and what has to come back.
+/// A request, and the expected answer.
 struct Case {
     name: &'static str,
     method: Method,
@@ -16,13 +16,13 @@ struct Case {
     body: Vec<u8>,
     status: u16,
     kind: &'static str,
-    /// Words that the error has to contain: the value and the limit.
+    /// Words that the error must contain: the value and the limit.
     words: &'static [&'static str],
     fields: &'static [&'static str],
 }
 
 impl Case {
-    /// A POST of JSON that is refused because of some fields.
+    /// A POST of JSON that is refused because of invalid fields.
     fn json(
         name: &'static str,
         body: &Value,

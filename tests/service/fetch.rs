@@ -1,4 +1,4 @@
-//! What is answered to who asks for a result.
+//! Tests the answers to requests for a result, for the page, and for health.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};

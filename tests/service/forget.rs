@@ -1,4 +1,4 @@
-//! What is erased or past its retention is gone, and stays gone.
+//! Tests that operations that are erased or past their retention are gone, and stay gone.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ async fn erase(server: &TestServer, id: &str) -> (StatusCode, Value) {
     (response.status(), response.json().await.unwrap())
 }
 
-/// Both answers to who asks for an operation that is gone.
+/// Checks both answers about an operation that is gone.
 async fn assert_gone(server: &TestServer, id: &str, word: &str) {
     for path in [format!("/api/{id}"), format!("/api/{id}/status")] {
         let response = server.get(&path).await;
@@ -91,7 +91,7 @@ async fn what_is_erased_before_it_is_done_is_never_done() {
         assert_eq!(status, StatusCode::OK);
         ids.push(id);
     }
-    // What comes after them is done, so they have had their turn.
+    // A later operation is done, so these have had their turn.
     server.resize(&png(40, 30, 99), json!({"width": 20})).await;
     for id in ids {
         assert_gone(&server, &id, "erased").await;

@@ -1,5 +1,5 @@
-//! The wire form of events, as files that never change: what is in logs today is read by every
-//! later version.
+//! Tests the wire form of events against files that never change, so that every later version can
+//! read today's logs.
 
 use std::path::{Path, PathBuf};
 

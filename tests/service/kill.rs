@@ -1,4 +1,4 @@
-//! Killed and stopped at any moment, the service keeps what it promised.
+//! Tests that the service keeps its promises when it is killed or stopped at any moment.
 
 use std::collections::HashMap;
 use std::process::Command;
@@ -28,7 +28,7 @@ fn picture(n: usize) -> Vec<u8> {
     png(160, 120, n as u32)
 }
 
-/// What the result has to be: the pipeline gives the same bytes everywhere.
+/// The expected result: the pipeline gives the same bytes everywhere.
 fn expected(n: usize) -> Vec<u8> {
     let Value::Object(options) = options(n) else {
         unreachable!("options are an object");
@@ -45,7 +45,7 @@ fn expected(n: usize) -> Vec<u8> {
         .bytes
 }
 
-/// Posts one picture until it was accepted; a request that a kill cut off is sent again.
+/// Posts one picture until it is accepted. A request that a kill interrupted is sent again.
 async fn submit(client: &Client, url: &str, n: usize) -> String {
     let body = request(&picture(n), options(n));
     let deadline = Instant::now() + PATIENCE;
@@ -108,7 +108,7 @@ async fn kill_five_times(model: &str) {
     }
 
     for kill in 1..=KILLS {
-        // Spread over the run: each comes when so many more were accepted.
+        // Spread over the run: each kill comes after this many more were accepted.
         let deadline = Instant::now() + PATIENCE;
         while accepted.load(Ordering::Relaxed) < kill * PICTURES / (KILLS + 1) {
             assert!(Instant::now() < deadline, "only {accepted:?} were accepted");

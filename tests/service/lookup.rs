@@ -1,4 +1,4 @@
-//! Which operation was it? A picture comes back, and what was done to it is told.
+//! Tests look-ups: finding the operations of a picture.
 
 use std::io::Cursor;
 
@@ -33,7 +33,7 @@ async fn answer(response: reqwest::Response, status: StatusCode) -> Value {
     answer
 }
 
-/// The matches as `identifier of match distance`, the identifier by its place in `ids`.
+/// The matches as `identifier of match distance`, with the identifier as its index in `ids`.
 fn matches(answer: &Value, ids: &[String]) -> Vec<String> {
     let matches = answer["matches"].as_array().unwrap();
     let short = matches.iter().map(|found| {
@@ -98,7 +98,7 @@ async fn a_picture_is_found_by_its_very_bytes() {
     assert!(status["fingerprint"].is_string(), "{status}");
     assert!(status["expires_at"].is_string(), "{status}");
 
-    // In all the forms in which pictures are sent.
+    // In all forms of a request.
     let json = json!({"image": encode(&source), "limit": 1});
     let form = Form::new()
         .part("image", Part::bytes(source.clone()))
@@ -130,7 +130,7 @@ async fn pages_follow_each_other_and_leave_nothing_out() {
     let picture = waves(300, 200);
     let own = picresize::imaging::fingerprint(&picture, &Limits::default()).unwrap();
     let mut expected = Vec::new();
-    // Two of this picture, one at a distance of 1, two of 4, and one that is too far.
+    // Two of this picture, one at distance 1, two at distance 4, and one that is too far.
     for (bytes, mask) in [
         (&picture[..], u64::MAX),
         (&picture[..], 0),
@@ -191,7 +191,7 @@ async fn what_has_no_likeness_is_found_by_its_bytes() {
     assert_eq!(found["fingerprint"], Value::Null);
     assert_eq!(found["matches"].as_array().unwrap().len(), 1);
 
-    // Its header is good, so it was accepted, and failed.
+    // Its header is valid, so it was accepted; then it failed.
     let broken = &png(300, 200, 9)[..400];
     let id = server.submit(broken, json!({"width": 64})).await;
     server.wait(&id).await;
@@ -234,7 +234,8 @@ async fn a_mistake_in_a_look_up_is_named() {
     small.stop().await;
 }
 
-/// Photographs that are resized and then looked for among many, and others that never were.
+/// Photographs that are resized and then looked up among many operations. The others are never
+/// resized.
 const PHOTOGRAPHS: [&str; 8] = [
     "photo-01-2048x1358.jpg",
     "photo-02-1365x2048.webp",
@@ -296,7 +297,7 @@ async fn a_changed_result_is_found_first_among_two_thousand() {
     server.stop().await;
 }
 
-/// What becomes of a result that is saved again.
+/// Copies of a result, as other programs save them.
 fn copies(result: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let png = resized(result, "width=320 format=png");
     let mut reader = png::Decoder::new(Cursor::new(&png)).read_info().unwrap();
@@ -326,7 +327,7 @@ fn grey(width: u32, height: u32) -> Vec<u8> {
     rgb_png(width, height, &vec![127; (width * height * 3) as usize])
 }
 
-/// A picture with something of every low frequency in it.
+/// A picture with all low frequencies.
 fn waves(width: u32, height: u32) -> Vec<u8> {
     let wave =
         |frequency: u32, along: f64| (std::f64::consts::PI * f64::from(frequency) * along).cos();
@@ -363,7 +364,7 @@ fn rgb_png(width: u32, height: u32, pixels: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// An operation on some picture that never was.
+/// An operation on a picture that does not exist.
 fn synthetic(source: &[u8], at: Timestamp) -> Operation {
     let request = ResizeOptions::from_pairs([("width", "20")]).unwrap();
     Operation::queued(OperationId::generate(), request, facts(source), at)

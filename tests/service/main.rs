@@ -1,4 +1,4 @@
-//! The service as its users meet it: over HTTP, on the embedded storage, and killed now and then.
+//! Tests the whole service as its users see it: over HTTP, on every storage, and killed at times.
 
 #![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
 

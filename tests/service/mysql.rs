@@ -1,4 +1,4 @@
-//! The table on MySQL and MariaDB: how it is made, and what is said when something is wrong.
+//! Tests the table on MySQL and MariaDB: its migration, and the errors when something is wrong.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::support::{MARIADB, MYSQL, PATIENCE, address};
 
 const SCRIPT: &str = include_str!("../../sql/0001_pictures.sql");
 
-/// The servers that everything here is tried on.
+/// The servers on which all tests of this file run.
 #[derive(Clone, Copy)]
 pub(crate) enum Server {
     Mysql,
@@ -29,14 +29,14 @@ impl Server {
     }
 }
 
-/// A database and a user of a random name; both go with this value.
+/// A database and a user with a random name; both are removed when this is dropped.
 pub(crate) struct TestDatabase {
     administrator: Opts,
     pub options: MysqlOptions,
 }
 
 impl TestDatabase {
-    /// A database with nothing in it, if the server is at hand.
+    /// An empty database, if the server is available.
     pub(crate) fn empty(server: Server) -> Option<Self> {
         let address = server.address()?;
         let name = OperationId::generate().to_string().replace('-', "");
@@ -58,7 +58,7 @@ impl TestDatabase {
         })
     }
 
-    /// A database with the table in it, and a user who has the four rights on it.
+    /// A database with the table, and a user with the four rights on it.
     pub(crate) async fn prepared(server: Server) -> Option<Self> {
         let mut database = Self::empty(server)?;
         MysqlStore::migrate(&database.options).await.unwrap();
@@ -87,14 +87,14 @@ impl TestDatabase {
         MysqlStore::migrate(&self.options).await
     }
 
-    /// Runs something as the administrator.
+    /// Runs a statement as the administrator.
     async fn run(&self, sql: &str) {
         let mut connection = Conn::new(self.administrator.clone()).await.unwrap();
         connection.query_drop(sql).await.unwrap();
         connection.disconnect().await.unwrap();
     }
 
-    /// As someone does who pastes the script.
+    /// Runs a script by hand, as an operator may do.
     async fn paste(&self, script: &str) {
         let database = &self.options.database;
         self.run(&format!(
@@ -103,7 +103,7 @@ impl TestDatabase {
         .await;
     }
 
-    /// The failure of `open`; it says what to do.
+    /// The error of `open`, which says what to do.
     async fn refusal(&self) -> String {
         match self.open().await {
             Err(StoreError::Misconfigured(sentence)) => sentence,
@@ -136,7 +136,7 @@ impl Drop for TestDatabase {
     }
 }
 
-/// Tests on each server that is at hand.
+/// Runs the tests on each server that is available.
 macro_rules! on_each_server {
     ($($test:ident)*) => {
         on_each_server!(@on_mysql Mysql $($test)*);
@@ -185,8 +185,8 @@ mod promises {
         assert!(first[1].ends_with("by sql/0001_pictures.sql"), "{first:?}");
         database.open().await.unwrap();
         let second = database.migrate().await.unwrap();
-        assert!(second[0].ends_with("there already"), "{second:?}");
-        assert!(second[1].ends_with("there already"), "{second:?}");
+        assert!(second[0].ends_with("already there"), "{second:?}");
+        assert!(second[1].ends_with("already there"), "{second:?}");
     }
 
     pub(super) async fn two_migrations_at_once_both_end_well(database: TestDatabase) {
@@ -203,7 +203,7 @@ mod promises {
         database.paste(SCRIPT).await;
         database.open().await.unwrap();
         let report = database.migrate().await.unwrap();
-        assert!(report[1].ends_with("there already"), "{report:?}");
+        assert!(report[1].ends_with("already there"), "{report:?}");
     }
 
     pub(super) async fn a_newer_table_is_left_alone(database: TestDatabase) {
@@ -238,7 +238,7 @@ mod promises {
             .use_a_user_with("SELECT, INSERT, UPDATE, DELETE")
             .await;
         database.open().await.unwrap().ping().await.unwrap();
-        // Nothing is left to do for it.
+        // The migration finds nothing to do.
         database.migrate().await.unwrap();
     }
 
@@ -263,7 +263,7 @@ mod promises {
     pub(super) async fn a_missing_database_is_told(mut database: TestDatabase) {
         let refusal = database.refusal().await;
         assert!(refusal.contains("run `picresize migrate`"), "{refusal}");
-        // One who may not make it.
+        // A user who may not create it.
         database.migrate().await.unwrap();
         database.use_a_user_with("SELECT").await;
         let name = database.options.database.clone();
@@ -282,7 +282,7 @@ mod promises {
         let refusal = database.refusal().await;
         assert!(refusal.contains("no table pictures"), "{refusal}");
         assert!(refusal.contains("run `picresize migrate`"), "{refusal}");
-        // One that goes away later.
+        // A database that is dropped later.
         database.migrate().await.unwrap();
         let store = database.open().await.unwrap();
         let name = &database.options.database;
@@ -341,22 +341,22 @@ mod promises {
             Ok(store) => store.ping().await.unwrap(),
             // This server has no certificate.
             Err(StoreError::Misconfigured(sentence)) => {
-                assert!(sentence.contains("offers no TLS"), "{sentence}");
+                assert!(sentence.contains("does not offer TLS"), "{sentence}");
                 return;
             }
             Err(other) => panic!("{other:?}"),
         }
-        // Nobody known vouches for the certificate that a server makes for itself.
+        // The server's own certificate is not signed by a known authority.
         database.options.tls = TlsMode::Verified;
         let refusal = database.refusal().await;
         assert!(refusal.contains("mysql.ca_file"), "{refusal}");
         let not_pem = tempfile::NamedTempFile::new().unwrap();
         database.options.ca_file = Some(not_pem.path().to_owned());
         let refusal = database.refusal().await;
-        assert!(refusal.contains("no certificate in PEM form"), "{refusal}");
+        assert!(refusal.contains("contains no PEM certificate"), "{refusal}");
     }
 
-    /// A lock of someone else on the row ends before the statement is given up.
+    /// Another connection's lock on the row is released before the statement gives up.
     pub(super) async fn locks_are_waited_for(database: TestDatabase) {
         database.migrate().await.unwrap();
         let store = database.open().await.unwrap();
@@ -381,7 +381,7 @@ mod promises {
         other.disconnect().await.unwrap();
     }
 
-    /// What a table without rows answers says nothing, so the plans are looked at.
+    /// Answers from an empty table show nothing, so the query plans are checked.
     pub(super) async fn tables_answer_by_their_indexes(database: TestDatabase) {
         database.migrate().await.unwrap();
         let mut connection = Conn::new(database.administrator.clone()).await.unwrap();
@@ -390,7 +390,7 @@ mod promises {
             .query_drop(format!("USE {database}"))
             .await
             .unwrap();
-        // Enough rows that reading all of them is dear.
+        // Enough rows to make reading all of them expensive.
         connection
             .query_drop(
                 "INSERT INTO pictures (id, status, request, source_format, source_width,
@@ -417,7 +417,8 @@ mod promises {
             ),
         ] {
             let sql = format!(
-                "EXPLAIN FORMAT=TRADITIONAL SELECT fingerprint, queued_at FROM pictures WHERE {condition}"
+                "EXPLAIN FORMAT=TRADITIONAL SELECT fingerprint, queued_at FROM pictures WHERE \
+                 {condition}"
             );
             let plan: Vec<mysql_async::Row> = connection.exec(sql, (parameter,)).await.unwrap();
             let key: Option<String> = plan[0].get("key").unwrap();

@@ -1,4 +1,4 @@
-//! Events that can't be handled are set aside, and nothing waits behind them.
+//! Tests that events which can't be handled become dead letters, and do not block later events.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::{PATIENCE, TestServer, png};
 
-/// The next dead letter: the record and the reason it was set aside for.
+/// The next dead letter: the record and its reason.
 async fn dead_letter(server: &TestServer) -> (Record, String) {
     let log = &server.storage.log;
     let mut consumer = log.subscribe(Topic::DeadLetters, "test").await.unwrap();
@@ -41,7 +41,7 @@ async fn an_event_that_cannot_be_read_is_a_dead_letter() {
     server.stop().await;
 }
 
-/// An operation that nobody knows yet, and its event.
+/// A new operation, and its event.
 fn requested(picture: Vec<u8>) -> (Operation, Event) {
     let operation = Operation::queued(
         OperationId::generate(),
@@ -68,7 +68,7 @@ fn requested(picture: Vec<u8>) -> (Operation, Event) {
 async fn an_operation_that_ended_its_worker_three_times_is_failed() {
     let server = TestServer::start().await;
     let (operation, event) = requested(png(40, 30, 2));
-    // As three workers leave it that died while they had it.
+    // The state after three workers died while they processed it.
     for _ in 0..3 {
         let begun = server
             .storage
@@ -126,7 +126,7 @@ async fn an_event_that_comes_twice_is_done_once() {
         panic!("the request was expected");
     };
     log.append(Topic::Requests, record).await.unwrap();
-    // Behind the copy, so once this is done the copy was handled.
+    // This comes after the copy, so once it is done the copy was handled.
     server.resize(&png(40, 30, 4), json!({"width": 20})).await;
     let (_, again) = server.wait(&id).await;
     assert_eq!(again, first);

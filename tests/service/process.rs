@@ -1,4 +1,4 @@
-//! The real program as a process.
+//! Runs the real program as a process.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::PATIENCE;
 
-/// The program, ready to be started: it logs errors alone, and reads no settings file.
+/// The program's command: it only logs errors, and reads no settings file.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_picresize"));
     command
@@ -48,7 +48,7 @@ impl Process {
         Self { child, url }
     }
 
-    /// Ends it as `kill -9` does.
+    /// Kills it as `kill -9` does.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -79,7 +79,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Already gone when the test went well.
+        // It has already ended if the test succeeded.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -103,8 +103,8 @@ pub(crate) fn wait_for_log(mut command: Command, text: &str) {
         .unwrap();
     let mut seen = String::new();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    // Ends with the process, so a program that says nothing and stays is the only danger: the
-    // line that is waited for comes again and again.
+    // This ends with the process. A process that keeps running logs the expected line repeatedly,
+    // so this does not hang.
     while !seen.contains(text) {
         let mut line = String::new();
         if stderr.read_line(&mut line).unwrap() == 0 {
@@ -121,7 +121,7 @@ pub(crate) fn wait_for_log(mut command: Command, text: &str) {
     assert!(running, "it ended instead of waiting:\n{seen}{rest}");
 }
 
-/// A free address that stays the same over restarts.
+/// A free address that can be kept over restarts.
 pub(crate) fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()

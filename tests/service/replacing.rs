@@ -1,4 +1,4 @@
-//! `picresize resize` replaces no file that it was not told to replace.
+//! Tests that `picresize resize` only replaces files that its flags allow it to replace.
 
 use std::fs;
 use std::path::Path;
@@ -68,7 +68,7 @@ impl Folder {
         content
     }
 
-    /// Runs `picresize resize` in the folder; returns its exit code and what it says.
+    /// Runs `picresize resize` in the folder; returns its exit code and its output.
     fn resize(&self, arguments: &str) -> (Option<i32>, String) {
         let mut command = program();
         command.arg("resize").current_dir(self.path());
@@ -84,7 +84,7 @@ impl Folder {
         assert!(!self.content().iter().any(left_behind), "{arguments}");
     }
 
-    /// The command line is refused with these words, and nothing has changed.
+    /// Checks that the command line is refused with these words, and that nothing has changed.
     fn refuses(&self, arguments: &str, words: &[&str]) {
         let before = self.content();
         let (code, errors) = self.resize(arguments);
@@ -116,7 +116,7 @@ fn a_file_in_the_folder_of_results_is_replaced_only_with_overwrite() {
     for name in ["small/a.jpg", "small/b.jpg", "small/c.jpg"] {
         assert_eq!(folder.width(name), 20, "{name}");
     }
-    // The format decides what the results are called.
+    // The results' extensions follow from the format.
     folder.resizes("a.jpg b.jpg c --out-dir small --width 20 --format webp");
 }
 
@@ -165,7 +165,7 @@ fn a_link_to_a_source_is_that_source() {
         &["dangling.jpg", "--overwrite"],
     );
 
-    // A link stays one. Both paths lead to the same picture, which is resized once.
+    // A link is kept. Both paths lead to the same picture, which is resized once.
     folder.resizes("soft.jpg a.jpg --width 30 --in-place");
     assert!(at("soft.jpg").is_symlink());
     assert_eq!((folder.width("a.jpg"), folder.width("hard.jpg")), (30, 60));
@@ -174,7 +174,7 @@ fn a_link_to_a_source_is_that_source() {
 #[test]
 fn no_result_replaces_the_source_of_another() {
     let folder = Folder::with(&["a.png", "b/a", "b/a.jpg", "other/a.jpg"]);
-    // A PNG by its content, so that its own result has another name.
+    // Its content is PNG, so its own result gets another name.
     fs::copy(folder.path().join("a.png"), folder.path().join("a.jpg")).unwrap();
     folder.refuses(
         "b/a a.jpg --out-dir . --width 20 --in-place --overwrite",

@@ -1,6 +1,7 @@
-//! The log played back: the table filled again, checked, compared, and dead letters given back.
+//! Tests replays: rebuilding and verifying the table, comparing options, and re-queueing dead
+//! letters.
 //!
-//! What is tested takes a server, so that any storage and event model can stand behind it.
+//! Each test takes a server, so that it can run on any storage and event model.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 use crate::mysql::{Server, TestDatabase};
 use crate::support::{PATIENCE, TestServer, png};
 
-/// Tests on a server of their own, with embedded storage and one event model. The contracts of log
-/// and store hold that other storage does the same.
+/// Runs the tests on a server of their own, with embedded storage and one event model. The contract
+/// tests of log and store check that other storage behaves alike.
 macro_rules! promises {
     ($place:ident, $model:ident: $($name:ident),+ $(,)?) => {
         mod $place {
@@ -50,7 +51,7 @@ mod shadow;
 mod shared;
 mod verify;
 
-/// Keeps what it is told, and asks to stop when it was told of enough.
+/// An observer that keeps all findings, and stops the replay after enough of them.
 pub(crate) struct Witness {
     findings: Vec<Finding>,
     stop: CancellationToken,
@@ -79,7 +80,7 @@ impl Observer for Witness {
 }
 
 impl Witness {
-    /// In the order of their IDs, which is that of time.
+    /// In the order of their IDs, which is the order of time.
     fn found(&self, outcome: Outcome) -> Vec<OperationId> {
         let found = self.findings.iter().filter(|it| it.outcome == outcome);
         let mut found: Vec<_> = found.filter_map(|finding| finding.identifier).collect();
@@ -99,7 +100,10 @@ async fn play_as(witness: &mut Witness, storage: &Storage, task: Task, range: &R
 async fn play(storage: &Storage, task: Task, range: &Range) -> (Ended, Witness) {
     let mut witness = Witness::default();
     let ended = play_as(&mut witness, storage, task, range).await;
-    assert!(ended.error.is_none() && ended.go_on.is_none(), "{ended:?}");
+    assert!(
+        ended.error.is_none() && ended.continue_from.is_none(),
+        "{ended:?}"
+    );
     (ended, witness)
 }
 
@@ -108,7 +112,8 @@ async fn play_all(storage: &Storage, task: Task) -> (Ended, Witness) {
     play(storage, task, &Range::default()).await
 }
 
-/// The same log with an empty table of the same kind, which goes with the second value.
+/// The same log with an empty table of the same kind, which is removed when the second value is
+/// dropped.
 async fn without_table(server: &TestServer) -> (Storage, Box<dyn Send>) {
     let mut storage = server.storage.clone();
     match server.settings.storage.table {
@@ -126,7 +131,7 @@ async fn without_table(server: &TestServer) -> (Storage, Box<dyn Send>) {
     }
 }
 
-/// The same log with a table of which nothing is left but deposited pictures.
+/// The same log with a table that only has the deposited pictures left.
 async fn without_results(server: &TestServer) -> (Storage, Box<dyn Send>) {
     let storage = &server.storage;
     let (other, database) = without_table(server).await;
@@ -164,7 +169,8 @@ async fn entries(storage: &Storage, topic: Topic) -> Vec<Entry> {
     entries
 }
 
-/// Waits until the ends of so many operations were announced: that comes after the answer.
+/// Waits until the log has the final events of this many operations. They are appended after the
+/// answer.
 async fn announced(storage: &Storage, operations: usize) {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -181,7 +187,7 @@ async fn announced(storage: &Storage, operations: usize) {
     }
 }
 
-/// Has `count` pictures resized; returns their IDs once all was announced.
+/// Resizes `count` pictures; returns their IDs once the log has all events.
 async fn resized(server: &TestServer, count: u32) -> Vec<OperationId> {
     let mut ids = Vec::new();
     for n in 0..count {
@@ -197,7 +203,7 @@ async fn resized(server: &TestServer, count: u32) -> Vec<OperationId> {
     ids.iter().map(|id| id.parse().unwrap()).collect()
 }
 
-/// A picture that is accepted and can't be decoded.
+/// A picture that is accepted, but can't be decoded.
 fn cut_short() -> Vec<u8> {
     let mut picture = png(96, 64, 77);
     picture.truncate(picture.len() / 2);

@@ -1,4 +1,4 @@
-//! Who asks the same gets the same, at once; and what a trace is told.
+//! Tests that an equal request is answered from a stored result, and that events keep the trace.
 
 use std::time::Instant;
 
@@ -55,7 +55,7 @@ async fn the_same_request_is_done_at_once() {
         }
     }
 
-    // The one does not need the other.
+    // Neither needs the other.
     let url = format!(
         "{}/api/{}",
         server.url,

@@ -1,5 +1,5 @@
-//! One picture and one set of options give one result, whoever makes it: the library, the worker
-//! of `serve`, and `picresize resize`.
+//! Tests that the same picture and options give the same bytes in the library, in the worker of
+//! `serve`, and in `picresize resize`.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! The roles apart, as processes of their own, on a real Kafka cluster and a real MySQL server.
+//! Tests the roles as separate processes on a real Kafka cluster and a real MySQL server.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -59,7 +59,7 @@ async fn work_spreads_and_survives_who_joins_and_who_leaves() {
     let _second = shared.worker();
     let client = Client::new();
 
-    // Until both have joined the group.
+    // Wait until both have joined the group.
     let mut joined = HashMap::new();
     let deadline = Instant::now() + PATIENCE;
     while joined.len() < 2 {
@@ -69,7 +69,7 @@ async fn work_spreads_and_survives_who_joins_and_who_leaves() {
 
     let shares = work(&client, &api.url, 0..120, async |_| {}).await;
     assert_eq!(shares.len(), 2, "{shares:?}");
-    // Twelve partitions, six a worker: with 120 operations a fair share is about 60.
+    // Twelve partitions are six per worker: with 120 operations a fair share is about 60.
     assert!(shares.values().all(|share| *share >= 25), "{shares:?}");
 
     let mut third = None;
@@ -105,8 +105,8 @@ async fn a_killed_worker_s_work_is_done_by_another() {
     assert_eq!(shares.values().sum::<usize>(), 100);
 }
 
-/// Posts pictures, waits for all of them, and counts what each worker did. `between` is called
-/// before each.
+/// Posts pictures, waits for all of them, and counts the operations of each worker. `between` is
+/// called before each post.
 async fn work(
     client: &Client,
     url: &str,
@@ -137,7 +137,7 @@ async fn a_large_picture_goes_through_and_a_larger_one_is_refused() {
     };
     let (api, _worker) = (shared.api(), shared.worker());
     let client = Client::new();
-    // Noise, which no format makes smaller.
+    // Noise, which no format compresses.
     let noise = noise_png(2800, 2500);
     assert!(
         (20 << 20..24 << 20).contains(&noise.len()),
@@ -222,13 +222,13 @@ fn two_at_once_migrate_an_empty_server() {
     }
 }
 
-/// What is wrong is said in a sentence that says what to do, and ends the process.
+/// Every misconfiguration ends the process with an error that says what to do.
 #[test]
 fn what_waiting_does_not_heal_ends_with_a_sentence() {
     let Some(unprepared) = Shared::new() else {
         return;
     };
-    // The table is asked for only when the topics are there, so each has a state of its own.
+    // The table is only checked once the topics exist, so each gets its own case.
     expect_failure(&unprepared, "run `picresize migrate`");
     let prepared = || Shared::prepared().unwrap();
     expect_failure(
@@ -248,7 +248,7 @@ fn what_waiting_does_not_heal_ends_with_a_sentence() {
         &prepared().with("KAFKA__PROPERTIES__ACKS", "0"),
         "kafka.properties.acks cannot be set",
     );
-    // A table that the results would not fit through.
+    // A server whose packets are too small for the results.
     expect_failure(
         &prepared().with("LIMITS__MAX_RESULT_BYTES", "2000000000"),
         "max_allowed_packet",
@@ -258,7 +258,7 @@ fn what_waiting_does_not_heal_ends_with_a_sentence() {
 fn expect_failure(shared: &Shared, sentence: &str) {
     let deadline = Instant::now() + PATIENCE;
     for role in ["api", "worker"] {
-        // Never the usual addresses: somebody may be there.
+        // Not the default addresses, because they may be in use.
         let mut command = shared.command(&[role]);
         command
             .env("PICRESIZE__SERVER__LISTEN", "127.0.0.1:0")
@@ -272,7 +272,7 @@ fn expect_failure(shared: &Shared, sentence: &str) {
     assert!(Instant::now() < deadline);
 }
 
-/// A cluster that asks for a name and a password, as managed ones do.
+/// A cluster that requires a user name and a password, as managed ones do.
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_are_given_to_kafka() {
     let (Some(shared), Some(address)) = (Shared::new(), address(KAFKA_SASL, "Kafka with SASL"))
@@ -353,7 +353,7 @@ async fn one_process_can_serve_on_shared_storage() {
     let (status, answer) = wait(&client, &server.url, &id).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
 
-    // And with a log of its own beside the shared table.
+    // And with an embedded log and the shared table.
     let folder = tempfile::tempdir().unwrap();
     let mixed = shared.with("STORAGE__LOG", "embedded");
     let mut command = mixed.command(&["serve", "--listen", "127.0.0.1:0", "--data"]);
@@ -363,7 +363,7 @@ async fn one_process_can_serve_on_shared_storage() {
     assert_eq!(status, StatusCode::OK, "{answer}");
 }
 
-/// Both event models side by side: what is accepted in one is worked on in the other.
+/// Both event models side by side: requests of one are processed by workers of the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn both_event_models_are_done_and_erased() {
     let Some(shared) = Shared::prepared() else {
@@ -382,7 +382,7 @@ async fn both_event_models_are_done_and_erased() {
     .into_iter()
     .enumerate()
     {
-        // The second finds what the first made.
+        // The second finds the result of the first.
         let id = submit(&client, url, &png(40, 30, 1), json!({"width": 20})).await;
         let (status, answer) = wait(&client, url, &id).await;
         assert_eq!(status, StatusCode::OK, "{answer}");

@@ -1,4 +1,4 @@
-//! A place on a real Kafka cluster and a real MySQL server.
+//! Provides a log and a table on a real Kafka cluster and a real MySQL server.
 
 use std::process::Command;
 
@@ -9,13 +9,13 @@ use picresize::settings::Settings;
 use crate::process::{Process, program, run, text};
 use crate::support::{Cluster, MYSQL, address};
 
-/// A log and a table that nobody has used, for processes to share.
+/// A new log and table that processes can share.
 pub(crate) struct Shared {
     environment: Vec<(String, String)>,
 }
 
 impl Shared {
-    /// Where they are, if Kafka and MySQL are at hand. Nothing is made yet.
+    /// Their addresses, if Kafka and MySQL are available. Nothing is created yet.
     pub(crate) fn new() -> Option<Self> {
         let bootstrap_servers = Cluster::Kraft.bootstrap_servers()?;
         let server = address(MYSQL, "MySQL")?;
@@ -37,7 +37,7 @@ impl Shared {
             ("MYSQL__DATABASE", &format!("test_{name}")),
             ("MYSQL__USER", user),
             ("MYSQL__PASSWORD", password),
-            // The same picture is to be worked on again.
+            // The same picture must be processed again.
             ("SERVER__REUSE_RESULTS", "false"),
         ];
         let environment = settings
@@ -58,7 +58,7 @@ impl Shared {
         self
     }
 
-    /// The settings that processes take from their environment, for a service in this one.
+    /// The same settings as in the environment of the processes, for a service in this process.
     pub(crate) fn settings(&self) -> Settings {
         let environment = Environment::with_prefix("PICRESIZE")
             .prefix_separator("__")

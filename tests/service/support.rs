@@ -1,4 +1,4 @@
-//! A server in one line, a picture in another.
+//! Helpers of the tests: starting a server, making pictures, and finding real servers and pictures.
 
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -15,10 +15,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// How long anything may take before a test gives up.
+/// How long a test waits before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A whole service in this process, on a folder of its own.
+/// A whole service in this process, with a folder of its own.
 pub(crate) struct TestServer {
     pub url: String,
     pub client: Client,
@@ -45,7 +45,7 @@ impl TestServer {
         Self::start_on(storage, settings, folder).await
     }
 
-    /// A service on storage of its own kind.
+    /// A service on the given storage.
     pub(crate) async fn start_on(storage: Storage, settings: Settings, folder: TempDir) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -210,7 +210,7 @@ pub(crate) fn png_size(bytes: &[u8]) -> (u32, u32) {
     (reader.info().width, reader.info().height)
 }
 
-/// A folder of real pictures, if it is at hand. In CI it has to be.
+/// A folder of real pictures, if it is available. CI requires it.
 pub(crate) fn pictures(folder: &str) -> Option<PathBuf> {
     let root = std::env::var_os("PICRESIZE_PICTURES").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/pictures"),
@@ -238,7 +238,7 @@ pub(crate) enum Cluster {
 }
 
 impl Cluster {
-    /// Where it is, if it is at hand.
+    /// Its address, if it is available.
     pub(crate) fn bootstrap_servers(self) -> Option<String> {
         match self {
             Self::Kraft => address(KAFKA, "Kafka"),
@@ -247,7 +247,7 @@ impl Cluster {
     }
 }
 
-/// The address of a service that `scripts/services` brings up. In CI it has to be there.
+/// The address of a service that `scripts/services` starts. CI requires it.
 pub(crate) fn address(variable: &str, service: &str) -> Option<String> {
     let address = std::env::var(variable).ok();
     if address.is_none() {
@@ -258,13 +258,13 @@ pub(crate) fn address(variable: &str, service: &str) -> Option<String> {
     address
 }
 
-/// Says that something was not tested, and why. In CI that is a failure.
+/// Reports that something was not tested, and why. In CI that is a failure.
 pub(crate) fn skipped(reason: &str) {
     assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{reason}");
     eprintln!("SKIPPED: {reason}");
 }
 
-/// Every file below a folder, in order.
+/// All files in a folder and its subfolders, in order.
 pub(crate) fn files(folder: &std::path::Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

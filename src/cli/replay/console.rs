@@ -1,5 +1,5 @@
-//! Shows a replay on the terminal: a progress bar, a line for each event that matters, and a table at
-//! the end; or JSON.
+//! Prints a replay: a progress bar, a line for each event that matters, and a table at the end; or
+//! JSON.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ impl Console {
         }
     }
 
-    /// Shows the summary and how to go on, and says how the process is to exit.
+    /// Prints the summary and how to continue; returns the exit code.
     pub(super) fn conclude(self, ended: &Ended) -> ExitCode {
         self.progress.finish_and_clear();
         if self.json {
@@ -33,13 +33,13 @@ impl Console {
             print!("{}", table(&ended.summary));
         }
         if let Some(error) = &ended.error {
-            eprintln!("picresize: the replay ended early: {error}");
+            eprintln!("picresize: the replay stopped early: {error}");
         }
-        if let Some(positions) = &ended.go_on {
+        if let Some(positions) = &ended.continue_from {
             let positions: Vec<_> = positions.iter().map(ToString::to_string).collect();
             eprintln!("picresize: continue with --from {}", positions.join(","));
         }
-        let is_well = ended.summary.problems() == 0 && ended.go_on.is_none();
+        let is_well = ended.summary.problems() == 0 && ended.continue_from.is_none();
         ExitCode::from(u8::from(!is_well))
     }
 }
@@ -48,7 +48,7 @@ impl Observer for Console {
     fn begins(&mut self, events: u64) {
         let style = ProgressStyle::with_template("{bar:40} {pos}/{len} events, {eta} left")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
-        // Shows itself only on a terminal.
+        // Only shown on a terminal.
         self.progress = ProgressBar::new(events).with_style(style);
     }
 
@@ -67,7 +67,7 @@ impl Observer for Console {
     }
 }
 
-/// What a person should know of one event, if anything.
+/// The line for one event, if it needs one.
 fn line(finding: &Finding) -> Option<String> {
     let is_news = finding.outcome.is_problem()
         || !finding.details.is_empty()

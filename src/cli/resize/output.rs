@@ -1,4 +1,4 @@
-//! Where results go: which files may be replaced, and how a result takes its place.
+//! Writes results to files: decides which files may be replaced, and replaces them atomically.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, Metadata};
@@ -11,10 +11,10 @@ use crate::cli::usage::Usage;
 use crate::imaging;
 use crate::operation::{Format, ResizeOptions};
 
-/// Bytes at the beginning of a file that tell its format.
+/// The number of bytes at the start of a file that are read to detect its format.
 const HEADER_BYTES: u64 = 4096;
 
-/// Each file once, whatever links lead to it.
+/// Each file once, even if several links lead to it.
 pub(super) fn without_repeats(files: &[PathBuf]) -> Vec<&Path> {
     let mut seen = HashSet::new();
     let place = |file: &Path| fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
@@ -23,7 +23,7 @@ pub(super) fn without_repeats(files: &[PathBuf]) -> Vec<&Path> {
     files
 }
 
-/// What the user allows to be replaced.
+/// Which files the user allows to be replaced.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Permission {
     /// Files that exist and are not among the sources.
@@ -32,12 +32,12 @@ pub(super) struct Permission {
     pub(super) in_place: bool,
 }
 
-/// One picture to be made.
+/// One picture to resize.
 #[derive(Debug)]
 pub(super) struct Task {
     pub(super) from: PathBuf,
     pub(super) to: Target,
-    /// The file that is there already and may be replaced.
+    /// The existing file that may be replaced.
     replaces: Option<PathBuf>,
 }
 
@@ -50,7 +50,7 @@ pub(super) enum Target {
     Source,
 }
 
-/// What a file is, whatever path leads to it.
+/// The identity of a file, independent of the path that leads to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Identity {
     #[cfg(unix)]
@@ -60,7 +60,7 @@ enum Identity {
 }
 
 impl Identity {
-    /// None when there is no such file.
+    /// `None` if there is no such file.
     #[cfg(unix)]
     fn of(path: &Path) -> Option<Self> {
         use std::os::unix::fs::MetadataExt;
@@ -72,7 +72,7 @@ impl Identity {
         })
     }
 
-    /// None when there is no such file.
+    /// `None` if there is no such file.
     #[cfg(not(unix))]
     fn of(path: &Path) -> Option<Self> {
         fs::canonicalize(path).ok().map(Self::Path)
@@ -88,7 +88,7 @@ impl Task {
         }
     }
 
-    /// The file that the result of this format becomes.
+    /// The path of a result in this format.
     fn path(&self, format: Format) -> PathBuf {
         match &self.to {
             Target::File(path) => path.clone(),
@@ -100,12 +100,11 @@ impl Task {
         }
     }
 
-    /// Puts the result in its place. A file that is there already stays as it was until the whole
-    /// result has been written.
+    /// Writes the result. An existing file stays unchanged until the whole result has been written.
     pub(super) fn write(&self, bytes: &[u8], format: Format) -> Result<()> {
         let path = self.path(format);
         if let Target::Source = self.to {
-            // The content may have changed since it was looked at.
+            // The content may have changed since the check.
             check_name(&path, format)?;
         }
         let written = if self.replaces.as_ref() == Some(&path) {
@@ -120,8 +119,8 @@ impl Task {
     }
 }
 
-/// Refuses whatever would replace a file that may not be replaced, before anything is written.
-/// Notes for each task whether it may replace a file: one that comes into being later stays.
+/// Refuses tasks that would replace a file that may not be replaced, before anything is written.
+/// Records for each task which file it may replace, so that a file created later is kept.
 pub(super) fn check(
     tasks: &mut [Task],
     request: &ResizeOptions,
@@ -140,15 +139,15 @@ pub(super) fn check(
                 check_name(&task.from, format)?;
                 task.from.clone()
             }
-            // A source that cannot be read: it fails when its turn comes.
+            // The source cannot be read. It fails later, with its own error.
             (_, None) => continue,
         };
-        // By where it really is: a link may lead to the place of another result.
+        // Resolve links, because a link may lead to the path of another result.
         let place = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
         task.replaces = may_replace(task, &path, &sources, permission)?.then_some(path);
         if let Some(earlier) = results.insert(place, task.from.clone()) {
             return Err(Usage(format!(
-                "the results of {} and {} would be the same file: resize them into two folders",
+                "the results of {} and {} would be the same file: write them to different folders",
                 earlier.display(),
                 task.from.display()
             )));
@@ -157,20 +156,20 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Whether there is a file at `path`, which may be replaced.
+/// Whether a file exists at `path`. An error if it exists and may not be replaced.
 fn may_replace(
     task: &Task,
     path: &Path,
     sources: &HashSet<Identity>,
     permission: Permission,
 ) -> Result<bool, Usage> {
-    // A link that leads nowhere is there, too.
+    // A dangling link also counts as a file.
     if fs::symlink_metadata(path).is_err() {
         return Ok(false);
     }
     if path.is_dir() {
         return Err(Usage(format!(
-            "{} is a folder: give --out-dir for results that keep their names",
+            "{} is a folder: use --out-dir to write results there under their own names",
             path.display()
         )));
     }
@@ -180,14 +179,14 @@ fn may_replace(
         .is_some_and(|identity| sources.contains(identity));
     if is_source && !permission.in_place {
         return Err(Usage(format!(
-            "{} is itself a picture to be resized: name another file, or replace it with --in-place",
+            "{} is also a source: name another file, or use --in-place to replace it",
             path.display()
         )));
     }
     if is_source && identity != Identity::of(&task.from) {
         return Err(Usage(format!(
-            "{} would be replaced by the result of {}, and is to be resized itself: \
-             choose another folder",
+            "{} would be replaced by the result of {}, but it is also a source: choose another \
+             folder",
             path.display(),
             task.from.display()
         )));
@@ -200,14 +199,13 @@ fn may_replace(
 
 fn exists(path: &Path) -> Usage {
     Usage(format!(
-        "{} exists: name another file, or replace it with --overwrite (to resize several pictures, \
-         give --out-dir or --in-place)",
+        "{} already exists: name another file, or use --overwrite to replace it (use --out-dir or \
+         --in-place for several pictures)",
         path.display()
     ))
 }
 
-/// A source that is replaced keeps its name, so its result has to have the format that the name
-/// stands for.
+/// A source that is replaced keeps its name, so its result must have the format of its extension.
 fn check_name(path: &Path, result: Format) -> Result<(), Usage> {
     let extension = path.extension().unwrap_or_default().to_string_lossy();
     let named = Format::from_name(&extension.to_lowercase()).or_else(|| source_format(path));
@@ -215,13 +213,13 @@ fn check_name(path: &Path, result: Format) -> Result<(), Usage> {
         return Ok(());
     }
     Err(Usage(format!(
-        "{} cannot be replaced with --in-place: its result is {result}, which its name does not \
-         stand for; give --out-dir instead",
+        "{} cannot be replaced with --in-place: its result is {result}, but its name has another \
+         extension; use --out-dir instead",
         path.display()
     )))
 }
 
-/// The format of the result, as far as it can be known yet.
+/// The format of the result, if it is already known.
 fn result_format(from: &Path, request: &ResizeOptions) -> Option<Format> {
     match request.format {
         Some(format) => Some(format),
@@ -230,7 +228,7 @@ fn result_format(from: &Path, request: &ResizeOptions) -> Option<Format> {
 }
 
 fn source_format(path: &Path) -> Option<Format> {
-    // To open a pipe would wait for its writer.
+    // Opening a pipe would wait for its writer.
     let is_file = fs::metadata(path).ok()?.is_file();
     if !is_file {
         return None;
@@ -241,19 +239,18 @@ fn source_format(path: &Path) -> Option<Format> {
     imaging::sniff(&header).ok()
 }
 
-/// Writes a file that must not be there yet.
+/// Writes a new file. Fails if it exists.
 fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = temporary(path, bytes)?;
     file.persist_noclobber(path)?;
     Ok(())
 }
 
-/// Writes a file in the place of one that is there. A link stays one: the file it leads to is
-/// replaced.
+/// Replaces an existing file. A link is kept, and the file it leads to is replaced.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let there = fs::metadata(path);
     if there.as_ref().is_ok_and(|there| !there.is_file()) {
-        // A device or a pipe takes what is written into it.
+        // Devices and pipes are written to directly.
         return fs::write(path, bytes);
     }
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -261,13 +258,13 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Ok(there) = there {
         fs::set_permissions(file.path(), Metadata::permissions(&there))?;
     }
-    // The old content goes with the rename: the new one has to be on the disk by then.
+    // The rename drops the old content, so the new content must be on the disk before it.
     file.as_file().sync_all()?;
     file.persist(&path)?;
     Ok(())
 }
 
-/// A file beside `path` with these bytes. It goes away unless it is renamed.
+/// A temporary file beside `path` with these bytes. It is removed unless it is renamed.
 fn temporary(path: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -279,7 +276,7 @@ fn temporary(path: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     {
         use std::os::unix::fs::PermissionsExt;
 
-        // As any new file: the system takes away what the umask says.
+        // The default for new files: the system applies the umask.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
     let mut file = builder.tempfile_in(folder)?;

@@ -1,4 +1,4 @@
-//! A member of a consumer group.
+//! A member of a consumer group of the embedded log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,11 @@ use super::events::{committed, read_event};
 use crate::event_log::{Consumer, Delivery, EventPosition, LogError, Topic};
 use crate::sqlite::{Database, DatabaseError};
 
-/// How long a consumer waits for an append of this process before it looks for one of another.
+/// How long a consumer waits for an append of this process before it looks for appends of other
+/// processes.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// A member of a group. The first of them gets every event; the others stand by until it is gone.
+/// A member of a group. The first member gets all events; the others wait until it is gone.
 #[derive(Debug)]
 pub(super) struct EmbeddedConsumer {
     database: Arc<Database>,
@@ -73,7 +74,7 @@ impl Consumer for EmbeddedConsumer {
     async fn receive(&mut self) -> Result<Delivery, LogError> {
         loop {
             let next = self.own().await?.next;
-            // Before the look, so that an append during it is not missed.
+            // Before the query, so that an append during it is not missed.
             self.appended.mark_unchanged();
             let topic = self.topic.name();
             let found = self
@@ -84,7 +85,7 @@ impl Consumer for EmbeddedConsumer {
                 self.own().await?.next = entry.position.offset + 1;
                 return Ok(Delivery::Event(entry.position, entry.record));
             }
-            // Another process may append as well: `replay` gives dead letters back.
+            // Another process may append as well: `replay` re-queues dead letters.
             let changed = tokio::time::timeout(LOOK_AGAIN, self.appended.changed()).await;
             if let Ok(Err(_)) = changed {
                 return Err(DatabaseError::Closed.into());

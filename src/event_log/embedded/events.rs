@@ -1,4 +1,4 @@
-//! How events and positions are read.
+//! Reads events and positions from the SQLite file.
 
 use jiff::Timestamp;
 use rusqlite::types::Type;
@@ -7,10 +7,10 @@ use rusqlite::{OptionalExtension, params};
 use crate::event::Record;
 use crate::event_log::{Entry, EventPosition, Topic};
 
-/// The only partition there is.
+/// The only partition.
 pub(super) const PARTITION: i32 = 0;
 
-/// The position before which a group has finished everything; none before its first commit.
+/// The position before which a group has finished everything; `None` before its first commit.
 pub(super) fn committed(
     connection: &rusqlite::Connection,
     topic: Topic,

@@ -1,4 +1,4 @@
-//! Reads a topic in no consumer group.
+//! Reads a topic of the embedded log without a consumer group.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::events::{PARTITION, read_event};
 use crate::event_log::{Entry, EventPosition, LogError, Reader, Start, Topic};
 use crate::sqlite::Database;
 
-/// Reads up to where the log ended when the reading began.
+/// Reads up to the end that the log had when the reader was created.
 #[derive(Debug)]
 pub(super) struct EmbeddedReader {
     database: Arc<Database>,
@@ -76,7 +76,7 @@ impl Reader for EmbeddedReader {
     }
 }
 
-/// The offset that a reader begins with; none when there is nothing to read.
+/// The offset at which a reader begins; `None` if there is nothing to read.
 fn first_offset(
     connection: &Connection,
     topic: Topic,

@@ -1,4 +1,4 @@
-//! What may be removed from the log.
+//! Finds and removes old events of the embedded log.
 
 use rusqlite::{Connection, params};
 
@@ -9,14 +9,14 @@ use crate::event_log::Topic;
 #[derive(Debug)]
 pub(super) struct Trim {
     topic: Topic,
-    /// Milliseconds since 1970; events that were appended before this time may go.
+    /// Milliseconds since 1970; events that were appended before this time may be removed.
     before: i64,
-    /// The first position that has to stay.
+    /// The first position that must stay.
     end: i64,
 }
 
 impl Trim {
-    /// Both take the old events of a topic from the index by time.
+    /// Both find the old events of a topic with the index by time.
     const EXISTS: &str = "SELECT EXISTS (
         SELECT 1 FROM events INDEXED BY events_by_time
         WHERE topic = ?1 AND appended_at < ?2 AND position < ?3)";
@@ -27,7 +27,7 @@ impl Trim {
     const FIRST: &str = "SELECT min(position) FROM events WHERE topic = ?1";
     const LAST: &str = "SELECT max(position) FROM events WHERE topic = ?1";
 
-    /// What there is to remove from a topic, if anything.
+    /// The removable events of a topic, if there are any.
     pub(super) fn of(
         connection: &Connection,
         topic: Topic,
@@ -39,12 +39,13 @@ impl Trim {
                 .prepare_cached(sql)?
                 .query_row([topic.name()], |row| row.get::<_, Option<i64>>(0))
         };
-        // The last event of each topic stays: the position of the next one follows from it.
+        // The last event of each topic stays, because the next position is computed from it.
         let (Some(first), Some(last)) = (position(Self::FIRST)?, position(Self::LAST)?) else {
             return Ok(None);
         };
         let end = match topic {
-            // Only the group that works now counts: one that was renamed never moves again.
+            // Only the current group counts, because the old name of a renamed group never moves
+            // again.
             Topic::Requests => last.min(committed(connection, topic, group)?.unwrap_or(first)),
             Topic::Events | Topic::DeadLetters => last,
         };
@@ -132,7 +133,7 @@ mod tests {
         commit(&log, OLD_GROUP, 2).await;
         assert_eq!(trim(100).await, 0, "another group counts for nothing");
         commit(&log, GROUP, 4).await;
-        assert_eq!(trim(3).await, 3, "no more than it is told to");
+        assert_eq!(trim(3).await, 3, "no more than `most`");
         assert_eq!(left(&log, Topic::Requests).await, [3, 4, 5]);
         assert_eq!(trim(100).await, 1, "the old group holds nothing back");
         assert_eq!(trim(100).await, 0);
@@ -154,7 +155,7 @@ mod tests {
         assert_eq!(left(&log, Topic::DeadLetters).await, [1]);
     }
 
-    /// A log of a year has millions of events, and the writer serves every request.
+    /// A year's log has millions of events, and every request needs the writer.
     #[tokio::test]
     async fn trimming_reads_no_more_of_the_log_than_it_removes() {
         let (_folder, log) = open();

@@ -1,4 +1,4 @@
-//! Questions to the cluster.
+//! Requests the metadata of topics from the cluster.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use rdkafka::metadata::MetadataPartition;
 use super::errors::LastError;
 use crate::event_log::LogError;
 
-/// How long a question to the cluster may take.
-pub(super) const QUESTION: Duration = Duration::from_secs(10);
+/// The timeout of a metadata request to the cluster.
+pub(super) const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The numbers of a topic's partitions.
 pub(super) fn partitions<C: ClientContext>(
@@ -18,7 +18,7 @@ pub(super) fn partitions<C: ClientContext>(
     topic: &str,
 ) -> Result<Vec<i32>, LogError> {
     let metadata = client
-        .fetch_metadata(Some(topic), QUESTION)
+        .fetch_metadata(Some(topic), METADATA_TIMEOUT)
         .map_err(|error| last_error.explain(error))?;
     let partitions: Vec<i32> = metadata
         .topics()
@@ -34,7 +34,7 @@ pub(super) fn partitions<C: ClientContext>(
     Ok(partitions)
 }
 
-/// Questions to the cluster block, so they are asked where that disturbs nobody.
+/// Metadata requests block, so they run on a thread for blocking work.
 pub(super) async fn blocking<T: Send + 'static>(
     ask: impl FnOnce() -> Result<T, LogError> + Send + 'static,
 ) -> Result<T, LogError> {

@@ -19,12 +19,13 @@ use super::message::{position, record};
 use super::options::KafkaOptions;
 use crate::event_log::{Consumer, Delivery, EventPosition, LogError};
 
-/// A worker that is not heard of for so long loses its partitions.
+/// `session.timeout.ms`: a worker that sends no heartbeat for this long loses its partitions.
 const SESSION_MILLISECONDS: &str = "15000";
 const HEARTBEAT_MILLISECONDS: &str = "3000";
-/// A worker that takes no event for so long loses its partitions, too: longer than any picture.
+/// `max.poll.interval.ms`: a worker that takes no event for this long loses its partitions too.
+/// Longer than any picture takes.
 const POLL_MILLISECONDS: &str = "900000";
-/// librdkafka wants answers to be allowed a little more than the records they hold.
+/// librdkafka requires the limit of a response to be a little larger than its records.
 const ANSWER_OVERHEAD_BYTES: u64 = 1 << 20;
 
 pub(super) struct GroupMember {
@@ -32,7 +33,7 @@ pub(super) struct GroupMember {
     topic: String,
     group: String,
     membership: Membership,
-    /// The least offset that may be committed: it only grows while the partition is held.
+    /// The smallest offset that may be committed. It only grows while the partition is held.
     floor: HashMap<i32, i64>,
 }
 
@@ -66,7 +67,7 @@ impl GroupMember {
         })
     }
 
-    /// A client that met a fatal error does nothing any more: a new one takes its place.
+    /// A client stops working after a fatal error, so a new one replaces it.
     fn join_again(&mut self) -> Result<Delivery, LogError> {
         self.membership = Membership::new(&self.options, &self.topic, &self.group)?;
         Ok(self.gave_up(self.floor.keys().copied().collect()))
@@ -105,7 +106,7 @@ impl Membership {
     }
 }
 
-/// How records are fetched: the largest fits, and what waits is bounded by bytes.
+/// Configures fetching: the largest record fits, and the queue is limited by bytes.
 pub(super) fn fetching(options: &KafkaOptions) -> Result<rdkafka::config::ClientConfig, LogError> {
     let fetch = options.prefetch_bytes.max(options.max_record_bytes);
     let answer = (fetch + ANSWER_OVERHEAD_BYTES).max(100_000_000);
@@ -129,7 +130,7 @@ impl Consumer for GroupMember {
     async fn receive(&mut self) -> Result<Delivery, LogError> {
         let Membership { consumer, revoked } = &mut self.membership;
         let received = tokio::select! {
-            // What was lost is told before anything else is delivered.
+            // Report lost partitions before delivering anything else.
             biased;
             Some(partitions) = revoked.recv() => Err(partitions),
             message = consumer.recv() => Ok(message.map(|message| {
@@ -146,7 +147,7 @@ impl Consumer for GroupMember {
                 Ok(Delivery::Event(position, record))
             }
             Ok(Err(error)) if self.membership.consumer.client().fatal_error().is_some() => {
-                tracing::error!(%error, "the Kafka consumer has to be created again");
+                tracing::error!(%error, "the Kafka consumer failed and must be created again");
                 self.join_again()
             }
             Ok(Err(error)) => Err(self.membership.consumer.context().last_error.explain(error)),
@@ -173,7 +174,7 @@ impl Consumer for GroupMember {
     }
 }
 
-/// Tells the member which partitions it lost.
+/// Notifies the member of the partitions that it lost.
 struct Group {
     last_error: LastError,
     revoked: mpsc::UnboundedSender<Vec<i32>>,
@@ -201,7 +202,7 @@ impl ConsumerContext for Group {
             Rebalance::Revoke(partitions) if partitions.count() > 0 => {
                 let partitions = numbers(partitions);
                 tracing::info!(?partitions, "revoked");
-                // A member that is gone needs no news.
+                // The member may be gone already.
                 let _ = self.revoked.send(partitions);
             }
             Rebalance::Error(error) => tracing::warn!(%error, "a rebalance failed"),

@@ -1,4 +1,4 @@
-//! Turns librdkafka's errors into the kinds of [`LogError`], with a sentence for a person.
+//! Turns librdkafka's errors into a kind of [`LogError`], with a message for the operator.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,8 +8,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::event_log::LogError;
 
-/// Remembers the last error that a client reported in the background: a failed call often returns
-/// no more than "timed out".
+/// Remembers the last error that a client reported in the background, because a failed call often
+/// only returns "timed out".
 #[derive(Clone, Debug, Default)]
 pub(super) struct LastError {
     last: Arc<Mutex<Option<(RDKafkaErrorCode, String)>>>,
@@ -31,7 +31,7 @@ impl ClientContext for LastError {
 }
 
 impl LastError {
-    /// Says what an error means for a person.
+    /// Explains an error to the operator.
     pub(super) fn explain(&self, error: KafkaError) -> LogError {
         let last = self
             .last

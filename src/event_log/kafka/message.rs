@@ -1,4 +1,4 @@
-//! What a message of Kafka's holds.
+//! Converts Kafka's messages into records.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -14,8 +14,8 @@ pub(super) fn position(message: &BorrowedMessage<'_>) -> EventPosition {
     }
 }
 
-/// The record of a message. What has no key or value is an empty one: it can't be understood, and
-/// is set aside as what it is.
+/// The record of a message. A missing key or value becomes an empty one. Such a record is not
+/// readable and becomes a dead letter.
 pub(super) fn record(message: &BorrowedMessage<'_>) -> Record {
     let headers = message.headers().map_or_else(Vec::new, |headers| {
         headers

@@ -1,5 +1,5 @@
-//! Where the cluster is, how its topics are to be, and what every librdkafka client is configured
-//! with.
+//! The settings of the Kafka adapter: the cluster's address, the layout of the topics, and the
+//! configuration of every librdkafka client.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::event_log::{LogError, Topic};
 
-/// Properties that keep the promises of this adapter; they are not for settings to change.
+/// Properties on which this adapter's guarantees depend, so settings can't change them.
 const RESERVED: &[&str] = &[
     "acks",
     "auto.offset.reset",
@@ -24,7 +24,7 @@ const RESERVED: &[&str] = &[
     "request.required.acks",
 ];
 
-/// Where the cluster is, and how to speak to it.
+/// How to connect to the cluster.
 #[derive(Clone, Debug)]
 pub struct KafkaOptions {
     /// `host:port` of some brokers, with commas between.
@@ -34,13 +34,13 @@ pub struct KafkaOptions {
     pub dead_letters_topic: String,
     /// Bytes of the largest record, headers included.
     pub max_record_bytes: u64,
-    /// Memory for records that were fetched and wait.
+    /// Memory for records that were fetched but not yet handled.
     pub prefetch_bytes: u64,
     /// Any other property of librdkafka; some are passwords, so no value is ever shown.
     pub properties: BTreeMap<String, SecretString>,
 }
 
-/// How `migrate` makes topics.
+/// How `migrate` creates topics.
 #[derive(Clone, Copy, Debug)]
 pub struct TopicOptions {
     pub partitions: i32,
@@ -58,7 +58,7 @@ impl KafkaOptions {
         }
     }
 
-    /// What every client of the cluster is made with.
+    /// The configuration that all clients of the cluster share.
     pub(super) fn client(&self) -> Result<ClientConfig, LogError> {
         let mut config = ClientConfig::new();
         config
@@ -71,7 +71,7 @@ impl KafkaOptions {
             let name = name.replace('_', ".");
             if RESERVED.contains(&name.as_str()) {
                 return Err(LogError::Misconfigured(format!(
-                    "kafka.properties.{name} cannot be set: picresize's promises depend on it"
+                    "kafka.properties.{name} cannot be set: picresize's guarantees depend on it"
                 )));
             }
             config.set(name, value.expose_secret());

@@ -1,10 +1,10 @@
-//! How far a consumer group has come.
+//! Reads how far a consumer group has committed.
 
 use jiff::Timestamp;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::cluster::{QUESTION, partitions};
+use super::cluster::{METADATA_TIMEOUT, partitions};
 use super::errors::LastError;
 use super::options::KafkaOptions;
 use super::reader::first_since;
@@ -18,7 +18,7 @@ pub(super) fn has_finished(
     time: Timestamp,
 ) -> Result<bool, LogError> {
     let topic = options.topic(topic);
-    // It only asks for the group's offsets. It never subscribes, so it is no member of the group.
+    // It only requests the group's offsets. It never subscribes, so it does not join the group.
     let consumer: BaseConsumer<LastError> = options
         .client()?
         .set("group.id", group)
@@ -31,11 +31,11 @@ pub(super) fn has_finished(
         asked.add_partition(topic, *partition);
     }
     let committed = consumer
-        .committed_offsets(asked, QUESTION)
+        .committed_offsets(asked, METADATA_TIMEOUT)
         .map_err(explain)?;
     for partition in partitions {
         let (low, high) = consumer
-            .fetch_watermarks(topic, partition, QUESTION)
+            .fetch_watermarks(topic, partition, METADATA_TIMEOUT)
             .map_err(explain)?;
         let end = first_since(&consumer, topic, partition, time.as_millisecond())
             .map_err(explain)?

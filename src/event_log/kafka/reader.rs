@@ -9,7 +9,7 @@ use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::cluster::{QUESTION, blocking, partitions};
+use super::cluster::{METADATA_TIMEOUT, blocking, partitions};
 use super::consumer::fetching;
 use super::errors::LastError;
 use super::message::entry;
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct RangeReader {
     consumer: StreamConsumer<LastError>,
-    /// The offset before which each partition is still to be read.
+    /// The end offset of each partition that is not read completely yet.
     ends: HashMap<i32, i64>,
     starts: Vec<EventPosition>,
     total: u64,
@@ -43,7 +43,7 @@ impl RangeReader {
     ) -> Result<Self, LogError> {
         let topic = options.topic(topic).to_owned();
         let consumer: StreamConsumer<LastError> = fetching(options)?
-            // Asked for by librdkafka; nothing is ever committed to it.
+            // librdkafka requires it; nothing is ever committed to it.
             .set("group.id", "picresize-reader")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
@@ -65,7 +65,7 @@ impl RangeReader {
         let mut total = 0;
         for partition in partitions(consumer.client(), consumer.context(), topic)? {
             let (low, high) = consumer
-                .fetch_watermarks(topic, partition, QUESTION)
+                .fetch_watermarks(topic, partition, METADATA_TIMEOUT)
                 .map_err(explain)?;
             let first = match start {
                 Start::Beginning => Some(low),
@@ -115,7 +115,7 @@ pub(super) fn first_since(
 ) -> Result<Option<i64>, KafkaError> {
     let mut times = TopicPartitionList::new();
     times.add_partition_offset(topic, partition, Offset::Offset(milliseconds))?;
-    let found = consumer.offsets_for_times(times, QUESTION)?;
+    let found = consumer.offsets_for_times(times, METADATA_TIMEOUT)?;
     let offset = found
         .find_partition(topic, partition)
         .map(|element| element.offset());

@@ -12,18 +12,19 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 
 use super::KafkaLog;
-use super::cluster::QUESTION;
+use super::cluster::METADATA_TIMEOUT;
 use super::errors::LastError;
 use super::options::{KafkaOptions, TopicOptions};
 use crate::event_log::{LogError, Topic};
 
-/// How long the cluster may take to make a topic known to all brokers.
+/// How long it may take until all brokers know a new topic.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(200);
 
 impl KafkaLog {
-    /// Makes the topics that are missing and alters those that differ. Says what it did, what was
-    /// already right, and what a person has to do. Safe to run twice, and by two at once.
+    /// Creates the topics that are missing and alters those that differ. Returns what it did, what
+    /// was already right, and what the operator must do. Safe to run twice, and twice at the same
+    /// time.
     ///
     /// # Errors
     ///
@@ -64,7 +65,8 @@ impl Cluster {
                     ..
                 } = self.topics;
                 report.push(format!(
-                    "topic {topic}: created, with {partitions} partitions and {replication} replicas"
+                    "topic {topic}: created, with {partitions} partitions and {replication} \
+                     replicas"
                 ));
             }
             self.wait_for(topic).await?;
@@ -78,7 +80,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Makes a topic. Says no when someone else has just made it.
+    /// Creates a topic. Returns `false` if another process has just created it.
     async fn create(&self, topic: &str) -> Result<bool, LogError> {
         let wanted = self.wanted_config();
         let mut new = NewTopic::new(
@@ -104,11 +106,12 @@ impl Cluster {
         }
     }
 
-    /// The number of partitions and the least number of replicas; none when there is no topic.
+    /// The number of partitions and the smallest number of replicas; `None` if the topic does not
+    /// exist.
     fn layout(&self, topic: &str) -> Result<Option<(i32, i32)>, LogError> {
         let client: &Client<LastError> = self.admin.inner();
         let metadata: Metadata = client
-            .fetch_metadata(Some(topic), QUESTION)
+            .fetch_metadata(Some(topic), METADATA_TIMEOUT)
             .map_err(|error| client.context().explain(error))?;
         let layout = metadata
             .topics()
@@ -145,7 +148,7 @@ impl Cluster {
                 Ok(_) => report.push(format!(
                     "topic {topic}: partitions raised from {partitions} to {wanted}"
                 )),
-                // Someone else did it between the question and this.
+                // Another process did it in the meantime.
                 Err((_, RDKafkaErrorCode::InvalidPartitions)) => {}
                 Err((_, code)) => return Err(refused(topic, "given more partitions", code)),
             }
@@ -165,8 +168,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Sets what differs. The call replaces the whole configuration, so what others have set on
-    /// the topic is sent along.
+    /// Sets the entries that differ. The call replaces the whole configuration, so all other
+    /// entries of the topic are sent too.
     async fn settle_config(&self, topic: &str, report: &mut Vec<String>) -> Result<(), LogError> {
         let resource = ResourceSpecifier::Topic(topic);
         let answer = self.admin.describe_configs([&resource], &patient()).await;
@@ -220,7 +223,7 @@ impl Cluster {
         ]
     }
 
-    /// The answer for the only thing that was asked about.
+    /// The answer for the only topic of the request.
     fn first<T>(&self, answers: Result<Vec<T>, KafkaError>) -> Result<T, LogError> {
         let answers = answers.map_err(|error| self.admin.inner().context().explain(error))?;
         let nothing = || LogError::Unavailable("the cluster gave no answer".into());

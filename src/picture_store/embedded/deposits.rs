@@ -1,4 +1,4 @@
-//! Pictures that wait in the table for the worker.
+//! Deposited pictures in SQLite.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -44,7 +44,7 @@ impl DepositStore for EmbeddedStore {
     }
 }
 
-/// Renews the times of a deposit that is not known to be in the log; returns how many there are.
+/// Renews the times of a deposit that is not known to be in the log; returns how many rows matched.
 fn renew(connection: &Connection, operation: &Operation) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(sql::RENEW_DEPOSIT)?

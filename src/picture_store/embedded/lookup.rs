@@ -1,4 +1,4 @@
-//! Looks operations up by what they asked and by their pictures.
+//! Finds operations in SQLite by their requests and by their pictures.
 
 use std::cmp::Reverse;
 
@@ -63,7 +63,7 @@ impl LookupStore for EmbeddedStore {
         let found: Vec<_> = self
             .database
             .read(move |connection| {
-                // As far as the page reaches, from each index, which has the newest last.
+                // Each index is read only as far as the page reaches. It has the newest rows last.
                 let newest = |digest| {
                     format!(
                         "SELECT * FROM (
@@ -122,14 +122,14 @@ impl LookupStore for EmbeddedStore {
     }
 }
 
-/// A row that looks alike.
+/// A row whose result looks similar.
 struct Near {
     distance: u32,
     queued_at: i64,
     rowid: i64,
 }
 
-/// The rows whose fingerprint differs in `distance` bits at most, in the order of the answer.
+/// The rows whose fingerprint differs in at most `distance` bits, in the order of the answer.
 fn nearest(
     connection: &Connection,
     fingerprint: Fingerprint,

@@ -1,4 +1,4 @@
-//! The life of an operation.
+//! The life cycle of an operation in SQLite.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -108,7 +108,7 @@ impl OperationStore for EmbeddedStore {
     }
 }
 
-/// Adds a queued row, unless one with this ID is there; that one may learn its position.
+/// Adds a queued row. An existing row with this ID only gets its position if it has none.
 pub(super) fn insert(
     connection: &Connection,
     operation: &Operation,
@@ -135,8 +135,7 @@ pub(super) fn insert(
     ])
 }
 
-/// Writes a result with [`sql::complete`] or [`sql::replace`], and, when there is one, the request
-/// it answers.
+/// Writes a result with [`sql::complete`] or [`sql::replace`], and the request if one is given.
 pub(super) fn put_result(
     connection: &Connection,
     sql: &str,

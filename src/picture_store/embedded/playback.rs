@@ -1,4 +1,4 @@
-//! What a person's playback changes.
+//! Changes by replays to final operations, in SQLite.
 
 use async_trait::async_trait;
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! Pictures that wait in the table for the worker.
+//! Deposited pictures in MySQL.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use crate::picture_store::{DepositStore, StoreError, row, sql};
 #[async_trait]
 impl DepositStore for MysqlStore {
     async fn deposit(&self, operation: &Operation, picture: Bytes) -> Result<(), StoreError> {
-        // In this order: a row that the sweep discards in between is added again.
+        // The order matters: a row that the sweep discards in between is added again.
         let renewed = self
             .run(sql::RENEW_DEPOSIT, &|| {
                 vec![

@@ -1,4 +1,4 @@
-//! Looks operations up by what they asked and by their pictures.
+//! Finds operations in MySQL by their requests and by their pictures.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -56,7 +56,7 @@ impl LookupStore for MysqlStore {
     }
 
     async fn with_digest(&self, digest: Digest, page: Page) -> Result<Vec<Operation>, StoreError> {
-        // As far as the page reaches, from each index, which has the newest last.
+        // Each index is read only as far as the page reaches. It has the newest rows last.
         let newest = |digest| {
             format!(
                 "(SELECT id AS found FROM pictures
@@ -95,7 +95,7 @@ impl LookupStore for MysqlStore {
         except: Digest,
         page: Page,
     ) -> Result<Vec<(u32, Operation)>, StoreError> {
-        // All columns are read only for the rows of the answer.
+        // The other columns are only read for the rows of the answer.
         let candidates = sql::candidates("id");
         let query = format!(
             "SELECT distance, {OPERATION_COLUMNS}

@@ -1,4 +1,4 @@
-//! Brings the database to the schema that this program knows.
+//! Creates or updates the MySQL table, and checks its schema at the start.
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, ServerError};
@@ -8,14 +8,14 @@ use super::options::MysqlOptions;
 use super::store::connect;
 use crate::operation::Digest;
 
-/// The scripts, in order: each brings the table from the version before to its own.
+/// The scripts, in order: each brings the table from the previous version to its own.
 const SCRIPTS: &[(&str, &str)] = &[(
     "sql/0001_pictures.sql",
     include_str!("../../../sql/0001_pictures.sql"),
 )];
 /// What the table's comment begins with; the version follows.
 const COMMENT: &str = "picresize schema ";
-/// How long a migration waits for another one to end.
+/// How long a migration waits for another one.
 const LOCK_SECONDS: u32 = 60;
 
 /// See [`MysqlStore::migrate`](super::MysqlStore::migrate).
@@ -25,7 +25,7 @@ pub(super) async fn migrate(options: &MysqlOptions) -> Result<Vec<String>, Store
     let mut report = vec![use_database(options, &mut connection).await?];
     report.extend(run_scripts(options, &mut connection).await?);
     report.push(check_packet(options, &mut connection).await?);
-    // The lock goes with the connection.
+    // The lock is released with the connection.
     connection
         .disconnect()
         .await
@@ -33,9 +33,9 @@ pub(super) async fn migrate(options: &MysqlOptions) -> Result<Vec<String>, Store
     Ok(report)
 }
 
-/// Takes the lock that keeps other migrations of this database out.
+/// Takes the lock that allows only one migration of this database at a time.
 async fn lock(options: &MysqlOptions, connection: &mut Conn) -> Result<(), StoreError> {
-    // A lock's name has 64 characters at the most, as a database's may have.
+    // The name of a lock may have at most 64 characters, like that of a database.
     let digest = Digest::of(options.database.as_bytes()).to_string();
     let name = format!("picresize-migrate-{}", &digest[..32]);
     let taken: Option<Option<u8>> = connection
@@ -46,7 +46,7 @@ async fn lock(options: &MysqlOptions, connection: &mut Conn) -> Result<(), Store
         return Ok(());
     }
     Err(options.unavailable(std::io::Error::other(format!(
-        "another migration of the database {} has not ended in {LOCK_SECONDS} s",
+        "another migration of the database {} did not end within {LOCK_SECONDS} s",
         options.database
     ))))
 }
@@ -55,7 +55,7 @@ async fn use_database(options: &MysqlOptions, connection: &mut Conn) -> Result<S
     let name = format!("`{}`", options.database.replace('`', "``"));
     let database = &options.database;
     match connection.query_drop(format!("USE {name}")).await {
-        Ok(()) => return Ok(format!("database {database}: there already")),
+        Ok(()) => return Ok(format!("database {database}: already there")),
         Err(mysql_async::Error::Server(ServerError {
             code: NO_DATABASE, ..
         })) => {}
@@ -67,8 +67,9 @@ async fn use_database(options: &MysqlOptions, connection: &mut Conn) -> Result<S
     match made {
         Err(mysql_async::Error::Server(error)) if error.code == DATABASE_DENIED => {
             return Err(StoreError::Misconfigured(format!(
-                "there is no database {database}, and the user {} may not make it: run `CREATE \
-                 DATABASE {name}` as an administrator, or name one with mysql.migration_user",
+                "the database {database} does not exist, and the user {} may not create it: run \
+                 `CREATE DATABASE {name}` as an administrator, or set mysql.migration_user to a \
+                 user who may",
                 options.user
             )));
         }
@@ -78,7 +79,7 @@ async fn use_database(options: &MysqlOptions, connection: &mut Conn) -> Result<S
         .query_drop(format!("USE {name}"))
         .await
         .map_err(|error| options.explain(error))?;
-    Ok(format!("database {database}: made"))
+    Ok(format!("database {database}: created"))
 }
 
 /// `ER_BAD_DB_ERROR`
@@ -100,7 +101,7 @@ async fn run_scripts(
     };
     if found == SCRIPTS.len() {
         return Ok(vec![format!(
-            "table pictures: schema {found}, there already"
+            "table pictures: schema {found}, already there"
         )]);
     }
     let mut report = Vec::new();
@@ -111,14 +112,18 @@ async fn run_scripts(
             .map_err(|error| match &error {
                 mysql_async::Error::Server(refusal) if DENIED.contains(&refusal.code) => {
                     StoreError::Misconfigured(format!(
-                        "the user {} may not make or alter the table {}.pictures: name another \
-                         with mysql.migration_user, or run {name} as an administrator ({})",
+                        "the user {} may not create or alter the table {}.pictures: set \
+                         mysql.migration_user to a user who may, or run {name} as an \
+                         administrator ({})",
                         options.user, options.database, refusal.message
                     ))
                 }
                 _ => options.explain(error),
             })?;
-        report.push(format!("table pictures: schema {}, by {name}", index + 1));
+        report.push(format!(
+            "table pictures: schema {}, created by {name}",
+            index + 1
+        ));
     }
     Ok(report)
 }
@@ -126,11 +131,11 @@ async fn run_scripts(
 /// `ER_DBACCESS_DENIED_ERROR`, `ER_TABLEACCESS_DENIED_ERROR`
 const DENIED: [u16; 2] = [1044, 1142];
 
-/// What is known of the table by its comment.
+/// The state of the table according to its comment.
 enum Schema {
     None,
     Version(usize),
-    /// The table of someone else.
+    /// A table of another program.
     Foreign(String),
 }
 
@@ -153,8 +158,8 @@ async fn schema(options: &MysqlOptions, connection: &mut Conn) -> Result<Schema,
 
 fn newer(options: &MysqlOptions, version: usize) -> StoreError {
     StoreError::Misconfigured(format!(
-        "the table {}.pictures was made by a newer picresize (schema {version}, this one knows \
-         {}): install that version here",
+        "the table {}.pictures was created by a newer picresize (schema {version}; this version \
+         knows {}): install that version",
         options.database,
         SCRIPTS.len()
     ))
@@ -162,8 +167,8 @@ fn newer(options: &MysqlOptions, version: usize) -> StoreError {
 
 fn foreign(options: &MysqlOptions, comment: &str) -> StoreError {
     StoreError::Misconfigured(format!(
-        "the table {}.pictures is not one of picresize, whose comment would be \"{COMMENT}{}\" and \
-         is {comment:?}: name another database with mysql.database",
+        "the table {}.pictures does not belong to picresize: its comment should be \
+         \"{COMMENT}{}\" but is {comment:?}; set mysql.database to another database",
         options.database,
         SCRIPTS.len()
     ))
@@ -179,7 +184,7 @@ pub(super) async fn check_schema(
         Schema::Version(version) if version == SCRIPTS.len() => Ok(()),
         Schema::Version(version) if version > SCRIPTS.len() => Err(newer(options, version)),
         Schema::Version(version) => Err(StoreError::Misconfigured(format!(
-            "the table {database}.pictures has schema {version}, and {} is needed: run `picresize \
+            "the table {database}.pictures has schema {version}, but {} is needed: run `picresize \
              migrate`",
             SCRIPTS.len()
         ))),
@@ -193,7 +198,7 @@ pub(super) async fn check_schema(
     }
 }
 
-/// Checks that the server takes the largest picture.
+/// Checks that the server accepts the largest picture.
 pub(super) async fn check_packet(
     options: &MysqlOptions,
     connection: &mut Conn,

@@ -1,4 +1,4 @@
-//! The life of an operation.
+//! The life cycle of an operation in MySQL.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,14 +9,14 @@ use super::values::{id_value, time_value};
 use crate::operation::{Operation, OperationId, ResizeOptions};
 use crate::picture_store::{Begun, FinishedPicture, OperationStore, StoreError, row, sql};
 
-/// The answer holds the number of the attempt as the ID that was inserted last.
+/// The answer returns the number of the attempt as the last insert ID.
 pub(super) const BEGIN: &str = "UPDATE pictures
     SET status = 'processing', attempts = LAST_INSERT_ID(attempts + 1), worker = ?,
         started_at = ?, position = COALESCE(position, ?), expires_at = COALESCE(expires_at, ?)
     WHERE id = ? AND status IN ('queued', 'processing')";
 
-/// After the parameters of [`sql::insert`] come request, the source's digest and position once
-/// more.
+/// The parameters are those of [`sql::insert`], then the request, the source's digest and the
+/// position again.
 pub(super) fn insert() -> String {
     sql::insert(
         "ON DUPLICATE KEY UPDATE
@@ -60,7 +60,7 @@ impl OperationStore for MysqlStore {
         let attempt = answer.last_insert_id.filter(|_| answer.matched > 0);
         Ok(match attempt {
             Some(attempt) => Begun::Attempt(u32::try_from(attempt).unwrap_or(u32::MAX)),
-            // Finished by someone else since it was looked at.
+            // Finished by another process since it was read.
             None => Begun::Finished,
         })
     }
@@ -109,7 +109,7 @@ impl OperationStore for MysqlStore {
 }
 
 impl MysqlStore {
-    /// Adds a queued row, unless one with this ID is there; that one may learn its position.
+    /// Adds a queued row. An existing row with this ID only gets its position if it has none.
     pub(super) async fn insert(
         &self,
         operation: &Operation,
@@ -139,8 +139,8 @@ impl MysqlStore {
         Ok(())
     }
 
-    /// Writes a result with [`sql::complete`] or [`sql::replace`], and, when there is one, the
-    /// request it answers. Says whether there was such an operation.
+    /// Writes a result with [`sql::complete`] or [`sql::replace`], and the request if one is given.
+    /// Returns whether there was such an operation.
     pub(super) async fn put_result(
         &self,
         sql: &str,

@@ -1,4 +1,4 @@
-//! Where the server is, how it is spoken to, and what its errors mean.
+//! How to connect to the MySQL server, and what its errors mean to the operator.
 
 use std::error::Error;
 use std::fmt;
@@ -14,14 +14,14 @@ use super::super::StoreError;
 
 /// How long an idle connection beyond the first is kept.
 const IDLE: Duration = Duration::from_secs(60);
-/// After this much silence the other side is asked whether it is still there.
+/// After this much idle time, TCP checks that the other side is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
 const MIB: u64 = 1 << 20;
-/// What `max_allowed_packet` can be at the most.
+/// The largest possible `max_allowed_packet`.
 const LARGEST_PACKET: u64 = 1 << 30;
 
-/// A MySQL server, and who uses what there.
+/// A MySQL server, with the user and the database.
 #[derive(Clone, Debug)]
 pub struct MysqlOptions {
     pub host: String,
@@ -30,38 +30,38 @@ pub struct MysqlOptions {
     pub user: String,
     pub password: SecretString,
     pub tls: TlsMode,
-    /// PEM; trusted beside the system's certificates.
+    /// PEM; trusted in addition to the system's certificates.
     pub ca_file: Option<PathBuf>,
-    /// Connections at the most.
+    /// The most connections.
     pub connections: usize,
-    /// The largest picture that has to fit into a row.
+    /// The largest picture that must fit into a row.
     pub max_picture_bytes: u64,
 }
 
-/// How a connection is protected.
+/// Whether connections use TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsMode {
     Off,
-    /// Encrypted, whoever the server is.
+    /// Encrypted, without checking the server's certificate.
     Required,
     /// Encrypted, with a certificate of a known authority for this host.
     Verified,
 }
 
 impl MysqlOptions {
-    /// The server, as messages name it.
+    /// The server's name in messages.
     pub(super) fn server(&self) -> String {
         format!("MySQL at {}:{}", self.host, self.port)
     }
 
-    /// What the driver is to be told, with the database or without one.
+    /// The options of the driver, with or without a database.
     pub(super) fn driver(&self, database: Option<&str>) -> Result<Opts, StoreError> {
         let pool = PoolOpts::default()
             .with_constraints(
                 PoolConstraints::new(1, self.connections.max(1)).expect("one is enough"),
             )
             .with_inactive_connection_ttl(IDLE)
-            // A session's state never changes, and prepared statements stay.
+            // Sessions have no state to reset, and prepared statements stay valid.
             .with_reset_connection(false);
         let options = OptsBuilder::default()
             .ip_or_hostname(&self.host)
@@ -72,7 +72,7 @@ impl MysqlOptions {
             .ssl_opts(self.tls_options()?)
             .tcp_keepalive(Some(KEEPALIVE))
             .prefer_socket(false)
-            // Rows that matched count, whether or not they changed.
+            // Count the rows that matched, even if they did not change.
             .client_found_rows(true)
             .setup(vec![
                 "SET SESSION sql_mode = 'TRADITIONAL', innodb_lock_wait_timeout = 10",
@@ -101,14 +101,14 @@ impl MysqlOptions {
         };
         let text = std::fs::read_to_string(path).map_err(|error| unusable(&error))?;
         if !text.contains("-----BEGIN CERTIFICATE-----") {
-            return Err(unusable(&"there is no certificate in PEM form in it"));
+            return Err(unusable(&"the file contains no PEM certificate"));
         }
         Ok(Some(
             options.with_root_certs(vec![text.into_bytes().into()]),
         ))
     }
 
-    /// What an error of the driver means to the operator.
+    /// Explains an error of the driver to the operator.
     pub(super) fn explain(&self, error: mysql_async::Error) -> StoreError {
         match &error {
             mysql_async::Error::Server(refusal) => match self.remedy(refusal) {
@@ -121,7 +121,7 @@ impl MysqlOptions {
             },
             mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer) => {
                 StoreError::Misconfigured(format!(
-                    "{} offers no TLS: set it up there, or set mysql.tls to off",
+                    "{} does not offer TLS: enable it there, or set mysql.tls to off",
                     self.server()
                 ))
             }
@@ -131,15 +131,15 @@ impl MysqlOptions {
                 | DriverError::MysqlOldPasswordDisabled
                 | DriverError::CleartextPluginDisabled),
             ) => StoreError::Misconfigured(format!(
-                "the user {} of {} has a way to log in that is not supported, use \
-                 caching_sha2_password: {driver}",
+                "the user {} of {} uses an unsupported login method: use caching_sha2_password \
+                 ({driver})",
                 self.user,
                 self.server()
             )),
             mysql_async::Error::Io(IoError::Tls(tls)) if is_about_trust(tls) => {
                 StoreError::Misconfigured(format!(
-                    "the certificate of {} is not trusted: name its authority with mysql.ca_file, \
-                     and the host as the certificate does with mysql.host ({tls})",
+                    "the certificate of {} is not trusted: set mysql.ca_file to its authority, \
+                     and mysql.host to the host name in the certificate ({tls})",
                     self.server()
                 ))
             }
@@ -150,7 +150,7 @@ impl MysqlOptions {
         }
     }
 
-    /// What to do about an error of the server that does not go away by itself.
+    /// What to do about an error of the server that retrying does not fix.
     fn remedy(&self, error: &ServerError) -> Option<String> {
         let Self { database, user, .. } = self;
         Some(match error.code {
@@ -159,10 +159,16 @@ impl MysqlOptions {
                 format!("the user {user} is refused: check mysql.user and mysql.password")
             }
             // ER_HOST_NOT_PRIVILEGED
-            1130 => format!("the user {user} may not connect from this host: allow it there"),
+            1130 => format!(
+                "the user {user} may not connect from this host: allow this host on \
+                 the server"
+            ),
             // ER_MUST_CHANGE_PASSWORD, its login variant, ER_ACCOUNT_HAS_BEEN_LOCKED
             1820 | 1862 | 3118 | 4151 => {
-                format!("the account of {user} is locked or its password expired: renew it there")
+                format!(
+                    "the account of {user} is locked, or its password expired: unlock or \
+                     renew it on the server"
+                )
             }
             // ER_SECURE_TRANSPORT_REQUIRED
             3159 => "only encrypted connections are accepted: set mysql.tls to required or \
@@ -170,15 +176,15 @@ impl MysqlOptions {
                 .to_owned(),
             // ER_DBACCESS_DENIED_ERROR
             1044 => format!(
-                "the database {database} is not there, or the user {user} may not use it: run \
-                 `picresize migrate`, and grant {user} its rights on it"
+                "the database {database} does not exist, or the user {user} may not use it: run \
+                 `picresize migrate`, and grant {user} its rights on the database"
             ),
             // ER_BAD_DB_ERROR
-            1049 => format!("there is no database {database}: run `picresize migrate`"),
+            1049 => format!("the database {database} does not exist: run `picresize migrate`"),
             // ER_NO_SUCH_TABLE
-            1146 => format!(
-                "there is no table pictures in the database {database}: run `picresize migrate`"
-            ),
+            1146 => {
+                format!("the database {database} has no table pictures: run `picresize migrate`")
+            }
             // ER_TABLEACCESS_DENIED_ERROR, ER_COLUMNACCESS_DENIED_ERROR
             1142 | 1143 => format!(
                 "the user {user} lacks a right: grant it SELECT, INSERT, UPDATE and DELETE on \
@@ -188,14 +194,14 @@ impl MysqlOptions {
             1227 => format!("the user {user} lacks a right"),
             // ER_BAD_FIELD_ERROR
             1054 => format!(
-                "the table {database}.pictures is not as its comment says: see what was changed \
-                 in it"
+                "the table {database}.pictures does not have the schema that its comment says: \
+                 check who changed it"
             ),
             _ => return None,
         })
     }
 
-    /// The smallest `max_allowed_packet` with which the largest picture fits: in whole MiB.
+    /// The smallest `max_allowed_packet` for the largest picture, in whole MiB.
     pub(super) fn packet_bytes(&self) -> u64 {
         (self.max_picture_bytes.div_ceil(MIB) + 1) * MIB
     }
@@ -204,16 +210,16 @@ impl MysqlOptions {
         let needed = self.packet_bytes();
         if needed > LARGEST_PACKET {
             return StoreError::Misconfigured(format!(
-                "no max_allowed_packet of {} lets pictures of {} bytes through: set \
-                 limits.max_result_bytes and limits.max_picture_bytes to {} at most",
+                "no max_allowed_packet of {} is large enough for pictures of {} bytes: set \
+                 limits.max_result_bytes and limits.max_picture_bytes to at most {}",
                 self.server(),
                 self.max_picture_bytes,
                 LARGEST_PACKET - MIB
             ));
         }
         StoreError::Misconfigured(format!(
-            "{} does not take pictures of {} bytes: set max_allowed_packet = {needed} or more in \
-             its section [mysqld] and restart it, or run `SET PERSIST max_allowed_packet = \
+            "{} does not accept pictures of {} bytes: set max_allowed_packet = {needed} or more \
+             in its section [mysqld] and restart it, or run `SET PERSIST max_allowed_packet = \
              {needed}` (MariaDB: SET GLOBAL)",
             self.server(),
             self.max_picture_bytes
@@ -241,7 +247,7 @@ struct Unavailable {
     source: Box<dyn Error + Send + Sync>,
 }
 
-/// The library below says only in words what is wrong with a certificate.
+/// The TLS library reports a fault of a certificate only as text.
 fn is_about_trust(error: &mysql_async::TlsError) -> bool {
     error.to_string().contains("certificate")
 }

@@ -1,4 +1,4 @@
-//! Removes pictures and rows.
+//! Expiry and erasure in MySQL: removes pictures and rows.
 
 use async_trait::async_trait;
 use jiff::Timestamp;

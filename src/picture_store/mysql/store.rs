@@ -1,5 +1,4 @@
-//! The pool of connections, and how a statement is run: within a time, and again when the server
-//! undid it.
+//! The connection pool, and running statements with a time limit and with retries after a deadlock.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -15,13 +14,14 @@ use super::values::id_value;
 use crate::operation::OperationId;
 use crate::picture_store::StoreError;
 
-/// How long a connection may be waited for, and how long one may take to be made.
+/// How long to wait for a connection, and how long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// How long a statement may take: a large picture on a slow network takes a while.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(60);
-/// `ER_LOCK_WAIT_TIMEOUT` and `ER_LOCK_DEADLOCK`: the statement was undone and may be tried again.
+/// `ER_LOCK_WAIT_TIMEOUT` and `ER_LOCK_DEADLOCK`: the statement was rolled back and may be tried
+/// again.
 const UNDONE: [u16; 2] = [1205, 1213];
-/// The pauses before such a statement is tried again, and how often.
+/// How often such a statement is tried again, and the pauses before.
 const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_jitter()
     .with_min_delay(Duration::from_millis(20))
@@ -34,7 +34,7 @@ pub struct MysqlStore {
     pub(super) pool: Mutex<Pool>,
 }
 
-/// What a statement came to.
+/// The outcome of a statement.
 pub(super) struct Answer {
     pub(super) rows: Vec<Row>,
     /// Rows that it matched.
@@ -42,15 +42,16 @@ pub(super) struct Answer {
     pub(super) last_insert_id: Option<u64>,
 }
 
-/// Why a statement did not run.
+/// Why a statement failed.
 enum Failure {
-    /// The server undid it: it may be tried again at once.
+    /// The server rolled it back: it may be tried again at once.
     Undone(StoreError),
     Other(StoreError),
 }
 
 impl MysqlStore {
-    /// Runs a statement that can be run twice. Its parameters are made anew for every try.
+    /// Runs a statement that is safe to run twice. Its parameters are built again for every
+    /// attempt.
     pub(super) async fn run(
         &self,
         sql: &str,
@@ -80,7 +81,7 @@ impl MysqlStore {
             })
         };
         let Ok(answer) = tokio::time::timeout(STATEMENT_LIMIT, answer).await else {
-            // The host may be gone, and its connections would block the pool for long.
+            // If the host is gone, its connections would block the pool for a long time.
             *self.pool() = Pool::new(self.driver.clone());
             let error = self.options.too_slow("a statement", STATEMENT_LIMIT);
             return Err(Failure::Other(error));

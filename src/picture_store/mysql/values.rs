@@ -1,4 +1,4 @@
-//! What goes into statements, and what comes out of rows.
+//! Converts values for the parameters of statements and from the columns of rows.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -12,7 +12,7 @@ pub(super) fn id_value(id: OperationId) -> Value {
     id.to_string().into()
 }
 
-/// A `DATETIME(3)` in UTC. What is finer than milliseconds is cut off, the server would round it.
+/// A `DATETIME(3)` in UTC. Cut off at milliseconds, because the server would round.
 pub(super) fn time_value(time: Timestamp) -> Value {
     let time = TimeZone::UTC.to_datetime(time);
     Value::Date(

@@ -1,4 +1,4 @@
-//! What every event log keeps.
+//! The contract that every event log keeps.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -20,16 +20,16 @@ use tokio::task::JoinSet;
 use crate::support::{Cluster, PATIENCE};
 
 const GROUP: &str = "contract";
-/// Long enough to see that nothing comes.
+/// Long enough to see that nothing arrives.
 const A_MOMENT: Duration = Duration::from_millis(200);
 
-/// Where the logs of one kind come from.
+/// Creates logs of one kind.
 #[async_trait]
 trait Logs {
-    /// A log that nobody has used.
+    /// A new log.
     async fn fresh(&self) -> Arc<dyn EventLog>;
 
-    /// The last fresh one, opened again.
+    /// The last new log, opened again.
     async fn again(&self) -> Arc<dyn EventLog>;
 }
 
@@ -82,7 +82,7 @@ impl Logs for EmbeddedLogs {
     }
 }
 
-/// Logs of one partition, which is what makes the order of all events certain.
+/// Logs with one partition, so that the order of all events is certain.
 struct KafkaLogs {
     options: Mutex<KafkaOptions>,
 }
@@ -118,7 +118,7 @@ impl Logs for KafkaLogs {
     }
 }
 
-/// Topics that nobody has used.
+/// The options for new topics.
 fn kafka_options(bootstrap_servers: &str) -> KafkaOptions {
     let name = OperationId::generate();
     KafkaOptions {
@@ -254,7 +254,7 @@ async fn a_waiting_consumer_is_woken_by_an_append(log: &Arc<dyn EventLog>) {
 async fn giving_up_a_wait_loses_nothing(log: &dyn EventLog) {
     let mut consumer = join(log).await;
     for key in ["a", "b", "c", "d"] {
-        // Given up at whatever point it has come to.
+        // Dropped while it waits, at different points.
         for microseconds in [0, 50, 500] {
             let patience = Duration::from_micros(microseconds);
             let nothing = tokio::time::timeout(patience, consumer.receive()).await;
@@ -300,7 +300,7 @@ async fn a_range_is_read_without_moving_anyone(log: &dyn EventLog) {
     let mut positions = Vec::new();
     for key in ["a", "b", "c"] {
         positions.push(append(log, key).await);
-        // So that no two are of the same millisecond.
+        // So that no two have the same millisecond.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let all = collect(log, Start::Beginning).await;
@@ -336,7 +336,7 @@ async fn a_group_has_finished_what_it_committed(log: &dyn EventLog) {
     let (start, end) = (Timestamp::now() - hour, Timestamp::now() + hour);
     assert!(has_finished(GROUP, end).await, "there is nothing to do");
     let first = append(log, "a").await;
-    // So that no two are of the same millisecond.
+    // So that no two have the same millisecond.
     tokio::time::sleep(Duration::from_millis(5)).await;
     let between = Timestamp::now();
     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -373,7 +373,7 @@ async fn what_is_erased_keeps_its_place(log: &dyn EventLog) {
     assert_eq!(entries[1].record, record("b"));
 }
 
-/// The largest picture goes through. A log with a limit of its own says what it is.
+/// The largest picture is accepted. A log with a limit of its own reports it.
 async fn what_is_too_large_is_refused(logs: &impl Logs) {
     let log = logs.fresh().await;
     let largest = Record {

@@ -1,4 +1,4 @@
-//! What every picture store keeps.
+//! The contract that every picture store keeps.
 
 use std::sync::Arc;
 
@@ -96,7 +96,7 @@ pub(crate) fn queued(width: &str) -> Operation {
     Operation::queued(OperationId::generate(), request, source, now())
 }
 
-/// Now, as precisely as every store keeps it.
+/// The current time, with the precision that every store keeps.
 fn now() -> Timestamp {
     Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap()
 }

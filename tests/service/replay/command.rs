@@ -1,4 +1,4 @@
-//! The command itself, beside a running service.
+//! Tests the command itself, beside a running service.
 
 use std::path::Path;
 use std::process::Output;
@@ -56,7 +56,7 @@ async fn the_command_works_beside_a_running_service() {
     let text = String::from_utf8_lossy(&shadowed.stdout).into_owned();
     assert!(text.contains("SSIMULACRA2, mean of 4"), "{text}");
 
-    // A letter that another process puts back is noticed by the running worker.
+    // The running worker notices a dead letter that another process re-queues.
     let picture = png(40, 30, 9);
     let letter = operation(&picture);
     let record = event(
@@ -77,7 +77,7 @@ async fn the_command_works_beside_a_running_service() {
         "pictures.sqlite-wal",
         "pictures.sqlite-shm",
     ] {
-        // The last two are there after a kill.
+        // The last two exist after a kill.
         let _ = std::fs::remove_file(data.join(file));
     }
     let missing = replay(data, &["verify"]);
@@ -106,7 +106,7 @@ async fn put_among_dead_letters(data: &Path, mut record: Record) {
 fn what_cannot_be_played_is_refused_in_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, code, word) in [
-        (&["verify"][..], 1, "there is no log in"),
+        (&["verify"][..], 1, "contains no log"),
         (&["verify", "--from", "yesterday"], 2, "yesterday"),
         (&["verify", "--to", "0:1"], 2, "--to"),
         (&["rebuild", "--speed", "fast"], 2, "fast"),

@@ -1,4 +1,4 @@
-//! Dead letters go back once.
+//! Tests that dead letters are re-queued once.
 
 use super::*;
 
@@ -12,11 +12,14 @@ pub(super) async fn letters(storage: &Storage, list: bool, id: Option<OperationI
     let settings = Settings::default();
     let ended = replay::dead_letters(storage, &settings, &range, list, &mut witness, &stop);
     let ended = ended.await.unwrap();
-    assert!(ended.error.is_none() && ended.go_on.is_none(), "{ended:?}");
+    assert!(
+        ended.error.is_none() && ended.continue_from.is_none(),
+        "{ended:?}"
+    );
     witness
 }
 
-/// An operation that ended its worker three times, which was a fault of the worker.
+/// An operation that crashed its worker three times, through a fault of the worker.
 pub(super) async fn given_up(server: &TestServer, seed: u32) -> OperationId {
     let picture = png(40, 30, seed);
     let operation = operation(&picture);
@@ -73,7 +76,7 @@ async fn what_could_not_be_read_goes_back_once_it_can(server: &TestServer) {
     let storage = &server.storage;
     let picture = png(40, 30, 1);
     let readable = operation(&picture);
-    // As an older version sets aside what this one understands, and what none does.
+    // As an older version leaves them: one that this version can read, and one that none can.
     let mut record = event(&readable, PicturePayload::Carried(picture.into())).to_record();
     let reason = ("picresize-reason".to_owned(), b"too new".to_vec());
     record.headers.push(reason);

@@ -1,4 +1,4 @@
-//! From where, to where, which one, and where to go on.
+//! Tests the range of a replay: its start, its end, one operation, and continuing a stopped replay.
 
 use super::*;
 
@@ -7,7 +7,7 @@ async fn a_range_is_all_that_is_played(server: &TestServer) {
     ranges_are_all_that_is_played(server, ids[1]).await;
 }
 
-/// Of all that the log has; `one` is among it.
+/// Checks ranges of the whole log, which contains `one`.
 pub(super) async fn ranges_are_all_that_is_played(server: &TestServer, one: OperationId) {
     let requests = entries(&server.storage, Topic::Requests).await;
     let id_of = |entry: &Entry| entry.record.key.parse::<OperationId>().unwrap();
@@ -67,7 +67,7 @@ async fn what_was_stopped_goes_on(server: &TestServer) {
     assert_eq!(dump(&storage, &ids).await, before);
 }
 
-/// Rebuilds, stops after every third finding, and goes on from where it was; returns how many were
+/// Rebuilds, stops after every third finding, and continues from there; returns how many rows were
 /// rebuilt in all.
 pub(super) async fn rebuilt_in_parts(storage: &Storage) -> u64 {
     let mut from = Start::Beginning;
@@ -86,7 +86,7 @@ pub(super) async fn rebuilt_in_parts(storage: &Storage) -> u64 {
         let ended = play_as(&mut witness, storage, Task::Rebuild, &range).await;
         assert!(ended.error.is_none(), "{ended:?}");
         rebuilt += ended.summary.count(Outcome::Rebuilt);
-        match ended.go_on {
+        match ended.continue_from {
             Some(positions) => from = Start::Positions(positions),
             None => break,
         }

@@ -1,9 +1,9 @@
-//! A lost table comes back from the log.
+//! Tests that a lost table is restored from the log.
 
 use super::*;
 
 const OPERATIONS: u32 = 200;
-/// Rounds of requests, each of which has a replay beside it.
+/// The number of rounds of requests, each with a replay at the same time.
 const ROUNDS: u32 = 5;
 const REQUESTS_OF_A_ROUND: u32 = 60;
 
@@ -64,7 +64,7 @@ async fn what_is_gone_does_not_come_back(server: &TestServer) {
     }
 }
 
-/// How often it was announced that an operation was begun.
+/// How many `Started` events an operation has.
 async fn begun(storage: &Storage, id: OperationId) -> usize {
     let entries = entries(storage, Topic::Events).await;
     let events = entries
@@ -75,7 +75,7 @@ async fn begun(storage: &Storage, id: OperationId) -> usize {
         .count()
 }
 
-/// What was answered from a stored result comes back as it was.
+/// An operation that was answered from a stored result is restored unchanged.
 async fn a_result_that_was_there_before_comes_back(server: &TestServer) {
     let mut ids: Vec<OperationId> = Vec::new();
     for _ in 0..3 {
@@ -85,7 +85,7 @@ async fn a_result_that_was_there_before_comes_back(server: &TestServer) {
         announced(&server.storage, ids.len()).await;
     }
     let before = dump(&server.storage, &ids).await;
-    // A worker may have begun the same, and tells of it in its own time.
+    // A worker may have started it too, and appends its event later.
     let deadline = Instant::now() + PATIENCE;
     for (row, _) in &before {
         while begun(&server.storage, row.id).await < row.attempts as usize {
@@ -115,8 +115,8 @@ async fn a_time_that_is_over_stays_over(server: &TestServer) {
     assert!(storage.store.find(old.id).await.unwrap().is_none());
 }
 
-/// What a rebuild was working on when it was killed is not left behind, and what kills it is not
-/// tried for ever.
+/// The next rebuild finishes the work of a killed one, and a picture that kills it is not tried for
+/// ever.
 async fn a_rebuild_that_was_killed_is_made_up_for(server: &TestServer) {
     let picture = png(40, 30, 1);
     let (storage, _folder) = without_table(server).await;
@@ -128,7 +128,7 @@ async fn a_rebuild_that_was_killed_is_made_up_for(server: &TestServer) {
             begin.await.unwrap();
         }
         let mut record = event(&begun, PicturePayload::Carried(picture.clone().into())).to_record();
-        // Never seen by the server's own worker: it would announce how it ended.
+        // The server's own worker never sees it, because it would append the final event.
         record.key = begun.id.to_string();
         left.push((begun.id, record));
     }
@@ -181,7 +181,7 @@ async fn live_traffic_is_not_disturbed(server: &TestServer) {
     );
 }
 
-/// With the claim check the table holds the pictures, so the log alone can't bring them back.
+/// With the claim check the table holds the pictures, so the log alone can't restore them.
 async fn a_picture_that_was_only_in_the_table_is_told_of(server: &TestServer) {
     let picture = png(40, 30, 1);
     let deposited = operation(&picture);

@@ -1,4 +1,4 @@
-//! Other options beside the results there are.
+//! Tests shadow replays: other options compared with the stored results.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Kafka played back into MySQL, from end to end. Only here the log has several partitions.
+//! Tests replays from Kafka into MySQL, end to end. Only here the log has several partitions.
 
 use super::*;
 use crate::shared_storage::Shared;

@@ -1,4 +1,4 @@
-//! What is not as the log tells is found, and nothing else.
+//! Tests that verify finds all differences from the log, and nothing else.
 
 use picresize::imaging::ENGINE_VERSION;
 use picresize::picture_store::FinishedPicture;
@@ -7,7 +7,7 @@ use super::*;
 
 const OPERATIONS: u32 = 200;
 
-/// Puts another request, or other bytes, into the row of a done operation.
+/// Changes the request or the bytes in the row of a done operation.
 async fn alter(
     storage: &Storage,
     row: &Operation,
@@ -73,7 +73,7 @@ async fn two_altered_rows_are_found(server: &TestServer) {
         assert_eq!(finding.details.len(), 1, "{finding:?}");
     }
 
-    // Damaged bytes are made again; other options may have been somebody's wish.
+    // Damaged bytes are made again. Other options are kept, because a replay may have stored them.
     let (rebuilt, witness) = play_all(storage, Task::Rebuild).await;
     assert_eq!(witness.found(Outcome::Repaired), [ids[2]], "{rebuilt:?}");
     assert_eq!(dump(storage, &ids[2..3]).await, rows[2..3]);

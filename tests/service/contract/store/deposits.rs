@@ -1,4 +1,4 @@
-//! What every store keeps of deposited pictures.
+//! The contract of deposited pictures.
 
 use std::time::Duration;
 
@@ -135,7 +135,7 @@ pub(super) async fn a_deposit_without_a_position_can_be_discarded(store: &dyn Pi
         assert_eq!(found, Some(Bytes::from("picture")));
     }
     assert_eq!(find(store, &without_picture).await, without_picture);
-    // What was accepted keeps its times.
+    // An accepted operation keeps its times.
     let again = Operation {
         queued_at: now(),
         ..accepted.clone()

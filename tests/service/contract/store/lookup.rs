@@ -1,4 +1,4 @@
-//! What every store keeps of look-ups.
+//! The contract of look-ups.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ pub(super) async fn pictures_are_found_by_their_digests(store: &dyn PictureStore
         store.enqueue(&operation).await.unwrap();
         ids.push(operation.id);
     }
-    // One of which it is the result, and one of which it is both.
+    // It is the result of one operation, and both source and result of the other.
     let result = Operation {
         queued_at: now() - Duration::from_secs(15),
         ..queued_picture("709", "something else")
@@ -149,7 +149,7 @@ pub(super) async fn look_alikes_are_found_nearest_first(store: &dyn PictureStore
     store.erase(expected[0].1, now()).await.unwrap();
     assert_eq!(found(MOST_DISTANCE, 0, 1000).await, expected[1..]);
 
-    // What has the very bytes, as source or result, is no look-alike.
+    // A picture with exactly these bytes, as source or result, is not a similar one.
     let exact = queued_picture("710", "a source");
     let picture = FinishedPicture {
         fingerprint: Some(sought),

@@ -1,4 +1,4 @@
-//! What every store keeps of the life of an operation.
+//! The contract of the life cycle of an operation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,7 +147,7 @@ pub(super) async fn what_a_row_lacks_is_filled_in(store: &dyn PictureStore) {
     let row = find(store, &bare).await;
     assert_eq!(row.position, complete.position);
     assert_eq!(row.expires_at, complete.expires_at);
-    // Only what it lacks.
+    // It only gets the missing position.
     let other = Operation {
         position: at(8),
         expires_at: None,

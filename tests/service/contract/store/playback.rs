@@ -1,4 +1,4 @@
-//! What every store keeps of playback.
+//! The contract of changes by replays.
 
 use picresize::operation::{ResizeOptions, Status};
 use picresize::picture_store::{Begun, FinishedPicture, PictureStore};

@@ -1,4 +1,4 @@
-//! What every store keeps of expiry and erasure.
+//! The contract of expiry and erasure.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use picresize::picture_store::{Begun, PictureStore};
 
 use super::{begin, done, find, finished, now, queued};
 
-/// The pictures are gone and nothing brings them back.
+/// Checks that the pictures are gone and that nothing restores them.
 async fn is_gone(store: &dyn PictureStore, operation: &Operation, status: Status) {
     let row = find(store, operation).await;
     assert_eq!(row.status, status);
