@@ -246,7 +246,7 @@ fn estimates_hold_for_every_code_path() {
         "width=600 format=avif",
         "width=1000 format=gif",
         "width=1000 format=png palette=64",
-        "width=1000 progressive=true quality=95",
+        "width=1000 format=jpeg progressive=true quality=95",
         "width=1000 profile=fine",
         "width=1000 sharpen=50",
         "width=3000",
