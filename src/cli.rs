@@ -1,14 +1,15 @@
 //! The commands of the program: each file has one command's options and its `run`. Only here are the
 //! parts put together.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::settings::{Settings, SettingsError};
+use self::usage::Usage;
+use crate::settings::SettingsError;
 
 mod api;
+mod config_file;
 mod health;
 mod migrate;
 mod options;
@@ -16,6 +17,7 @@ mod replay;
 mod resize;
 mod roles;
 mod serve;
+mod usage;
 mod worker;
 
 /// Resizes pictures, as a service or directly.
@@ -49,21 +51,6 @@ enum Command {
     Resize(Box<resize::Resize>),
 }
 
-/// Where the settings come from.
-#[derive(Debug, clap::Args)]
-struct ConfigFile {
-    /// The settings file; picresize.example.toml explains each setting [default: picresize.toml,
-    /// if it exists]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-impl ConfigFile {
-    fn load(&self) -> Result<Settings, SettingsError> {
-        Settings::load(self.config.as_deref())
-    }
-}
-
 impl Cli {
     /// Runs the command to its end.
     pub fn run(self) -> ExitCode {
@@ -86,8 +73,3 @@ impl Cli {
         }
     }
 }
-
-/// A command line that can't be carried out.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Usage(String);

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::operation::{Format, OperationId, PictureFacts, ResizeRequest};
+use crate::operation::{Format, OperationId, PictureFacts, ResizeOptions};
 
 const SPEC_VERSION: &str = "1.0";
 const SOURCE: &str = "/picresize";
@@ -79,7 +79,7 @@ pub struct Event {
 pub enum EventBody {
     /// A request was accepted.
     Requested {
-        request: ResizeRequest,
+        request: ResizeOptions,
         source: PictureFacts,
         picture: PicturePayload,
     },
@@ -274,12 +274,12 @@ fn requested(record: &Record) -> Result<EventBody, EventError> {
         .find(|format| format.content_type() == content_type)
         .ok_or_else(|| malformed("content-type", content_type, &"not a picture format"))?;
     let mut pairs = Vec::new();
-    for key in ResizeRequest::KEYS {
+    for key in ResizeOptions::KEYS {
         if let Some(value) = header(record, &option_header(key)) {
             pairs.push((*key, value));
         }
     }
-    let request = ResizeRequest::from_pairs(pairs).map_err(|errors| {
+    let request = ResizeOptions::from_pairs(pairs).map_err(|errors| {
         let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
         EventError::Options(lines.join("; "))
     })?;
@@ -361,7 +361,7 @@ mod tests {
     }
 
     fn requested_event() -> Event {
-        let request = ResizeRequest::from_pairs([("width", "320"), ("max_bytes", "9000")]).unwrap();
+        let request = ResizeOptions::from_pairs([("width", "320"), ("max_bytes", "9000")]).unwrap();
         event(EventBody::Requested {
             request,
             source: facts(),

@@ -1,7 +1,7 @@
 //! The words of the domain: what is asked, by which ID, and what came of it.
 //!
 //! Everything here is plain data. A request has one text form, a list of `key = value` pairs
-//! ([`ResizeRequest::from_pairs`] and [`ResizeRequest::pairs`]); JSON bodies, query strings,
+//! ([`ResizeOptions::from_pairs`] and [`ResizeOptions::pairs`]); JSON bodies, query strings,
 //! multipart forms, command-line flags, event attributes and the table all go through it.
 
 use std::fmt;
@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use picresize_imaging::{
-    Background, ColorPolicy, FieldError, Filter, Fingerprint, Fit, Format, MetadataPolicy,
-    Position, Profile, ResizeRequest,
+    Background, ColorPolicy, FieldError, Filter, Fingerprint, Fit, Format, Gravity, MetadataPolicy,
+    Profile, ResizeOptions,
 };
 
 /// Names one accepted request for ever: a UUID in its hyphenated lower-case text form.
@@ -263,7 +263,7 @@ impl Status {
 pub struct Operation {
     pub id: OperationId,
     pub status: Status,
-    pub request: ResizeRequest,
+    pub request: ResizeOptions,
     pub source: PictureFacts,
     /// Present once the status is [`Status::Done`].
     pub result: Option<PictureFacts>,
@@ -290,7 +290,7 @@ impl Operation {
     /// An operation that was just accepted.
     pub fn queued(
         id: OperationId,
-        request: ResizeRequest,
+        request: ResizeOptions,
         source: PictureFacts,
         queued_at: Timestamp,
     ) -> Self {

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::operation::{Digest, Fingerprint, Operation, OperationId, PictureFacts, ResizeRequest};
+use crate::operation::{Digest, Fingerprint, Operation, OperationId, PictureFacts, ResizeOptions};
 
 pub mod embedded;
 pub mod mysql;
@@ -206,7 +206,7 @@ pub trait PlaybackStore {
     async fn replace(
         &self,
         id: OperationId,
-        request: &ResizeRequest,
+        request: &ResizeOptions,
         picture: FinishedPicture,
         now: Timestamp,
     ) -> Result<bool, StoreError>;

@@ -11,7 +11,7 @@ use tokio::task::JoinError;
 use crate::event::{Event, EventBody, PicturePayload, Record};
 use crate::event_log::EventPosition;
 use crate::imaging::{self, ENGINE_VERSION, ImagingError, Limits, Plan};
-use crate::operation::{Operation, PictureFacts, ResizeRequest};
+use crate::operation::{Operation, PictureFacts, ResizeOptions};
 use crate::picture_store::FinishedPicture;
 
 const MIB: u64 = 1 << 20;
@@ -132,7 +132,7 @@ impl Processor {
 
     /// Plans what is made of a picture, and waits for the memory that it is estimated to need and
     /// for a core. A picture that cannot be planned needs little: it fails at once.
-    pub async fn admit(&self, picture: &[u8], request: &ResizeRequest) -> AdmittedPlan {
+    pub async fn admit(&self, picture: &[u8], request: &ResizeOptions) -> AdmittedPlan {
         let plan = imaging::inspect(picture).and_then(|source| source.plan(request, &self.limits));
         let bytes = plan.as_ref().map_or(MIB, Plan::memory_bytes);
         AdmittedPlan {

@@ -3,15 +3,13 @@
 //!
 //! `settings/sections` has each section with its defaults. `load` reads the file and the
 //! environment, and has the error for what can't be accepted; `text` reads what has to stay text.
-//! `checks` refuses values that make no
-//! sense before anything starts. `derived` turns settings into durations and limits.
-
-use serde::Deserialize;
+//! `checks` refuses values that make no sense before anything starts. `derived` turns settings into
+//! durations and limits.
 
 pub use load::{DEFAULT_FILE, SettingsError};
 pub use sections::{
     Data, EventModel, Events, Kafka, Lifecycle, Limits, LogKind, Logs, Mysql, Retention, Server,
-    Storage, TableKind, Tls, Worker,
+    Settings, Storage, TableKind, Tls, Worker,
 };
 
 mod checks;
@@ -19,23 +17,6 @@ mod derived;
 mod load;
 mod sections;
 mod text;
-
-/// All settings, by section.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    pub storage: Storage,
-    pub data: Data,
-    pub kafka: Kafka,
-    pub mysql: Mysql,
-    pub events: Events,
-    pub retention: Retention,
-    pub server: Server,
-    pub limits: Limits,
-    pub worker: Worker,
-    pub lifecycle: Lifecycle,
-    pub logs: Logs,
-}
 
 #[cfg(test)]
 mod tests {

@@ -31,7 +31,7 @@ rdkafka: src/event_log/kafka
 mysql_async: src/picture_store/mysql
 rusqlite: src/sqlite src/event_log/embedded src/picture_store/embedded
 picresize::sqlite: src/sqlite src/event_log/embedded src/picture_store/embedded
-picresize::settings: src/settings src/cli src/storage src/processing src/api.rs src/worker.rs src/replay
+picresize::settings: src/settings src/cli src/storage src/processing src/api.rs src/api/state.rs src/worker.rs src/replay
 axum: src/api
 clap: src/main.rs src/cli
 anyhow: src/main.rs src/cli

@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::ApiState;
 use super::problem::{Kind, Problem};
+use super::state::ApiState;
 use super::submission::{Checked, Submission};
 use super::trace_context::trace_parent;
 use crate::event::{Completed, Event, EventBody, PicturePayload};

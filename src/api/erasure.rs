@@ -9,9 +9,9 @@ use axum::extract::{Path, State};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::ApiState;
 use super::operations::identifier;
 use super::problem::{Kind, Problem};
+use super::state::ApiState;
 use crate::event::{Erased, Event, EventBody};
 use crate::event_log::{ErasureOutcome, LogError, Topic};
 use crate::operation::{Operation, OperationId};

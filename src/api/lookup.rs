@@ -7,9 +7,9 @@ use axum::extract::{Request, State};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::ApiState;
 use super::operations::operation_json;
 use super::problem::Problem;
+use super::state::ApiState;
 use super::submission::{ParsedSubmission, Submission};
 use crate::imaging::{self, Source};
 use crate::operation::{Digest, FieldError, Fingerprint, Operation};

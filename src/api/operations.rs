@@ -11,9 +11,9 @@ use base64::Engine as _;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::ApiState;
 use super::negotiation::{Form, preferred_form};
 use super::problem::{Kind, Problem};
+use super::state::ApiState;
 use crate::operation::{Operation, OperationId, PictureFacts, Status};
 
 /// Seconds until it makes sense to ask again for a result that is not there yet.

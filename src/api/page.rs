@@ -4,7 +4,7 @@ use axum::extract::Path;
 use axum::http::{Uri, header};
 use axum::response::{IntoResponse, Response};
 
-use super::no_such_path;
+use super::problem::no_such_path;
 
 /// The page loads nothing from elsewhere, and runs nothing that is not a file of its own.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; \

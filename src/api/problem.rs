@@ -4,7 +4,7 @@
 //! the picture is at fault, 4xx of their own where HTTP has one, 503 with `Retry-After` when the
 //! log or the table does not answer. What went wrong inside is logged, not shown.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -288,4 +288,12 @@ impl IntoResponse for Problem {
         }
         response
     }
+}
+
+/// The answer where no route leads.
+pub(super) async fn no_such_path(uri: Uri) -> Problem {
+    Problem::new(
+        Kind::NoSuchPath,
+        format!("there is nothing at {}; post pictures to /api/", uri.path()),
+    )
 }

@@ -14,10 +14,10 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::ApiState;
 use super::problem::{Kind, Problem};
+use super::state::ApiState;
 use crate::imaging;
-use crate::operation::{Digest, FieldError, PictureFacts, ResizeRequest};
+use crate::operation::{Digest, FieldError, PictureFacts, ResizeOptions};
 
 /// The field that carries the picture.
 const IMAGE: &str = "image";
@@ -49,7 +49,7 @@ pub(super) struct ParsedSubmission<Options> {
 
 /// A request that can be accepted.
 pub(super) struct Checked {
-    pub(super) request: ResizeRequest,
+    pub(super) request: ResizeOptions,
     pub(super) facts: PictureFacts,
     pub(super) picture: Bytes,
 }
@@ -153,7 +153,7 @@ impl Submission {
         limits: &imaging::Limits,
         max_picture_bytes: u64,
     ) -> Result<Checked, Problem> {
-        let parsed = self.parse(ResizeRequest::from_pairs, max_picture_bytes)?;
+        let parsed = self.parse(ResizeOptions::from_pairs, max_picture_bytes)?;
         let (request, picture) = (parsed.options, parsed.picture);
         let source = imaging::inspect(&picture)?;
         source.plan(&request, limits)?;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{ConfigFile, Usage};
+use super::config_file::ConfigFile;
+use super::usage::Usage;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 

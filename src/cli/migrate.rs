@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use super::ConfigFile;
+use super::config_file::ConfigFile;
 use crate::storage::Storage;
 use crate::telemetry;
 

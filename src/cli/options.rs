@@ -3,7 +3,7 @@
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use super::Usage;
+use super::usage::Usage;
 use crate::imaging::{OPTIONS, OptionSpec};
 use crate::operation::FieldError;
 
@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
     use crate::cli::Cli;
-    use crate::operation::ResizeRequest;
+    use crate::operation::ResizeOptions;
 
     fn command() -> Command {
         Options::augment_args(Command::new("resize"))
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn a_wrong_value_is_told_by_its_flag() {
         let options = read(&["--width=20", "--max-bytes=0"]);
-        let Usage(message) = wrong_flags(ResizeRequest::from_pairs(options.pairs()).unwrap_err());
+        let Usage(message) = wrong_flags(ResizeOptions::from_pairs(options.pairs()).unwrap_err());
         assert_eq!(message, "--max-bytes: 0 is too small: the least is 1");
     }
 }

@@ -7,8 +7,9 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use self::console::Console;
+use super::config_file::ConfigFile;
 use super::options::{Options, wrong_flags};
-use super::{ConfigFile, Usage};
+use super::usage::Usage;
 use crate::event_log::{EventPosition, Start};
 use crate::operation::OperationId;
 use crate::replay::{self, Ended, Range, Speed, Task};

@@ -10,10 +10,11 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::output::{Permission, Target, Task};
+use super::config_file::ConfigFile;
 use super::options::{Options, wrong_flags};
-use super::{ConfigFile, Usage};
+use super::usage::Usage;
 use crate::imaging;
-use crate::operation::{Format, ResizeRequest};
+use crate::operation::{Format, ResizeOptions};
 
 mod output;
 
@@ -68,8 +69,8 @@ impl Resize {
     }
 
     /// What is to be made of what, and how.
-    fn plan(&self) -> Result<(Vec<Task>, ResizeRequest), Usage> {
-        let mut request = ResizeRequest::from_pairs(self.options.pairs()).map_err(wrong_flags)?;
+    fn plan(&self) -> Result<(Vec<Task>, ResizeOptions), Usage> {
+        let mut request = ResizeOptions::from_pairs(self.options.pairs()).map_err(wrong_flags)?;
         let mut tasks: Vec<Task> = if let Some(folder) = &self.out_dir {
             refuse_same_names(&self.files, request.format)?;
             let task = |from: &PathBuf| Task::new(from, Target::Folder(folder.clone()));
@@ -131,7 +132,7 @@ fn refuse_same_names(files: &[PathBuf], format: Option<Format>) -> Result<(), Us
 }
 
 /// Resizes on every core; returns how many failed. Each failure is told as it happens.
-fn run_all(tasks: &[Task], request: &ResizeRequest, limits: &imaging::Limits) -> usize {
+fn run_all(tasks: &[Task], request: &ResizeOptions, limits: &imaging::Limits) -> usize {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
     let failed = AtomicUsize::new(0);
@@ -154,7 +155,7 @@ fn run_all(tasks: &[Task], request: &ResizeRequest, limits: &imaging::Limits) ->
     failed.into_inner()
 }
 
-fn run_one(task: &Task, request: &ResizeRequest, limits: &imaging::Limits) -> Result<()> {
+fn run_one(task: &Task, request: &ResizeOptions, limits: &imaging::Limits) -> Result<()> {
     let source = fs::read(&task.from).context("cannot be read")?;
     let resized = imaging::resize(&source, request, limits)?;
     task.write(&resized.bytes, resized.format)

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::ConfigFile;
+use super::config_file::ConfigFile;
 use super::roles::{self, Roles};
 
 /// Run every role in one process, on an embedded log and table

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use super::ConfigFile;
+use super::config_file::ConfigFile;
 use super::roles::{self, Roles};
 
 /// Take requests from the log, resize the pictures, save the results

@@ -6,25 +6,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, params};
 use tokio::sync::watch;
 
 use self::consumer::EmbeddedConsumer;
+use self::events::{PARTITION, committed};
 use self::reader::EmbeddedReader;
 use self::trim::Trim;
-use super::{
-    Consumer, Entry, ErasureOutcome, EventLog, EventPosition, LogError, Reader, Start, Topic,
-};
+use super::{Consumer, ErasureOutcome, EventLog, EventPosition, LogError, Reader, Start, Topic};
 use crate::event::Record;
 use crate::sqlite::{self, Database, DatabaseError};
 
 mod consumer;
+mod events;
 mod reader;
 mod trim;
 
-/// The only partition there is.
-const PARTITION: i32 = 0;
 const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE events (
@@ -218,52 +215,4 @@ impl EventLog for EmbeddedLog {
             .await?;
         Ok(())
     }
-}
-
-/// The position before which a group has finished everything; none before its first commit.
-fn committed(
-    connection: &rusqlite::Connection,
-    topic: Topic,
-    group: &str,
-) -> rusqlite::Result<Option<i64>> {
-    connection
-        .prepare_cached("SELECT next FROM positions WHERE consumer_group = ?1 AND topic = ?2")?
-        .query_row(params![group, topic.name()], |row| row.get(0))
-        .optional()
-}
-
-fn read_event(
-    connection: &rusqlite::Connection,
-    topic: &str,
-    from: i64,
-) -> rusqlite::Result<Option<Entry>> {
-    connection
-        .prepare_cached(
-            "SELECT position, appended_at, key, headers, value FROM events
-             WHERE topic = ?1 AND position >= ?2 ORDER BY position LIMIT 1",
-        )?
-        .query_row(params![topic, from], |row| {
-            let unreadable = |column, kind, error| {
-                rusqlite::Error::FromSqlConversionFailure(column, kind, error)
-            };
-            let appended_at = Timestamp::from_millisecond(row.get(1)?)
-                .map_err(|error| unreadable(1, Type::Integer, Box::new(error)))?;
-            let headers: String = row.get(3)?;
-            let headers = serde_json::from_str(&headers)
-                .map_err(|error| unreadable(3, Type::Text, Box::new(error)))?;
-            let value: Vec<u8> = row.get(4)?;
-            Ok(Entry {
-                position: EventPosition {
-                    partition: PARTITION,
-                    offset: row.get(0)?,
-                },
-                appended_at,
-                record: Record {
-                    key: row.get(2)?,
-                    headers,
-                    value: value.into(),
-                },
-            })
-        })
-        .optional()
 }

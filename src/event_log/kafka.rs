@@ -3,7 +3,7 @@
 //!
 //! The producer is idempotent and waits for all in-sync replicas. `options` holds the settings and
 //! what librdkafka is configured with, `consumer` is a member of a consumer group, `reader` plays a
-//! topic back, `topics` creates and alters topics, and `errors` turns librdkafka's errors into
+//! topic back, `cluster` asks for what it has, `topics` creates and alters topics, and `errors` turns librdkafka's errors into
 //! sentences.
 
 use std::fmt;
@@ -11,23 +11,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use jiff::Timestamp;
-use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
-use rdkafka::metadata::MetadataPartition;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
-use super::{
-    Consumer, Entry, ErasureOutcome, EventLog, EventPosition, LogError, Reader, Start, Topic,
-};
+use self::cluster::{blocking, partitions};
+use self::errors::LastError;
+pub use self::options::{KafkaOptions, TopicOptions};
+use super::{Consumer, ErasureOutcome, EventLog, EventPosition, LogError, Reader, Start, Topic};
 use crate::event::Record;
-use errors::LastError;
-pub use options::{KafkaOptions, TopicOptions};
 
+mod cluster;
 mod consumer;
 mod errors;
+mod message;
 mod options;
 mod progress;
 mod reader;
@@ -35,8 +33,6 @@ mod topics;
 
 /// How long a broker may not know yet of a topic that was just made.
 const SETTLING: Duration = Duration::from_secs(5);
-/// How long a question to the cluster may take.
-const QUESTION: Duration = Duration::from_secs(10);
 /// How long a record may take to be stored, with all retries, before it counts as refused.
 const DELIVERY: Duration = Duration::from_secs(30);
 /// How long a record may wait for room in the producer's queue.
@@ -167,78 +163,5 @@ impl EventLog for KafkaLog {
 
     async fn ping(&self) -> Result<(), LogError> {
         self.find(&[Topic::Requests]).await
-    }
-}
-
-/// The numbers of a topic's partitions.
-fn partitions<C: ClientContext>(
-    client: &Client<C>,
-    last_error: &LastError,
-    topic: &str,
-) -> Result<Vec<i32>, LogError> {
-    let metadata = client
-        .fetch_metadata(Some(topic), QUESTION)
-        .map_err(|error| last_error.explain(error))?;
-    let partitions: Vec<i32> = metadata
-        .topics()
-        .iter()
-        .filter(|found| found.name() == topic)
-        .flat_map(|found| found.partitions().iter().map(MetadataPartition::id))
-        .collect();
-    if partitions.is_empty() {
-        return Err(LogError::Misconfigured(format!(
-            "the topic {topic} does not exist: run `picresize migrate`"
-        )));
-    }
-    Ok(partitions)
-}
-
-/// Questions to the cluster block, so they are asked where that disturbs nobody.
-async fn blocking<T: Send + 'static>(
-    ask: impl FnOnce() -> Result<T, LogError> + Send + 'static,
-) -> Result<T, LogError> {
-    tokio::task::spawn_blocking(ask)
-        .await
-        .map_err(|error| LogError::Unavailable(Box::new(error)))?
-}
-
-fn position(message: &BorrowedMessage<'_>) -> EventPosition {
-    EventPosition {
-        partition: message.partition(),
-        offset: message.offset(),
-    }
-}
-
-/// The record of a message. What has no key or value is an empty one: it can't be understood, and
-/// is set aside as what it is.
-fn record(message: &BorrowedMessage<'_>) -> Record {
-    let headers = message.headers().map_or_else(Vec::new, |headers| {
-        headers
-            .iter()
-            .map(|header| {
-                (
-                    header.key.to_owned(),
-                    header.value.unwrap_or_default().to_vec(),
-                )
-            })
-            .collect()
-    });
-    Record {
-        key: String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned(),
-        headers,
-        value: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
-    }
-}
-
-fn entry(message: &BorrowedMessage<'_>) -> Entry {
-    let appended_at = message
-        .timestamp()
-        .to_millis()
-        .and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok())
-        .unwrap_or_default();
-    Entry {
-        position: position(message),
-        appended_at,
-        record: record(message),
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::operation::{Fingerprint, Format, Operation, PictureFacts, ResizeRequest, Status};
+use crate::operation::{Fingerprint, Format, Operation, PictureFacts, ResizeOptions, Status};
 
 /// One row, by the names of its columns. An error says why a column can't be read.
 pub(super) trait Columns {
@@ -43,14 +43,14 @@ fn read(row: &impl Columns) -> Result<Operation, String> {
 }
 
 /// The column `request`: JSON, `[[option, value], …]`. Equal requests have equal texts.
-pub(super) fn request_text(request: &ResizeRequest) -> String {
+pub(super) fn request_text(request: &ResizeOptions) -> String {
     serde_json::to_string(&request.pairs()).expect("pairs of text always have a JSON form")
 }
 
-fn request(text: &str) -> Result<ResizeRequest, String> {
+fn request(text: &str) -> Result<ResizeOptions, String> {
     let pairs: Vec<(String, String)> =
         serde_json::from_str(text).map_err(|error| format!("request: {error}"))?;
-    ResizeRequest::from_pairs(pairs).map_err(|errors| format!("request: {errors:?}"))
+    ResizeOptions::from_pairs(pairs).map_err(|errors| format!("request: {errors:?}"))
 }
 
 /// The five columns of a picture; `None` when there is no picture.

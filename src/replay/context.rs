@@ -10,7 +10,7 @@ use super::history::History;
 use super::report::{Finding, Outcome};
 use crate::event::PicturePayload;
 use crate::event_log::{Entry, EventPosition};
-use crate::operation::{Digest, Operation, ResizeRequest};
+use crate::operation::{Digest, Operation, ResizeOptions};
 use crate::picture_store::{PictureStore, StoreError};
 use crate::processing::{PICTURE_IS_GONE, ProcessedPicture, Processor, RequestedOperation};
 use crate::settings::Settings;
@@ -133,7 +133,7 @@ impl ReplayContext {
     pub(super) async fn resize(
         &self,
         picture: Bytes,
-        request: &ResizeRequest,
+        request: &ResizeOptions,
     ) -> Result<ProcessedPicture, String> {
         let admitted = self.processor.admit(&picture, request).await;
         self.processor.resize(picture, admitted).await

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Request;
 use super::report::{DeadLetter, Finding, Observer, Outcome, Summary};
-use super::{Ended, Range, ReplayError};
+use super::task::{Ended, Range, ReplayError};
 use crate::event::Record;
 use crate::event_log::{Entry, EventLog, EventPosition, Start, Topic};
 use crate::operation::{OperationId, Status};

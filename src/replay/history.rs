@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Range, ReplayError};
+use super::task::{Range, ReplayError};
 use crate::event::{Event, EventBody};
 use crate::event_log::{EventLog, Start, Topic};
 use crate::operation::{Digest, OperationId};

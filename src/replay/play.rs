@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::{ReplayContext, Request};
 use super::report::{Finding, Observer, Outcome, Summary};
-use super::{Ended, Range, ReplayError, Task, delay};
+use super::task::{Ended, Range, ReplayError, Task, delay};
 use crate::event_log::watermark::Watermark;
 use crate::event_log::{Entry, EventPosition, Reader};
 use crate::operation::OperationId;

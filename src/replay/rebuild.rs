@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::ReplayError;
 use super::context::{ReplayContext, Request, SourcePicture, TableRow};
 use super::history::{End, OperationHistory};
 use super::report::{Finding, Outcome};
+use super::task::ReplayError;
 use crate::imaging::ENGINE_VERSION;
 use crate::operation::{Digest, Operation, Status};
 use crate::picture_store::Begun;

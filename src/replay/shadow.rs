@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::ReplayError;
 use super::context::{ReplayContext, Request, SourcePicture, TableRow};
 use super::history::End;
 use super::report::{Comparison, Finding, Outcome, Shown};
+use super::task::ReplayError;
 use crate::imaging::{self, Plan};
 use crate::operation::{
-    FieldError, Filter, Format, Operation, OperationId, PictureFacts, Profile, ResizeRequest,
+    FieldError, Filter, Format, Operation, OperationId, PictureFacts, Profile, ResizeOptions,
     Status,
 };
 use crate::picture_store::FinishedPicture;
@@ -21,27 +21,27 @@ use crate::processing::ProcessedPicture;
 ///
 /// The options that can't be read, by name.
 pub fn check_overrides(overrides: &[(&'static str, String)]) -> Result<(), Vec<FieldError>> {
-    let any = ResizeRequest {
+    let any = ResizeOptions {
         width: Some(1),
-        ..ResizeRequest::default()
+        ..ResizeOptions::default()
     };
     overridden(&any, overrides).map(|_| ())
 }
 
 /// A request with some options in the place of its own.
 fn overridden(
-    request: &ResizeRequest,
+    request: &ResizeOptions,
     overrides: &[(&'static str, String)],
-) -> Result<ResizeRequest, Vec<FieldError>> {
+) -> Result<ResizeOptions, Vec<FieldError>> {
     let own = request.pairs().into_iter();
     let kept = own.filter(|(key, _)| overrides.iter().all(|(other, _)| other != key));
-    ResizeRequest::from_pairs(kept.chain(overrides.iter().cloned()))
+    ResizeOptions::from_pairs(kept.chain(overrides.iter().cloned()))
 }
 
 /// What results of a request are judged by: the same part of the picture at the same size, made in
 /// linear light, without loss and in full colour.
-fn reference(request: &ResizeRequest) -> ResizeRequest {
-    ResizeRequest {
+fn reference(request: &ResizeOptions) -> ResizeOptions {
+    ResizeOptions {
         width: request.width,
         height: request.height,
         fit: request.fit,
@@ -51,7 +51,7 @@ fn reference(request: &ResizeRequest) -> ResizeRequest {
         format: Some(Format::Png),
         filter: Filter::default(),
         profile: Profile::Fine,
-        ..ResizeRequest::default()
+        ..ResizeOptions::default()
     }
 }
 
@@ -150,7 +150,7 @@ impl ReplayContext {
     async fn scores(
         &self,
         picture: Bytes,
-        results: [(ResizeRequest, Bytes); 2],
+        results: [(ResizeOptions, Bytes); 2],
     ) -> Result<[Option<f64>; 2], ReplayError> {
         let limits = self.processor.limits();
         let Ok(source) = imaging::inspect(&picture) else {
@@ -184,7 +184,7 @@ impl ReplayContext {
     async fn promote(
         &self,
         row: &Operation,
-        request: ResizeRequest,
+        request: ResizeOptions,
         made: FinishedPicture,
     ) -> Result<Outcome, ReplayError> {
         let told = row.result.as_ref().map(|result| result.digest);
@@ -222,8 +222,8 @@ fn judging_bytes(reference: &Plan) -> u64 {
 mod tests {
     use super::*;
 
-    fn request(pairs: &[(&str, &str)]) -> ResizeRequest {
-        ResizeRequest::from_pairs(pairs.iter().copied()).unwrap()
+    fn request(pairs: &[(&str, &str)]) -> ResizeOptions {
+        ResizeOptions::from_pairs(pairs.iter().copied()).unwrap()
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Verify: every row against its event, every result against one made again.
 
-use super::ReplayError;
 use super::context::{ReplayContext, Request, SourcePicture, TableRow};
 use super::report::{Finding, Outcome};
+use super::task::ReplayError;
 use crate::imaging::ENGINE_VERSION;
-use crate::operation::{Digest, Operation, PictureFacts, ResizeRequest, Status};
+use crate::operation::{Digest, Operation, PictureFacts, ResizeOptions, Status};
 
 impl ReplayContext {
     /// Resizes again and compares with the row. Nothing is written.
@@ -121,13 +121,13 @@ fn asked_differently(event: &Operation, row: &Operation) -> Vec<String> {
     differences
 }
 
-fn options_differ(event: &ResizeRequest, row: &ResizeRequest) -> Vec<String> {
+fn options_differ(event: &ResizeOptions, row: &ResizeOptions) -> Vec<String> {
     let (event, row) = (event.pairs(), row.pairs());
     let value = |pairs: &[(&str, String)], key: &str| {
         let found = pairs.iter().find(|(name, _)| *name == key);
         found.map_or_else(|| "nothing".to_owned(), |(_, value)| value.clone())
     };
-    ResizeRequest::KEYS
+    ResizeOptions::KEYS
         .iter()
         .map(|key| (key, value(&event, key), value(&row, key)))
         .filter(|(_, event, row)| event != row)

@@ -2,7 +2,8 @@
 
 use tracing_subscriber::EnvFilter;
 
-use super::{LogKind, Settings, SettingsError, TableKind};
+use super::load::SettingsError;
+use super::sections::{LogKind, Settings, TableKind};
 
 const MIB: u64 = 1 << 20;
 

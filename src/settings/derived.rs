@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Settings;
+use super::sections::Settings;
 use crate::imaging;
 
 const MIB: u64 = 1 << 20;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use config::{Config, ConfigError, Environment, File, FileFormat, Map, Source, Value};
 
-use super::Settings;
+use super::sections::Settings;
 
 /// The file that is read when no other is named.
 pub const DEFAULT_FILE: &str = "picresize.toml";

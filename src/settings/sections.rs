@@ -12,6 +12,23 @@ use crate::imaging;
 
 const MIB: u64 = 1 << 20;
 
+/// All settings, by section.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    pub storage: Storage,
+    pub data: Data,
+    pub kafka: Kafka,
+    pub mysql: Mysql,
+    pub events: Events,
+    pub retention: Retention,
+    pub server: Server,
+    pub limits: Limits,
+    pub worker: Worker,
+    pub lifecycle: Lifecycle,
+    pub logs: Logs,
+}
+
 /// Where the log and the table are kept.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -58,7 +58,8 @@ pub(super) async fn run(storage: Storage, retention: Retention, stop: Cancellati
         let sweeping = async {
             let mut swept = sweep(&storage, &retention).await?;
             if deposits_due <= Instant::now() {
-                swept.discarded = sweep_deposits(&storage, &retention.group).await?;
+                swept.discarded =
+                    sweep_deposits(&storage, &retention.group, Timestamp::now()).await?;
                 deposits_due = Instant::now() + DEPOSIT_INTERVAL;
             }
             Ok::<_, SweepError>(swept)
@@ -108,9 +109,8 @@ async fn sweep(storage: &Storage, retention: &Retention) -> Result<Swept, SweepE
 /// position has no event once the workers have finished all events that were appended until long
 /// after the deposit. When a request with the same idempotency key comes, it renews the deposit's
 /// time before it appends its event, and the deposit is not old any more.
-async fn sweep_deposits(storage: &Storage, group: &str) -> Result<u64, SweepError> {
+async fn sweep_deposits(storage: &Storage, group: &str, now: Timestamp) -> Result<u64, SweepError> {
     let Storage { log, store, .. } = storage;
-    let now = Timestamp::now();
     let (before, finished) = (now - DEPOSIT_LIMIT, now - LAG_LIMIT);
     if !store.has_lost_deposits(before).await?
         || !log.has_finished(Topic::Requests, group, finished).await?
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
     use crate::event::Record;
     use crate::operation::{
-        Digest, Format, Operation, OperationId, PictureFacts, ResizeRequest, Status,
+        Digest, Format, Operation, OperationId, PictureFacts, ResizeOptions, Status,
     };
     use crate::settings::Settings;
 
@@ -156,8 +156,8 @@ mod tests {
     }
 
     /// A deposit without a time at which it expires.
-    async fn deposit(storage: &Storage, age: Duration) -> Operation {
-        let request = ResizeRequest::from_pairs([("width", "20")]).unwrap();
+    async fn deposit(storage: &Storage, time: Timestamp) -> Operation {
+        let request = ResizeOptions::from_pairs([("width", "20")]).unwrap();
         let source = PictureFacts {
             format: Format::Png,
             width: 40,
@@ -165,7 +165,6 @@ mod tests {
             bytes: 7,
             digest: Digest::of(b"picture"),
         };
-        let time = Timestamp::now() - age;
         let operation = Operation::queued(OperationId::generate(), request, source, time);
         let picture = Bytes::from("picture");
         storage.store.deposit(&operation, picture).await.unwrap();
@@ -177,55 +176,54 @@ mod tests {
         found.is_some()
     }
 
+    async fn sweep_at(storage: &Storage, now: Timestamp) -> u64 {
+        sweep_deposits(storage, GROUP, now).await.unwrap()
+    }
+
     #[tokio::test]
     async fn a_deposit_without_an_event_is_removed_after_a_day() {
         let folder = tempfile::tempdir().unwrap();
         let storage = storage(folder.path()).await;
-        let (lost, young) = (
-            deposit(&storage, A_DAY).await,
-            deposit(&storage, Duration::ZERO).await,
-        );
-        assert_eq!(sweep_deposits(&storage, GROUP).await.unwrap(), 1);
+        let (now, tomorrow) = (Timestamp::now(), Timestamp::now() + A_DAY);
+        let lost = deposit(&storage, now).await;
+        let young = deposit(&storage, tomorrow).await;
+        assert_eq!(sweep_at(&storage, now).await, 0);
+        assert_eq!(sweep_at(&storage, tomorrow).await, 1);
         assert!(!is_there(&storage, &lost).await);
         assert_eq!(storage.store.find(lost.id).await.unwrap(), None);
         assert!(is_there(&storage, &young).await);
-        assert_eq!(sweep_deposits(&storage, GROUP).await.unwrap(), 0);
+        assert_eq!(sweep_at(&storage, tomorrow).await, 0);
     }
 
     #[tokio::test]
     async fn a_request_with_the_same_key_renews_its_deposit() {
         let folder = tempfile::tempdir().unwrap();
         let storage = storage(folder.path()).await;
-        let old = deposit(&storage, A_DAY).await;
+        let tomorrow = Timestamp::now() + A_DAY;
         let again = Operation {
-            queued_at: Timestamp::now(),
-            ..old
+            queued_at: tomorrow,
+            ..deposit(&storage, Timestamp::now()).await
         };
         let picture = Bytes::from("picture");
         storage.store.deposit(&again, picture).await.unwrap();
-        assert_eq!(sweep_deposits(&storage, GROUP).await.unwrap(), 0);
+        assert_eq!(sweep_at(&storage, tomorrow).await, 0);
         assert!(is_there(&storage, &again).await);
     }
 
-    /// The log's events are a day old, and nobody told the row its position.
+    /// The log has the event, and nobody told the row its position.
     #[tokio::test]
     async fn a_deposit_stays_while_its_event_may_wait_in_the_log() {
         let folder = tempfile::tempdir().unwrap();
         let storage = storage(folder.path()).await;
-        let accepted = deposit(&storage, A_DAY).await;
+        let tomorrow = Timestamp::now() + A_DAY;
+        let accepted = deposit(&storage, Timestamp::now()).await;
         let record = Record {
             key: accepted.id.to_string(),
             headers: Vec::new(),
             value: Bytes::new(),
         };
         let position = storage.log.append(Topic::Requests, record).await.unwrap();
-        let file = folder.path().join("data/log.sqlite");
-        let events = rusqlite::Connection::open(file).unwrap();
-        let time = accepted.queued_at.as_millisecond();
-        events
-            .execute("UPDATE events SET appended_at = ?1", [time])
-            .unwrap();
-        assert_eq!(sweep_deposits(&storage, GROUP).await.unwrap(), 0);
+        assert_eq!(sweep_at(&storage, tomorrow).await, 0);
         assert!(is_there(&storage, &accepted).await);
 
         // The worker comes to it at last, and commits.
@@ -233,13 +231,13 @@ mod tests {
             position: Some(position),
             ..accepted.clone()
         };
-        let begin = storage.store.begin(&begun, "worker", Timestamp::now());
+        let begin = storage.store.begin(&begun, "worker", tomorrow);
         begin.await.unwrap();
         let mut consumer = storage.log.subscribe(Topic::Requests, GROUP).await.unwrap();
         let mut next = position;
         next.offset += 1;
         consumer.commit(next).await.unwrap();
-        assert_eq!(sweep_deposits(&storage, GROUP).await.unwrap(), 0);
+        assert_eq!(sweep_at(&storage, tomorrow).await, 0);
         assert!(is_there(&storage, &accepted).await);
         let row = storage.store.find(accepted.id).await.unwrap().unwrap();
         assert_eq!(row.status, Status::Processing);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use picresize::event_log::{Start, Topic};
 use picresize::operation::{
-    Digest, Format, Operation, OperationId, PictureFacts, ResizeRequest, Status,
+    Digest, Format, Operation, OperationId, PictureFacts, ResizeOptions, Status,
 };
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -104,7 +104,7 @@ async fn what_is_erased_before_it_is_done_is_never_done() {
 fn operation(expires_at: Timestamp) -> Operation {
     let mut operation = Operation::queued(
         OperationId::generate(),
-        ResizeRequest::from_pairs([("width", "20")]).unwrap(),
+        ResizeOptions::from_pairs([("width", "20")]).unwrap(),
         PictureFacts {
             format: Format::Png,
             width: 40,

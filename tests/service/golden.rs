@@ -7,7 +7,7 @@ use bytes::Bytes;
 use picresize::event::{
     Completed, Erased, Event, EventBody, Failed, PicturePayload, Record, Started,
 };
-use picresize::operation::{Digest, Format, PictureFacts, ResizeRequest};
+use picresize::operation::{Digest, Format, PictureFacts, ResizeOptions};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/events")
@@ -60,7 +60,7 @@ fn event(body: EventBody) -> Event {
 fn requested(picture: PicturePayload) -> Event {
     let options = [("width", "320"), ("fit", "cover"), ("max_bytes", "9000")];
     event(EventBody::Requested {
-        request: ResizeRequest::from_pairs(options).unwrap(),
+        request: ResizeOptions::from_pairs(options).unwrap(),
         source: facts(Format::Jpeg, b"picture"),
         picture,
     })

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use picresize::imaging::{self, Limits};
-use picresize::operation::ResizeRequest;
+use picresize::operation::ResizeOptions;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -39,7 +39,7 @@ fn expected(n: usize) -> Vec<u8> {
             .map_or_else(|| value.to_string(), str::to_owned);
         (key, text)
     });
-    let request = ResizeRequest::from_pairs(pairs).unwrap();
+    let request = ResizeOptions::from_pairs(pairs).unwrap();
     imaging::resize(&picture(n), &request, &Limits::default())
         .unwrap()
         .bytes

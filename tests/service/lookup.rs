@@ -5,7 +5,7 @@ use std::io::Cursor;
 use jiff::Timestamp;
 use picresize::imaging::{Limits, resize};
 use picresize::operation::{
-    Digest, Fingerprint, Format, Operation, OperationId, PictureFacts, ResizeRequest,
+    Digest, Fingerprint, Format, Operation, OperationId, PictureFacts, ResizeOptions,
 };
 use picresize::picture_store::{FinishedPicture, PictureStore};
 use reqwest::multipart::{Form, Part};
@@ -318,7 +318,7 @@ fn copies(result: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
 
 fn resized(picture: &[u8], options: &str) -> Vec<u8> {
     let pairs = options.split(' ').map(|word| word.split_once('=').unwrap());
-    let request = ResizeRequest::from_pairs(pairs).unwrap();
+    let request = ResizeOptions::from_pairs(pairs).unwrap();
     resize(picture, &request, &Limits::default()).unwrap().bytes
 }
 
@@ -365,7 +365,7 @@ fn rgb_png(width: u32, height: u32, pixels: &[u8]) -> Vec<u8> {
 
 /// An operation on some picture that never was.
 fn synthetic(source: &[u8], at: Timestamp) -> Operation {
-    let request = ResizeRequest::from_pairs([("width", "20")]).unwrap();
+    let request = ResizeOptions::from_pairs([("width", "20")]).unwrap();
     Operation::queued(OperationId::generate(), request, facts(source), at)
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use picresize::event::{Event, EventBody, PicturePayload, Record};
 use picresize::event_log::{Delivery, Topic};
-use picresize::operation::{Digest, Format, Operation, OperationId, PictureFacts, ResizeRequest};
+use picresize::operation::{Digest, Format, Operation, OperationId, PictureFacts, ResizeOptions};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ async fn an_event_that_cannot_be_read_is_a_dead_letter() {
 fn requested(picture: Vec<u8>) -> (Operation, Event) {
     let operation = Operation::queued(
         OperationId::generate(),
-        ResizeRequest::from_pairs([("width", "20")]).unwrap(),
+        ResizeOptions::from_pairs([("width", "20")]).unwrap(),
         PictureFacts {
             format: Format::Png,
             width: 40,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use picresize::imaging::{Limits, inspect, resize};
-use picresize::operation::{Format, ResizeRequest};
+use picresize::operation::{Format, ResizeOptions};
 use tempfile::{TempDir, tempdir};
 
 use crate::process::{program, run, text};
@@ -29,7 +29,7 @@ impl Folder {
             "jpeg"
         };
         let options = [("width", "60"), ("format", format)];
-        let request = ResizeRequest::from_pairs(options).unwrap();
+        let request = ResizeOptions::from_pairs(options).unwrap();
         let picture = resize(&png(60, 40, 1), &request, &Limits::default());
         self.write(name, &picture.unwrap().bytes);
     }

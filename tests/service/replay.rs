@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use picresize::event::{Event, EventBody, PicturePayload};
 use picresize::event_log::{Entry, ErasureOutcome, Start, Topic};
 use picresize::operation::{
-    Digest, Format, Operation, OperationId, PictureFacts, ResizeRequest, Status,
+    Digest, Format, Operation, OperationId, PictureFacts, ResizeOptions, Status,
 };
 use picresize::picture_store::embedded::EmbeddedStore;
 use picresize::replay::{self, Ended, Finding, Observer, Outcome, Range, Task};
@@ -208,7 +208,7 @@ fn cut_short() -> Vec<u8> {
 fn operation(picture: &[u8]) -> Operation {
     Operation::queued(
         OperationId::generate(),
-        ResizeRequest::from_pairs([("width", "20")]).unwrap(),
+        ResizeOptions::from_pairs([("width", "20")]).unwrap(),
         PictureFacts {
             format: Format::Png,
             width: 40,

@@ -4,7 +4,7 @@
 use std::fs;
 
 use picresize::imaging::{Limits, resize};
-use picresize::operation::ResizeRequest;
+use picresize::operation::ResizeOptions;
 use reqwest::{Client, StatusCode};
 use serde_json::{Map, Value};
 use tempfile::tempdir;
@@ -34,7 +34,7 @@ fn pairs(options: &str) -> impl Iterator<Item = (&str, &str)> {
 }
 
 fn by_library(source: &[u8], options: &str) -> Vec<u8> {
-    let request = ResizeRequest::from_pairs(pairs(options)).unwrap();
+    let request = ResizeOptions::from_pairs(pairs(options)).unwrap();
     resize(source, &request, &Limits::default()).unwrap().bytes
 }
 

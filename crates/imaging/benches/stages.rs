@@ -4,7 +4,7 @@
 //! a source of the result's size is nearly all encoding.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use picresize_imaging::{Filter, Fit, Format, Profile, ResizeRequest};
+use picresize_imaging::{Filter, Fit, Format, Profile, ResizeOptions};
 use picresize_imaging::{Limits, inspect, resize};
 use std::hint::black_box;
 
@@ -12,14 +12,14 @@ const WIDTH: u32 = 2048;
 const HEIGHT: u32 = 1365;
 const SIDE: u32 = 512;
 
-fn request(side: u32, format: Option<Format>) -> ResizeRequest {
-    ResizeRequest {
+fn request(side: u32, format: Option<Format>) -> ResizeOptions {
+    ResizeOptions {
         width: Some(side),
         height: Some(side),
         fit: Fit::Inside,
         format,
         quality: Some(80),
-        ..ResizeRequest::default()
+        ..ResizeOptions::default()
     }
 }
 
@@ -65,7 +65,7 @@ fn drawn(width: u32, height: u32) -> Vec<u8> {
 
 fn stages(criterion: &mut Criterion) {
     let limits = Limits::default();
-    let make = |source: &[u8], request: &ResizeRequest| {
+    let make = |source: &[u8], request: &ResizeOptions| {
         resize(source, request, &limits)
             .expect("the picture is good")
             .bytes
@@ -77,12 +77,12 @@ fn stages(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format.to_string());
         group.sample_size(20);
         group.throughput(Throughput::Elements(u64::from(WIDTH) * u64::from(HEIGHT)));
-        let mut bench = |name: &str, source: &[u8], request: &ResizeRequest| {
+        let mut bench = |name: &str, source: &[u8], request: &ResizeOptions| {
             group.bench_function(name, |bencher| {
                 bencher.iter(|| make(black_box(source), request));
             });
         };
-        let nearest = ResizeRequest {
+        let nearest = ResizeOptions {
             filter: Filter::Nearest,
             ..request(1, Some(Format::Png))
         };
@@ -90,7 +90,7 @@ fn stages(criterion: &mut Criterion) {
         bench("decode and resample", &source, &request(1, None));
         bench("encode", &small, &request(SIDE, Some(format)));
         bench("whole, fast", &source, &request(SIDE, None));
-        let fine = ResizeRequest {
+        let fine = ResizeOptions {
             profile: Profile::Fine,
             ..request(SIDE, None)
         };

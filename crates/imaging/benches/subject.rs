@@ -15,9 +15,11 @@ use std::{fs, io};
 
 use anyhow::{Context, Result, bail};
 use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::{
+    FilterType, PixelType, ResizeAlg, ResizeOptions as ResamplerOptions, Resizer,
+};
 use picresize_imaging::{self as imaging, Limits};
-use picresize_imaging::{Fit, Profile, ResizeRequest};
+use picresize_imaging::{Fit, Profile, ResizeOptions};
 use ssimulacra2::{LinearRgb, compute_frame_ssimulacra2};
 
 fn main() -> Result<()> {
@@ -29,7 +31,7 @@ fn main() -> Result<()> {
                 format!("{:.4}", references.score(source, Path::new(result))?)
             }
             [profile, width, height, file, runs, result] => {
-                let request = ResizeRequest {
+                let request = ResizeOptions {
                     width: Some(width.parse()?),
                     height: Some(height.parse()?),
                     fit: Fit::Inside,
@@ -38,7 +40,7 @@ fn main() -> Result<()> {
                         "fine" => Profile::Fine,
                         _ => Profile::Fast,
                     },
-                    ..ResizeRequest::default()
+                    ..ResizeOptions::default()
                 };
                 measure(&request, file, runs.parse()?, result)?
             }
@@ -49,7 +51,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn measure(request: &ResizeRequest, file: &str, runs: u32, result: &str) -> Result<String> {
+fn measure(request: &ResizeOptions, file: &str, runs: u32, result: &str) -> Result<String> {
     let source = fs::read(file).with_context(|| file.to_owned())?;
     let limits = Limits::default();
     let mut times = Vec::new();
@@ -118,7 +120,7 @@ fn resampled(source: &Path, width: usize, height: usize) -> Result<Vec<[f32; 3]>
     let kind = PixelType::F32x3;
     let source = ImageRef::new(source_width as u32, source_height as u32, samples, kind)?;
     let mut target = Image::new(width as u32, height as u32, kind);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3));
+    let options = ResamplerOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3));
     Resizer::new().resize(&source, &mut target, &options)?;
     let pixels: &[[f32; 3]] = bytemuck::cast_slice(target.buffer());
     let clamped = pixels.iter().map(|pixel| pixel.map(|v| v.clamp(0.0, 1.0)));

@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use picresize_imaging::{Format, Limits, ResizeRequest, resize};
+use picresize_imaging::{Format, Limits, ResizeOptions, resize};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -12,10 +12,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: thumbnail IN OUT WIDTH".into());
     };
     let extension = Path::new(output).extension().and_then(|name| name.to_str());
-    let options = ResizeRequest {
+    let options = ResizeOptions {
         width: Some(width.parse()?),
         format: extension.and_then(Format::from_name),
-        ..ResizeRequest::default()
+        ..ResizeOptions::default()
     };
     let resized = resize(&std::fs::read(input)?, &options, &Limits::default())?;
     std::fs::write(output, &resized.bytes)?;

@@ -2,7 +2,7 @@
 
 use crate::format::Format;
 use crate::geometry::Geometry;
-use crate::options::{Background, ResizeRequest};
+use crate::options::{Background, ResizeOptions};
 use crate::raster::{Layout, Raster, Samples, map_samples};
 
 const WHITE: Background = Background([255, 255, 255, 255]);
@@ -16,23 +16,23 @@ pub(crate) fn finish(
     raster: Raster,
     format: Format,
     geometry: &Geometry,
-    request: &ResizeRequest,
+    options: &ResizeOptions,
 ) -> Raster {
     let holds_alpha = format != Format::Jpeg;
-    let background = match request.background {
+    let background = match options.background {
         Some(Background([r, g, b, _])) if !holds_alpha => Background([r, g, b, 255]),
         Some(background) => background,
         None if holds_alpha => TRANSPARENT,
         None => WHITE,
     };
     let mut raster = raster;
-    if format != Format::Png || request.palette.is_some() {
+    if format != Format::Png || options.palette.is_some() {
         raster = raster.into_u8();
     }
     if geometry.canvas != (raster.width, raster.height) {
         raster = on_canvas(&raster.into_rgba(), geometry, background);
     }
-    if raster.layout.has_alpha() && (!holds_alpha || request.background.is_some()) {
+    if raster.layout.has_alpha() && (!holds_alpha || options.background.is_some()) {
         raster = over(raster.into_rgba(), background);
     }
     match (format, raster.layout) {

@@ -6,7 +6,7 @@ use crate::codec::decoder::ParsedPicture;
 use crate::codec::encode_options::{EncodeOptions, EncodedPixels};
 use crate::format::Format;
 use crate::geometry::Geometry;
-use crate::options::{Filter, Profile, ResizeRequest};
+use crate::options::{Filter, Profile, ResizeOptions};
 use crate::planes::Eighths;
 use crate::raster::pixel_count;
 use crate::shrink_on_load::{ShrinkOnLoad, halves_color, halvings_in_light};
@@ -18,7 +18,7 @@ pub(crate) const FLOOR: u64 = 1 << 19;
 /// What is to be made, as far as its memory depends on it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Task<'a> {
-    pub(crate) request: &'a ResizeRequest,
+    pub(crate) options: &'a ResizeOptions,
     pub(crate) geometry: &'a Geometry,
     pub(crate) format: Format,
     pub(crate) encode: &'a EncodeOptions,
@@ -127,10 +127,10 @@ impl Task<'_> {
 /// as wide, for alpha a premultiplied copy is made, and the resampler keeps its picture between the
 /// two passes.
 fn working(decoded: Decoded, shrink: u32, task: &Task<'_>) -> u64 {
-    let (request, geometry) = (task.request, task.geometry);
+    let (options, geometry) = (task.options, task.geometry);
     let (width, height) = (decoded.width, decoded.height);
     let plain = u64::from(decoded.pixel_bytes);
-    let pixel = match request.profile {
+    let pixel = match options.profile {
         Profile::Fast => plain,
         Profile::Fine => plain * 2,
     };
@@ -138,9 +138,9 @@ fn working(decoded: Decoded, shrink: u32, task: &Task<'_>) -> u64 {
     let (scaled_width, scaled_height) = geometry.scaled;
     let scaled = pixel_count(scaled_width, scaled_height) * pixel;
     let is_opaque_u8 = matches!(plain, 1 | 3) && !decoded.has_alpha;
-    let resampling = match request.profile {
-        Profile::Fine if is_opaque_u8 && request.filter != Filter::Nearest => {
-            let by = halvings_in_light(shrink, geometry, request.filter);
+    let resampling = match options.profile {
+        Profile::Fine if is_opaque_u8 && options.filter != Filter::Nearest => {
+            let by = halvings_in_light(shrink, geometry, options.filter);
             pixels * plain + in_light((width, height), plain, (shrink, by), geometry) + scaled
         }
         profile => {

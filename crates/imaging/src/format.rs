@@ -169,14 +169,14 @@ mod tests {
     #[cfg(not(feature = "avif"))]
     #[test]
     fn a_result_whose_feature_is_off_is_refused_by_its_name() {
-        let errors = crate::ResizeRequest::from_pairs([("width", "5"), ("format", "avif")]);
+        let errors = crate::ResizeOptions::from_pairs([("width", "5"), ("format", "avif")]);
         assert_eq!(
             errors.unwrap_err()[0].to_string(),
             "format: this build has no AVIF: the feature `avif` is off"
         );
         let refusal = crate::result_format(
             Format::Png,
-            &crate::ResizeRequest {
+            &crate::ResizeOptions {
                 format: Some(Format::Avif),
                 ..Default::default()
             },

@@ -1,7 +1,7 @@
 //! Sizes: how large a result becomes and which part of the source it shows. Pure arithmetic.
 
 use crate::limits::Limits;
-use crate::options::{FieldError, Fit, Position, ResizeRequest};
+use crate::options::{FieldError, Fit, Gravity, ResizeOptions};
 
 /// A part of a picture, in pixels that may be fractions.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,7 +26,7 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
-    /// The geometry of `request` for a source of `size` as viewed.
+    /// The geometry of `options` for a source of `size` as viewed.
     ///
     /// A missing size follows from the aspect ratio, rounded, at least 1. With `enlarge` false no
     /// side of the part in view grows: `cover` is then cut to at most the size asked for,
@@ -37,11 +37,11 @@ impl Geometry {
     /// A side that would exceed [`Limits::max_side`], by its field.
     pub(crate) fn of(
         size: (u32, u32),
-        request: &ResizeRequest,
+        options: &ResizeOptions,
         limits: &Limits,
     ) -> Result<Self, FieldError> {
         let (source_width, source_height) = (f64::from(size.0), f64::from(size.1));
-        let (box_width, box_height) = match (request.width, request.height) {
+        let (box_width, box_height) = match (options.width, options.height) {
             (Some(width), Some(height)) => (f64::from(width), f64::from(height)),
             (Some(width), None) => {
                 let width = f64::from(width);
@@ -55,7 +55,7 @@ impl Geometry {
                 return Err(FieldError::new("width", "give a width, a height, or both"));
             }
         };
-        let most = if request.enlarge == Some(false) {
+        let most = if options.enlarge == Some(false) {
             1.0
         } else {
             f64::INFINITY
@@ -81,7 +81,7 @@ impl Geometry {
             canvas: scaled,
             offset: (0, 0),
         };
-        Ok(match request.fit {
+        Ok(match options.fit {
             Fit::Fill => uncropped(scaled_by(scale_x.min(most), scale_y.min(most))?),
             Fit::Inside => {
                 let scale = scale_x.min(scale_y).min(most);
@@ -96,7 +96,7 @@ impl Geometry {
                 let scale = scale_x.min(scale_y).min(most);
                 let (width, height) = scaled_by(scale, scale)?;
                 let scaled = (width.min(canvas.0), height.min(canvas.1));
-                let (along_x, along_y) = anchor(request.position);
+                let (along_x, along_y) = anchor(options.position);
                 let place = |room: u32, along: f64| (f64::from(room) * along).floor() as u32;
                 Self {
                     crop: whole,
@@ -124,7 +124,7 @@ impl Geometry {
                     canvas,
                     offset: (0, 0),
                 };
-                let (along_x, along_y) = anchor(request.position);
+                let (along_x, along_y) = anchor(options.position);
                 geometry.move_crop(size, along_x, along_y);
                 geometry
             }
@@ -158,17 +158,17 @@ fn side_within(field: &str, pixels: f64, most: u32) -> Result<u32, FieldError> {
 }
 
 /// How far along each side a position lies; `smart` starts in the middle.
-fn anchor(position: Position) -> (f64, f64) {
+fn anchor(position: Gravity) -> (f64, f64) {
     match position {
-        Position::Center | Position::Smart => (0.5, 0.5),
-        Position::Top => (0.5, 0.0),
-        Position::TopRight => (1.0, 0.0),
-        Position::Right => (1.0, 0.5),
-        Position::BottomRight => (1.0, 1.0),
-        Position::Bottom => (0.5, 1.0),
-        Position::BottomLeft => (0.0, 1.0),
-        Position::Left => (0.0, 0.5),
-        Position::TopLeft => (0.0, 0.0),
+        Gravity::Center | Gravity::Smart => (0.5, 0.5),
+        Gravity::Top => (0.5, 0.0),
+        Gravity::TopRight => (1.0, 0.0),
+        Gravity::Right => (1.0, 0.5),
+        Gravity::BottomRight => (1.0, 1.0),
+        Gravity::Bottom => (0.5, 1.0),
+        Gravity::BottomLeft => (0.0, 1.0),
+        Gravity::Left => (0.0, 0.5),
+        Gravity::TopLeft => (0.0, 0.0),
     }
 }
 
@@ -176,12 +176,12 @@ fn anchor(position: Position) -> (f64, f64) {
 mod tests {
     use super::*;
 
-    fn request(pairs: &[(&str, &str)]) -> ResizeRequest {
-        ResizeRequest::from_pairs(pairs.iter().copied()).unwrap()
+    fn options(pairs: &[(&str, &str)]) -> ResizeOptions {
+        ResizeOptions::from_pairs(pairs.iter().copied()).unwrap()
     }
 
     fn of(size: (u32, u32), pairs: &[(&str, &str)]) -> Geometry {
-        Geometry::of(size, &request(pairs), &Limits::default()).unwrap()
+        Geometry::of(size, &options(pairs), &Limits::default()).unwrap()
     }
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn a_side_over_the_limit_is_refused_by_its_field() {
         let error =
-            Geometry::of((1, 1000), &request(&[("width", "100")]), &Limits::default()).unwrap_err();
+            Geometry::of((1, 1000), &options(&[("width", "100")]), &Limits::default()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "height: 100000 is too large: the most is 20000"

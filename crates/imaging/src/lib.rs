@@ -8,16 +8,16 @@
 //! [`resize`] does everything. [`Limits`] say what a picture may cost; the defaults suit a server.
 //!
 //! ```
-//! use picresize_imaging::{Fit, Format, Limits, ResizeRequest, resize};
+//! use picresize_imaging::{Fit, Format, Limits, ResizeOptions, resize};
 //!
 //! # let mut photo = b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x04\0\0\0\x02\0\0\0\x01\0\x18\0".to_vec();
 //! # photo.resize(54 + 2 * 12, 0);
-//! let options = ResizeRequest {
+//! let options = ResizeOptions {
 //!     width: Some(100),
 //!     height: Some(100),
 //!     fit: Fit::Inside,
 //!     format: Some(Format::Webp),
-//!     ..ResizeRequest::default()
+//!     ..ResizeOptions::default()
 //! };
 //! let thumbnail = resize(&photo, &options, &Limits::default())?;
 //! assert_eq!((thumbnail.width, thumbnail.height), (100, 50));
@@ -32,14 +32,14 @@
 //! work. One source can have many plans.
 //!
 //! ```
-//! use picresize_imaging::{Limits, ResizeRequest, inspect};
+//! use picresize_imaging::{Limits, ResizeOptions, inspect};
 //!
 //! # let mut photo = b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x04\0\0\0\x02\0\0\0\x01\0\x18\0".to_vec();
 //! # photo.resize(54 + 2 * 12, 0);
 //! let source = inspect(&photo)?;
 //! assert_eq!((source.width(), source.height()), (4, 2));
 //! for width in [2, 8] {
-//!     let options = ResizeRequest { width: Some(width), ..ResizeRequest::default() };
+//!     let options = ResizeOptions { width: Some(width), ..ResizeOptions::default() };
 //!     let plan = source.plan(&options, &Limits::default())?;
 //!     // Wait here until so much memory is free.
 //!     assert!(plan.memory_bytes() < 1 << 20);
@@ -51,14 +51,14 @@
 //! # Options as text
 //!
 //! [`OPTIONS`] declares every option once: its key, its values and what it does. A command line or
-//! a query is read by [`ResizeRequest::from_pairs`], which refuses what it doesn't know.
+//! a query is read by [`ResizeOptions::from_pairs`], which refuses what it doesn't know.
 //!
 //! ```
-//! use picresize_imaging::{Fit, ResizeRequest};
+//! use picresize_imaging::{Fit, ResizeOptions};
 //!
-//! let options = ResizeRequest::from_pairs([("width", "320"), ("fit", "cover")]).unwrap();
+//! let options = ResizeOptions::from_pairs([("width", "320"), ("fit", "cover")]).unwrap();
 //! assert_eq!(options.fit, Fit::Cover);
-//! let errors = ResizeRequest::from_pairs([("width", "0")]).unwrap_err();
+//! let errors = ResizeOptions::from_pairs([("width", "0")]).unwrap_err();
 //! assert_eq!(errors[0].to_string(), "width: 0 is too small: the least is 1");
 //! ```
 //!
@@ -121,8 +121,8 @@ pub use fingerprint::{Fingerprint, fingerprint};
 pub use format::Format;
 pub use limits::Limits;
 pub use options::{
-    Background, ColorPolicy, FieldError, Filter, Fit, MetadataPolicy, OPTIONS, OptionSpec,
-    Position, Profile, ResizeRequest, Values,
+    Background, ColorPolicy, FieldError, Filter, Fit, Gravity, MetadataPolicy, OPTIONS, OptionSpec,
+    Profile, ResizeOptions, Values,
 };
 pub use pipeline::{Resized, resize};
 pub use plan::{Plan, result_format};

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use exif::experimental::Writer;
 use exif::{Exif, Field, In, Reader, Tag, Value};
 
-use crate::options::{ColorPolicy, MetadataPolicy, ResizeRequest};
+use crate::options::{ColorPolicy, MetadataPolicy, ResizeOptions};
 use crate::orientation::Orientation;
 
 /// The metadata blocks of a picture, each without its container's wrapping.
@@ -61,9 +61,9 @@ impl Metadata {
     /// What goes into the result: by default nothing. A kept EXIF block is written anew: upright,
     /// without a thumbnail and without what describes the old storage. A profile stays only with
     /// the pixels it describes.
-    pub(crate) fn kept(&self, request: &ResizeRequest) -> Self {
+    pub(crate) fn kept(&self, options: &ResizeOptions) -> Self {
         let exif = self.exif.as_deref().and_then(read);
-        let (exif, xmp) = match request.metadata {
+        let (exif, xmp) = match options.metadata {
             MetadataPolicy::Strip => (None, None),
             MetadataPolicy::Copyright => (
                 exif.and_then(|exif| {
@@ -89,7 +89,7 @@ impl Metadata {
                 (exif, self.xmp.clone())
             }
         };
-        let icc = match request.color {
+        let icc = match options.color {
             ColorPolicy::Srgb => None,
             ColorPolicy::Keep => self.icc.clone(),
         };

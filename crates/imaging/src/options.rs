@@ -11,8 +11,8 @@ mod table;
 mod values;
 
 pub use allowed::Values;
-pub use table::{OPTIONS, OptionSpec, ResizeRequest};
-pub use values::{Background, ColorPolicy, Filter, Fit, MetadataPolicy, Position, Profile};
+pub use table::{OPTIONS, OptionSpec, ResizeOptions};
+pub use values::{Background, ColorPolicy, Filter, Fit, Gravity, MetadataPolicy, Profile};
 
 use read::clip;
 
@@ -36,7 +36,7 @@ impl FieldError {
     }
 }
 
-impl ResizeRequest {
+impl ResizeOptions {
     /// Reads options from their text form.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl ResizeRequest {
         K: AsRef<str>,
         V: AsRef<str>,
     {
-        let mut request = Self::default();
+        let mut options = Self::default();
         let mut errors = Vec::new();
         let mut seen = Vec::new();
         for (key, value) in pairs {
@@ -59,7 +59,7 @@ impl ResizeRequest {
                 continue;
             }
             seen.push(key.to_owned());
-            if let Err(message) = request.set(key, value.as_ref().trim()) {
+            if let Err(message) = options.set(key, value.as_ref().trim()) {
                 errors.push(FieldError::new(clip(key), message));
             }
         }
@@ -70,7 +70,7 @@ impl ResizeRequest {
             }
         }
         if errors.is_empty() {
-            Ok(request)
+            Ok(options)
         } else {
             Err(errors)
         }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     fn refused(pairs: &[(&str, &str)]) -> String {
-        let errors = ResizeRequest::from_pairs(pairs.iter().copied()).unwrap_err();
+        let errors = ResizeOptions::from_pairs(pairs.iter().copied()).unwrap_err();
         let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
         lines.join("\n")
     }
@@ -127,9 +127,9 @@ mod tests {
             ("metadata", "copyright"),
         ];
         let keys: Vec<_> = pairs.iter().map(|(key, _)| *key).collect();
-        assert_eq!(keys, ResizeRequest::KEYS, "every option is in this test");
-        let request = ResizeRequest::from_pairs(pairs).unwrap();
-        let text = request.pairs();
+        assert_eq!(keys, ResizeOptions::KEYS, "every option is in this test");
+        let options = ResizeOptions::from_pairs(pairs).unwrap();
+        let text = options.pairs();
         let text: Vec<_> = text
             .iter()
             .map(|(key, value)| (*key, value.as_str()))
@@ -170,21 +170,21 @@ mod tests {
         for option in OPTIONS {
             let (accepted, refused) = tries(option);
             for value in &accepted {
-                let mut request = ResizeRequest::default();
-                (option.set)(&mut request, value)
+                let mut options = ResizeOptions::default();
+                (option.set)(&mut options, value)
                     .unwrap_or_else(|message| panic!("{}: {message}", option.key));
-                let mut again = ResizeRequest::default();
-                for (key, text) in request.pairs() {
+                let mut again = ResizeOptions::default();
+                for (key, text) in options.pairs() {
                     assert_eq!(key, option.key, "an option sets itself only");
                     (option.set)(&mut again, &text).unwrap();
                 }
-                assert_eq!(request, again, "{}={value}", option.key);
+                assert_eq!(options, again, "{}={value}", option.key);
             }
             for value in &refused {
-                let mut request = ResizeRequest::default();
-                let message = (option.set)(&mut request, value).unwrap_err();
+                let mut options = ResizeOptions::default();
+                let message = (option.set)(&mut options, value).unwrap_err();
                 assert!(message.contains(value), "{}: {message}", option.key);
-                assert_eq!(request, ResizeRequest::default());
+                assert_eq!(options, ResizeOptions::default());
             }
         }
     }
@@ -209,9 +209,9 @@ mod tests {
             else {
                 continue;
             };
-            let mut request = ResizeRequest::default();
-            (option.set)(&mut request, default).unwrap();
-            let text = (option.get)(&request);
+            let mut options = ResizeOptions::default();
+            (option.set)(&mut options, default).unwrap();
+            let text = (option.get)(&options);
             // A truth that was given is always written.
             let is_written = ["true", "false"].contains(&default);
             assert_eq!(
@@ -225,8 +225,8 @@ mod tests {
 
     #[test]
     fn defaults_are_not_written() {
-        let request = ResizeRequest::from_pairs([("width", "5"), ("format", "same")]).unwrap();
-        assert_eq!(request.pairs(), [("width", "5".to_owned())]);
+        let options = ResizeOptions::from_pairs([("width", "5"), ("format", "same")]).unwrap();
+        assert_eq!(options.pairs(), [("width", "5".to_owned())]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::error::ImagingError;
 use crate::format::Format;
 use crate::limits::Limits;
 use crate::metadata::Metadata;
-use crate::options::{FieldError, ResizeRequest};
+use crate::options::{FieldError, ResizeOptions};
 use crate::plan::Plan;
 use crate::planar::{self, Placement};
 use crate::render::Renderer;
@@ -42,10 +42,10 @@ pub struct Resized {
 /// Every kind of [`ImagingError`].
 pub fn resize(
     bytes: &[u8],
-    request: &ResizeRequest,
+    options: &ResizeOptions,
     limits: &Limits,
 ) -> Result<Resized, ImagingError> {
-    inspect(bytes)?.plan(request, limits)?.resize(bytes)
+    inspect(bytes)?.plan(options, limits)?.resize(bytes)
 }
 
 impl Plan {
@@ -78,12 +78,12 @@ impl Plan {
     fn run(&self, bytes: &[u8]) -> Result<Vec<u8>, ImagingError> {
         let source = self.source.parsed();
         let header = source.header();
-        let metadata = header.metadata.kept(&self.request);
-        let renderer = Renderer::new(header, &self.request, self.format, self.geometry);
-        let most = self.request.max_bytes;
+        let metadata = header.metadata.kept(&self.options);
+        let renderer = Renderer::new(header, &self.options, self.format, self.geometry);
+        let most = self.options.max_bytes;
         if self.frames > 1 {
             let animate =
-                |options: &EncodeOptions| self.animation(bytes, &renderer, options, &metadata);
+                |encoding: &EncodeOptions| self.animation(bytes, &renderer, encoding, &metadata);
             return match most {
                 None => animate(&self.encode),
                 Some(most) => within_bytes(most, self.format, &self.encode, animate),
@@ -100,8 +100,8 @@ impl Plan {
             .map_err(|reason| self.not_encoded(reason))?;
         match most {
             None => codec::encode(self.format, Cow::Owned(raster), &self.encode, &metadata),
-            Some(most) => within_bytes(most, self.format, &self.encode, |options| {
-                codec::encode(self.format, Cow::Borrowed(&raster), options, &metadata)
+            Some(most) => within_bytes(most, self.format, &self.encode, |encoding| {
+                codec::encode(self.format, Cow::Borrowed(&raster), encoding, &metadata)
             }),
         }
     }
@@ -124,7 +124,7 @@ impl Plan {
             viewed: header.viewed_size(),
             orientation: header.orientation,
             geometry: &self.geometry,
-            filter: self.request.filter,
+            filter: self.options.filter,
             color: codec::planes_sampling(self.format, &self.encode),
         };
         let resampled =
@@ -138,7 +138,7 @@ impl Plan {
         &self,
         bytes: &[u8],
         renderer: &Renderer<'_>,
-        options: &EncodeOptions,
+        encoding: &EncodeOptions,
         metadata: &Metadata,
     ) -> Result<Vec<u8>, ImagingError> {
         let source = self.source.parsed();
@@ -153,7 +153,7 @@ impl Plan {
                         .choose_part(&frame.raster)
                         .map_err(|reason| self.not_encoded(reason))?;
                     let (size, plays) = (self.geometry.canvas, frames.plays());
-                    let begun = codec::frame_sink(self.format, size, plays, options, metadata);
+                    let begun = codec::frame_sink(self.format, size, plays, encoding, metadata);
                     none.insert(begun.map_err(|reason| self.not_encoded(reason))?)
                 }
             };
@@ -184,13 +184,13 @@ impl Plan {
 fn within_bytes(
     most: u64,
     format: Format,
-    options: &EncodeOptions,
+    encoding: &EncodeOptions,
     encode: impl Fn(&EncodeOptions) -> Result<Vec<u8>, ImagingError>,
 ) -> Result<Vec<u8>, ImagingError> {
     let encode = |quality| {
         encode(&EncodeOptions {
             quality,
-            ..*options
+            ..*encoding
         })
     };
     let fits = |bytes: &Vec<u8>| bytes.len() as u64 <= most;
@@ -201,12 +201,12 @@ fn within_bytes(
         );
         ImagingError::from(FieldError::new("max_bytes", message))
     };
-    let highest = options.quality;
+    let highest = encoding.quality;
     let best = encode(highest)?;
     if fits(&best) {
         return Ok(best);
     }
-    if options.lossless || !matches!(format, Format::Jpeg | Format::Webp | Format::Avif) {
+    if encoding.lossless || !matches!(format, Format::Jpeg | Format::Webp | Format::Avif) {
         return Err(too_many(&best, ", and it has no quality to lower"));
     }
     let mut found = encode(1)?;

@@ -8,7 +8,7 @@ use crate::estimate::{self, Task};
 use crate::format::Format;
 use crate::geometry::Geometry;
 use crate::limits::Limits;
-use crate::options::{ColorPolicy, FieldError, ResizeRequest};
+use crate::options::{ColorPolicy, FieldError, ResizeOptions};
 use crate::shrink_on_load::ShrinkOnLoad;
 use crate::source::Source;
 
@@ -16,7 +16,7 @@ use crate::source::Source;
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub(crate) source: Source,
-    pub(crate) request: ResizeRequest,
+    pub(crate) options: ResizeOptions,
     pub(crate) max_result_bytes: u64,
     pub(crate) format: Format,
     pub(crate) frames: u32,
@@ -33,23 +33,23 @@ impl Source {
     /// # Errors
     ///
     /// [`ImagingError::TooLarge`] and [`ImagingError::Option`].
-    pub fn plan(&self, request: &ResizeRequest, limits: &Limits) -> Result<Plan, ImagingError> {
+    pub fn plan(&self, options: &ResizeOptions, limits: &Limits) -> Result<Plan, ImagingError> {
         check_source(self, limits)?;
-        let format = result_format(self.format(), request)?;
-        check_options(format, request)?;
+        let format = result_format(self.format(), options)?;
+        check_options(format, options)?;
         let size = (self.width(), self.height());
-        let geometry = Geometry::of(size, request, limits)?;
+        let geometry = Geometry::of(size, options, limits)?;
         let frames = if codec::writes_animations(format) {
             self.frames()
         } else {
             1
         };
         check_result(format, geometry.canvas, frames, limits)?;
-        let encode = EncodeOptions::of(request);
+        let encode = EncodeOptions::of(options);
         let header = self.parsed().header();
-        let load = ShrinkOnLoad::of(header, &geometry, request, format, &encode);
+        let load = ShrinkOnLoad::of(header, &geometry, options, format, &encode);
         let task = Task {
-            request,
+            options,
             geometry: &geometry,
             format,
             encode: &encode,
@@ -67,7 +67,7 @@ impl Source {
         }
         Ok(Plan {
             source: self.clone(),
-            request: request.clone(),
+            options: options.clone(),
             max_result_bytes: limits.max_result_bytes,
             format,
             frames,
@@ -165,8 +165,8 @@ fn in_frames(frames: u32) -> String {
 /// # Errors
 ///
 /// The format that was asked for is not written.
-pub fn result_format(source: Format, request: &ResizeRequest) -> Result<Format, FieldError> {
-    match request.format {
+pub fn result_format(source: Format, options: &ResizeOptions) -> Result<Format, FieldError> {
+    match options.format {
         Some(format) if format.is_writable() => Ok(format),
         Some(format) => Err(FieldError::new("format", format.not_writable())),
         None if source.is_writable() => Ok(source),
@@ -175,23 +175,23 @@ pub fn result_format(source: Format, request: &ResizeRequest) -> Result<Format, 
 }
 
 /// Refuses options that the result's format can't follow.
-fn check_options(format: Format, request: &ResizeRequest) -> Result<(), FieldError> {
+fn check_options(format: Format, options: &ResizeOptions) -> Result<(), FieldError> {
     let refuse = |field: &str, formats: &str| {
         Err(FieldError::new(
             field,
             format!("does not go with {format}, only with {formats}"),
         ))
     };
-    if request.lossless == Some(true) && !matches!(format, Format::Webp | Format::Png) {
+    if options.lossless == Some(true) && !matches!(format, Format::Webp | Format::Png) {
         return refuse("lossless", "webp and png");
     }
-    if request.progressive == Some(true) && format != Format::Jpeg {
+    if options.progressive == Some(true) && format != Format::Jpeg {
         return refuse("progressive", "jpeg");
     }
-    if request.palette.is_some() && !matches!(format, Format::Png | Format::Gif) {
+    if options.palette.is_some() && !matches!(format, Format::Png | Format::Gif) {
         return refuse("palette", "png and gif");
     }
-    if request.color == ColorPolicy::Keep && matches!(format, Format::Gif | Format::Avif) {
+    if options.color == ColorPolicy::Keep && matches!(format, Format::Gif | Format::Avif) {
         return Err(FieldError::new(
             "color",
             format!("keep does not go with {format}, which is written without a profile"),

@@ -164,7 +164,7 @@ fn fill(target: &mut [u8], stride: u32, samples: &[u8], (width, height): (u32, u
 mod tests {
     use super::*;
     use crate::limits::Limits;
-    use crate::options::ResizeRequest;
+    use crate::options::ResizeOptions;
 
     const SIZE: (u32, u32) = (64, 48);
 
@@ -186,12 +186,12 @@ mod tests {
     }
 
     fn resampled(source: &Planes, orientation: Orientation, size: (u32, u32)) -> Planes {
-        let request = ResizeRequest {
+        let options = ResizeOptions {
             width: Some(size.0),
             height: Some(size.1),
-            ..ResizeRequest::default()
+            ..ResizeOptions::default()
         };
-        let geometry = Geometry::of(SIZE, &request, &Limits::default()).unwrap();
+        let geometry = Geometry::of(SIZE, &options, &Limits::default()).unwrap();
         let placement = Placement {
             viewed: SIZE,
             orientation,

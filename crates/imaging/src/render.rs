@@ -9,7 +9,7 @@ use crate::codec::header::Header;
 use crate::color::{self, to_srgb};
 use crate::format::Format;
 use crate::geometry::{Geometry, Rect};
-use crate::options::{ColorPolicy, Filter, Fit, Position, Profile, ResizeRequest};
+use crate::options::{ColorPolicy, Filter, Fit, Gravity, Profile, ResizeOptions};
 use crate::raster::{Layout, Raster};
 use crate::resample::resample;
 use crate::sharpen::sharpen;
@@ -20,7 +20,7 @@ use crate::{compose, linear, smart};
 #[derive(Clone)]
 pub(crate) struct Renderer<'a> {
     header: &'a Header,
-    request: &'a ResizeRequest,
+    options: &'a ResizeOptions,
     format: Format,
     geometry: Geometry,
     profile: Option<Rc<color::Profile>>,
@@ -29,17 +29,17 @@ pub(crate) struct Renderer<'a> {
 impl<'a> Renderer<'a> {
     pub(crate) fn new(
         header: &'a Header,
-        request: &'a ResizeRequest,
+        options: &'a ResizeOptions,
         format: Format,
         geometry: Geometry,
     ) -> Self {
-        let profile = match request.color {
+        let profile = match options.color {
             ColorPolicy::Keep if header.layout != Layout::Cmyk => None,
             _ => color::Profile::read(header.metadata.icc.as_deref(), header.layout).map(Rc::new),
         };
         Self {
             header,
-            request,
+            options,
             format,
             geometry,
             profile,
@@ -59,7 +59,7 @@ impl<'a> Renderer<'a> {
 
     /// Moves the part in view to where the picture is interesting, when that was asked for.
     pub(crate) fn choose_part(&mut self, decoded: &Raster) -> Result<(), String> {
-        if self.request.position != Position::Smart || self.request.fit != Fit::Cover {
+        if self.options.position != Gravity::Smart || self.options.fit != Fit::Cover {
             return Ok(());
         }
         let whole = Rect {
@@ -83,7 +83,7 @@ impl<'a> Renderer<'a> {
     /// Resamples, turns, sharpens and lays out one decoded picture.
     pub(crate) fn render(&self, decoded: Raster) -> Result<Raster, String> {
         let profile = self.profile.as_deref();
-        let scaled = match self.request.profile {
+        let scaled = match self.options.profile {
             Profile::Fast => {
                 let scaled = self.scale(&decoded)?;
                 drop(decoded);
@@ -92,30 +92,30 @@ impl<'a> Renderer<'a> {
             Profile::Fine => self.scale_in_light(to_srgb(decoded, profile)?)?,
         };
         let upright = self.header.orientation.apply(scaled);
-        let sharp = sharpen(upright, self.request.sharpen.unwrap_or(0));
+        let sharp = sharpen(upright, self.options.sharpen.unwrap_or(0));
         Ok(compose::finish(
             sharp,
             self.format,
             &self.geometry,
-            self.request,
+            self.options,
         ))
     }
 
     fn scale(&self, decoded: &Raster) -> Result<Raster, String> {
         let (part, size) = self.part_and_size(decoded);
-        resample(decoded, part, size, self.request.filter)
+        resample(decoded, part, size, self.options.filter)
     }
 
     /// The same in linear light.
     fn scale_in_light(&self, decoded: Raster) -> Result<Raster, String> {
         let (part, size) = self.part_and_size(&decoded);
         let shrunk = shrunk_by(self.header.width, decoded.width);
-        let by = halvings_in_light(shrunk, &self.geometry, self.request.filter);
-        if let Some(scaled) = linear::resample(&decoded, by, part, size, self.request.filter) {
+        let by = halvings_in_light(shrunk, &self.geometry, self.options.filter);
+        if let Some(scaled) = linear::resample(&decoded, by, part, size, self.options.filter) {
             return Ok(scaled);
         }
         let light = linear::to_light(decoded);
-        let scaled = resample(&light, part, size, self.request.filter)?;
+        let scaled = resample(&light, part, size, self.options.filter)?;
         drop(light);
         Ok(linear::from_light(scaled))
     }

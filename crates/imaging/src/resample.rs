@@ -2,7 +2,8 @@
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{
-    Filter as CustomKernel, FilterType, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer,
+    Filter as CustomKernel, FilterType, PixelType, ResizeAlg, ResizeError,
+    ResizeOptions as ResamplerOptions, Resizer,
 };
 
 use crate::geometry::Rect;
@@ -64,7 +65,7 @@ pub(super) struct Resampler {
     resizer: Resizer,
     filter: Filter,
     has_alpha: bool,
-    options: ResizeOptions,
+    options: ResamplerOptions,
 }
 
 impl Resampler {
@@ -73,7 +74,7 @@ impl Resampler {
             resizer: Resizer::new(),
             filter,
             has_alpha,
-            options: ResizeOptions::new()
+            options: ResamplerOptions::new()
                 .resize_alg(algorithm(filter))
                 .use_alpha(has_alpha),
         }
@@ -141,7 +142,7 @@ impl Resampler {
     }
 }
 
-fn cut(options: &ResizeOptions, part: Rect) -> ResizeOptions {
+fn cut(options: &ResamplerOptions, part: Rect) -> ResamplerOptions {
     options.crop(part.x, part.y, part.width, part.height)
 }
 

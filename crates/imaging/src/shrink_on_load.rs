@@ -6,7 +6,7 @@ use crate::codec::encode_options::EncodeOptions;
 use crate::codec::header::Header;
 use crate::format::Format;
 use crate::geometry::Geometry;
-use crate::options::{Filter, Fit, Position, Profile, ResizeRequest};
+use crate::options::{Filter, Fit, Gravity, Profile, ResizeOptions};
 use crate::planes::Eighths;
 
 /// Source pixels that remain for each pixel of the result after shrink-on-load. The decoder's
@@ -43,15 +43,15 @@ impl ShrinkOnLoad {
     pub(crate) fn of(
         header: &Header,
         geometry: &Geometry,
-        request: &ResizeRequest,
+        options: &ResizeOptions,
         format: Format,
-        options: &EncodeOptions,
+        encoding: &EncodeOptions,
     ) -> Self {
         let can_use_planes =
-            header.planar_bytes.is_some() && only_resizes(header.format, format, request, geometry);
+            header.planar_bytes.is_some() && only_resizes(header.format, format, options, geometry);
         Self {
-            planes: can_use_planes.then(|| eighths(header.shrinks, geometry, request, options)),
-            pixels: pixels(header.shrinks, geometry, request),
+            planes: can_use_planes.then(|| eighths(header.shrinks, geometry, options, encoding)),
+            pixels: pixels(header.shrinks, geometry, options),
             smooth: geometry.shrink() < BLOCKS_VANISH,
         }
     }
@@ -62,26 +62,26 @@ impl ShrinkOnLoad {
 fn only_resizes(
     source: Format,
     result: Format,
-    request: &ResizeRequest,
+    options: &ResizeOptions,
     geometry: &Geometry,
 ) -> bool {
     source == result
         && matches!(source, Format::Jpeg | Format::Webp)
-        && request.profile == Profile::Fast
-        && request.filter != Filter::Nearest
-        && !(request.fit == Fit::Cover && request.position == Position::Smart)
+        && options.profile == Profile::Fast
+        && options.filter != Filter::Nearest
+        && !(options.fit == Fit::Cover && options.position == Gravity::Smart)
         && geometry.canvas == geometry.scaled
-        && request.lossless != Some(true)
-        && request.max_bytes.is_none()
-        && request.sharpen.unwrap_or(0) == 0
+        && options.lossless != Some(true)
+        && options.max_bytes.is_none()
+        && options.sharpen.unwrap_or(0) == 0
 }
 
 /// By how much the decoder shrinks pixels: a power of two up to 8.
-fn pixels(shrinks: bool, geometry: &Geometry, request: &ResizeRequest) -> u32 {
-    if !shrinks || request.filter == Filter::Nearest {
+fn pixels(shrinks: bool, geometry: &Geometry, options: &ResizeOptions) -> u32 {
+    if !shrinks || options.filter == Filter::Nearest {
         return 1;
     }
-    match request.profile {
+    match options.profile {
         Profile::Fast => halvings(geometry.shrink(), RESIDUAL).min(8),
         Profile::Fine => halvings(geometry.shrink(), FINE_RESIDUAL).min(2),
     }
@@ -93,14 +93,14 @@ fn pixels(shrinks: bool, geometry: &Geometry, request: &ResizeRequest) -> u32 {
 fn eighths(
     shrinks: bool,
     geometry: &Geometry,
-    request: &ResizeRequest,
-    options: &EncodeOptions,
+    options: &ResizeOptions,
+    encoding: &EncodeOptions,
 ) -> Eighths {
-    if !shrinks || request.filter == Filter::Nearest {
+    if !shrinks || options.filter == Filter::Nearest {
         return Eighths::WHOLE;
     }
-    let is_short = matches!(request.filter, Filter::Box | Filter::Bilinear);
-    let less_for_color = halves_color(options) && !is_short;
+    let is_short = matches!(options.filter, Filter::Box | Filter::Bilinear);
+    let less_for_color = halves_color(encoding) && !is_short;
     let remains = |eighths: u32| geometry.shrink() * f64::from(eighths) / 8.0;
     let suffices = |eighths: &u32| remains(*eighths) >= RESIDUAL && !(is_short && *eighths == 3);
     match [1, 2, 3, 4].into_iter().find(suffices) {
@@ -116,8 +116,8 @@ fn eighths(
 }
 
 /// Whether a JPEG made from planes has colour in half its size.
-pub(crate) fn halves_color(options: &EncodeOptions) -> bool {
-    codec::planes_sampling(Format::Jpeg, options) == (2, 2)
+pub(crate) fn halves_color(encoding: &EncodeOptions) -> bool {
+    codec::planes_sampling(Format::Jpeg, encoding) == (2, 2)
 }
 
 /// By how much `fine` averages squares in light before the filter, after the decoder has shrunk.

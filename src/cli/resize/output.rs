@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::cli::Usage;
+use crate::cli::usage::Usage;
 use crate::imaging;
-use crate::operation::{Format, ResizeRequest};
+use crate::operation::{Format, ResizeOptions};
 
 /// Bytes at the beginning of a file that tell its format.
 const HEADER_BYTES: u64 = 4096;
@@ -124,7 +124,7 @@ impl Task {
 /// Notes for each task whether it may replace a file: one that comes into being later stays.
 pub(super) fn check(
     tasks: &mut [Task],
-    request: &ResizeRequest,
+    request: &ResizeOptions,
     permission: Permission,
 ) -> Result<(), Usage> {
     let sources: HashSet<_> = tasks
@@ -222,7 +222,7 @@ fn check_name(path: &Path, result: Format) -> Result<(), Usage> {
 }
 
 /// The format of the result, as far as it can be known yet.
-fn result_format(from: &Path, request: &ResizeRequest) -> Option<Format> {
+fn result_format(from: &Path, request: &ResizeOptions) -> Option<Format> {
     match request.format {
         Some(format) => Some(format),
         None => imaging::result_format(source_format(from)?, request).ok(),

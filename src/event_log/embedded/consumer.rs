@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use rusqlite::params;
 use tokio::sync::{OwnedMutexGuard, watch};
 
-use super::{committed, read_event};
+use super::events::{committed, read_event};
 use crate::event_log::{Consumer, Delivery, EventPosition, LogError, Topic};
 use crate::sqlite::{Database, DatabaseError};
 

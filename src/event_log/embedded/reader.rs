@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
-use super::{PARTITION, read_event};
+use super::events::{PARTITION, read_event};
 use crate::event_log::{Entry, EventPosition, LogError, Reader, Start, Topic};
 use crate::sqlite::Database;
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::committed;
+use super::events::committed;
 use crate::event_log::Topic;
 
 /// Events of one topic that may be removed.

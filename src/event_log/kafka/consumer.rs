@@ -13,7 +13,10 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use tokio::sync::mpsc;
 
-use super::{KafkaOptions, LastError, blocking, position, record};
+use super::cluster::blocking;
+use super::errors::LastError;
+use super::message::{position, record};
+use super::options::KafkaOptions;
 use crate::event_log::{Consumer, Delivery, EventPosition, LogError};
 
 /// A worker that is not heard of for so long loses its partitions.

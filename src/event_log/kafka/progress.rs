@@ -4,8 +4,10 @@ use jiff::Timestamp;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::cluster::{QUESTION, partitions};
+use super::errors::LastError;
+use super::options::KafkaOptions;
 use super::reader::first_since;
-use super::{KafkaOptions, LastError, QUESTION, partitions};
 use crate::event_log::{LogError, Topic};
 
 /// Whether the group has finished every event of the topic that was appended before `time`.

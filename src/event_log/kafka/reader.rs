@@ -9,8 +9,11 @@ use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::cluster::{QUESTION, blocking, partitions};
 use super::consumer::fetching;
-use super::{KafkaOptions, LastError, QUESTION, blocking, entry, partitions};
+use super::errors::LastError;
+use super::message::entry;
+use super::options::KafkaOptions;
 use crate::event_log::{Entry, EventPosition, LogError, Reader, Start, Topic};
 
 /// How long the brokers may take for the next record.

@@ -11,7 +11,10 @@ use rdkafka::client::Client;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 
-use super::{KafkaLog, KafkaOptions, LastError, QUESTION, TopicOptions};
+use super::KafkaLog;
+use super::cluster::QUESTION;
+use super::errors::LastError;
+use super::options::{KafkaOptions, TopicOptions};
 use crate::event_log::{LogError, Topic};
 
 /// How long the cluster may take to make a topic known to all brokers.

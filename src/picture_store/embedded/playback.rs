@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::EmbeddedStore;
 use super::operations::put_result;
-use crate::operation::{OperationId, ResizeRequest};
+use crate::operation::{OperationId, ResizeOptions};
 use crate::picture_store::{FinishedPicture, PlaybackStore, StoreError, row, sql};
 
 #[async_trait]
@@ -13,7 +13,7 @@ impl PlaybackStore for EmbeddedStore {
     async fn replace(
         &self,
         id: OperationId,
-        request: &ResizeRequest,
+        request: &ResizeOptions,
         picture: FinishedPicture,
         now: Timestamp,
     ) -> Result<bool, StoreError> {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::MysqlStore;
+use super::store::MysqlStore;
 use super::values::{id_value, time_value};
 use crate::operation::{Operation, OperationId};
 use crate::picture_store::{DepositStore, StoreError, row, sql};

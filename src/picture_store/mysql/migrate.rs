@@ -4,8 +4,8 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, ServerError};
 
 use super::super::StoreError;
-use super::MysqlOptions;
-use super::connect;
+use super::options::MysqlOptions;
+use super::store::connect;
 use crate::operation::Digest;
 
 /// The scripts, in order: each brings the table from the version before to its own.

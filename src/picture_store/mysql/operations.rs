@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::MysqlStore;
+use super::store::MysqlStore;
 use super::values::{id_value, time_value};
-use crate::operation::{Operation, OperationId, ResizeRequest};
+use crate::operation::{Operation, OperationId, ResizeOptions};
 use crate::picture_store::{Begun, FinishedPicture, OperationStore, StoreError, row, sql};
 
 /// The answer holds the number of the attempt as the ID that was inserted last.
@@ -145,7 +145,7 @@ impl MysqlStore {
         &self,
         sql: &str,
         id: OperationId,
-        request: Option<&ResizeRequest>,
+        request: Option<&ResizeOptions>,
         picture: &FinishedPicture,
         now: Timestamp,
     ) -> Result<bool, StoreError> {

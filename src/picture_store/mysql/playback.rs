@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::MysqlStore;
+use super::store::MysqlStore;
 use super::values::id_value;
-use crate::operation::{OperationId, ResizeRequest};
+use crate::operation::{OperationId, ResizeOptions};
 use crate::picture_store::{FinishedPicture, PlaybackStore, StoreError, sql};
 
 #[async_trait]
@@ -13,7 +13,7 @@ impl PlaybackStore for MysqlStore {
     async fn replace(
         &self,
         id: OperationId,
-        request: &ResizeRequest,
+        request: &ResizeOptions,
         picture: FinishedPicture,
         now: Timestamp,
     ) -> Result<bool, StoreError> {

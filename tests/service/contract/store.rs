@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 use picresize::operation::{
-    Digest, Fingerprint, Format, Operation, OperationId, PictureFacts, ResizeRequest,
+    Digest, Fingerprint, Format, Operation, OperationId, PictureFacts, ResizeOptions,
 };
 use picresize::picture_store::embedded::EmbeddedStore;
 use picresize::picture_store::{Begun, FinishedPicture, Page, PictureStore};
@@ -85,7 +85,7 @@ async fn picture_store_keeps_its_contract(open: impl AsyncFn() -> Store) {
 }
 
 pub(crate) fn queued(width: &str) -> Operation {
-    let request = ResizeRequest::from_pairs([("width", width), ("fit", "cover")]).unwrap();
+    let request = ResizeOptions::from_pairs([("width", width), ("fit", "cover")]).unwrap();
     let source = PictureFacts {
         format: Format::Png,
         width: 40,

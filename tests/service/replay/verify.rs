@@ -11,7 +11,7 @@ const OPERATIONS: u32 = 200;
 async fn alter(
     storage: &Storage,
     row: &Operation,
-    request: &ResizeRequest,
+    request: &ResizeOptions,
     bytes: Bytes,
     engine_version: &'static str,
 ) {

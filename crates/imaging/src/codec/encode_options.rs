@@ -1,6 +1,6 @@
 //! How a result is written, and what an encoder's memory depends on.
 
-use crate::options::{Profile, ResizeRequest};
+use crate::options::{Profile, ResizeOptions};
 
 /// The quality of lossy results when none is asked for.
 const DEFAULT_QUALITY: u8 = 80;
@@ -30,18 +30,18 @@ pub(crate) struct EncodedPixels {
 }
 
 impl EncodeOptions {
-    pub(crate) fn of(request: &ResizeRequest) -> Self {
-        let quality = match (request.quality, request.max_bytes) {
+    pub(crate) fn of(options: &ResizeOptions) -> Self {
+        let quality = match (options.quality, options.max_bytes) {
             (Some(quality), _) => quality,
             (None, Some(_)) => BEST_QUALITY,
             (None, None) => DEFAULT_QUALITY,
         };
         Self {
             quality,
-            progressive: request.progressive == Some(true),
-            lossless: request.lossless == Some(true),
-            palette: request.palette,
-            full_color: request.profile == Profile::Fine,
+            progressive: options.progressive == Some(true),
+            lossless: options.lossless == Some(true),
+            palette: options.palette,
+            full_color: options.profile == Profile::Fine,
         }
     }
 

@@ -3,9 +3,9 @@
 //! An entry has the option's key, the type of its field, one sentence of help, the placeholder for
 //! its value in a usage line, the values that are allowed, and the default. From it follow:
 //!
-//! - the field of [`ResizeRequest`] and its documentation,
-//! - reading and checking it in [`ResizeRequest::from_pairs`],
-//! - its place and spelling in [`ResizeRequest::pairs`], in the order of the table,
+//! - the field of [`ResizeOptions`] and its documentation,
+//! - reading and checking it in [`ResizeOptions::from_pairs`],
+//! - its place and spelling in [`ResizeOptions::pairs`], in the order of the table,
 //! - the flag of the command,
 //! - its row in the option table of the documentation, which a test compares and rewrites.
 //!
@@ -16,7 +16,7 @@ use crate::format::Format;
 
 use super::allowed::Values;
 use super::read::OptionValue;
-use super::values::{Background, ColorPolicy, Filter, Fit, MetadataPolicy, Position, Profile};
+use super::values::{Background, ColorPolicy, Filter, Fit, Gravity, MetadataPolicy, Profile};
 
 /// What can be said about an option without a picture.
 #[derive(Clone, Copy, Debug)]
@@ -32,11 +32,11 @@ pub struct OptionSpec {
     /// What happens when the option is not given: a value of the option, or words where no single
     /// value says it. `None` means that the option then has no effect.
     pub default: Option<&'static str>,
-    pub(super) set: fn(&mut ResizeRequest, &str) -> Result<(), String>,
-    pub(super) get: fn(&ResizeRequest) -> Option<String>,
+    pub(super) set: fn(&mut ResizeOptions, &str) -> Result<(), String>,
+    pub(super) get: fn(&ResizeOptions) -> Option<String>,
 }
 
-/// Makes [`ResizeRequest`] and [`OPTIONS`] from the entries.
+/// Makes [`ResizeOptions`] and [`OPTIONS`] from the entries.
 macro_rules! options {
     ($($key:ident: $type:ty {
         help: $help:literal,
@@ -47,27 +47,27 @@ macro_rules! options {
         /// What to make of a picture. At least one of the two sizes is there; a missing one follows
         /// from the aspect ratio. A field that is `None` stands for the default in [`OPTIONS`].
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
-        pub struct ResizeRequest {
+        pub struct ResizeOptions {
             $(#[doc = concat!($help, ".")] pub $key: $type,)+
         }
 
-        impl ResizeRequest {
+        impl ResizeOptions {
             /// Every option's key, in the order of [`OPTIONS`].
             pub const KEYS: &[&str] = &[$(stringify!($key)),+];
         }
 
-        /// Every option, in the order of [`ResizeRequest::pairs`].
+        /// Every option, in the order of [`ResizeOptions::pairs`].
         pub const OPTIONS: &[OptionSpec] = &[$(OptionSpec {
             key: stringify!($key),
             help: $help,
             value_name: $value_name,
             values: $values,
             default: $default,
-            set: |request, text| {
-                request.$key = OptionValue::read(text, &$values)?;
+            set: |options, text| {
+                options.$key = OptionValue::read(text, &$values)?;
                 Ok(())
             },
-            get: |request| request.$key.write(),
+            get: |options| options.$key.write(),
         }),+];
     };
 }
@@ -91,10 +91,10 @@ options! {
         values: Fit::VALUES,
         default: Some("fill"),
     }
-    position: Position {
+    position: Gravity {
         help: "Which part `cover` keeps, and where `contain` puts the picture",
         value_name: "POSITION",
-        values: Position::VALUES,
+        values: Gravity::VALUES,
         default: Some("center"),
     }
     background: Option<Background> {

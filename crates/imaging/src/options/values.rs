@@ -65,7 +65,7 @@ named_values! {
 named_values! {
     /// Which part stays in view with [`Fit::Cover`], and where the picture is put with
     /// [`Fit::Contain`].
-    Position {
+    Gravity {
         /// The middle.
         #[default]
         Center = "center",

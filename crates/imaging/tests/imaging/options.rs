@@ -4,7 +4,7 @@ use super::pictures::{
     animation, decode, drawing, make, opaque, pixel, pixels, png, refusal, tagged,
 };
 use super::support::request;
-use picresize_imaging::{Format, ResizeRequest};
+use picresize_imaging::{Format, ResizeOptions};
 use picresize_imaging::{Limits, resize};
 
 #[test]
@@ -469,9 +469,9 @@ fn animations_stay_animations() {
 
 #[test]
 fn the_default_request_changes_nothing_else() {
-    let request = ResizeRequest {
+    let request = ResizeOptions {
         width: Some(60),
-        ..ResizeRequest::default()
+        ..ResizeOptions::default()
     };
     let source = opaque(60, 40);
     let resized = resize(&source, &request, &Limits::default()).unwrap();

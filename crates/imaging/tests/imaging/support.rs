@@ -2,7 +2,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use picresize_imaging::ResizeRequest;
+use picresize_imaging::ResizeOptions;
 
 /// The folder of real pictures, or `None` with a word on why; missing is a failure in CI.
 pub(crate) fn corpus() -> Option<PathBuf> {
@@ -51,10 +51,10 @@ pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// A request from `key=value` words.
-pub(crate) fn request(options: &str) -> ResizeRequest {
+pub(crate) fn request(options: &str) -> ResizeOptions {
     let pairs = options.split_whitespace().map(|word| {
         word.split_once('=')
             .unwrap_or_else(|| panic!("{word:?} is not key=value"))
     });
-    ResizeRequest::from_pairs(pairs).unwrap_or_else(|errors| panic!("{options}: {errors:?}"))
+    ResizeOptions::from_pairs(pairs).unwrap_or_else(|errors| panic!("{options}: {errors:?}"))
 }

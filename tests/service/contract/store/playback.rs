@@ -1,6 +1,6 @@
 //! What every store keeps of playback.
 
-use picresize::operation::{ResizeRequest, Status};
+use picresize::operation::{ResizeOptions, Status};
 use picresize::picture_store::{Begun, FinishedPicture, PictureStore};
 
 use super::{begin, done, find, finished, now, queued, queued_picture};
@@ -29,7 +29,7 @@ pub(super) async fn a_failure_can_be_reopened(store: &dyn PictureStore) {
 
 pub(super) async fn a_result_is_replaced_only_on_purpose(store: &dyn PictureStore) {
     let operation = queued_picture("707", "to be replaced");
-    let request = ResizeRequest::from_pairs([("width", "17")]).unwrap();
+    let request = ResizeOptions::from_pairs([("width", "17")]).unwrap();
     let picture = FinishedPicture {
         fingerprint: None,
         engine: "8",
