@@ -13,6 +13,7 @@ use transfer::{LIGHT_OF_U8, LIGHT_OF_U16, U8_OF_LIGHT, U16_OF_LIGHT};
 pub(crate) use resample::resample;
 
 /// The linear light of an 8-bit value, from 0 to 1.
+#[cfg(feature = "similarity")]
 pub(crate) fn light_of_u8(value: u8) -> f32 {
     f32::from(LIGHT_OF_U8[usize::from(value)]) / 65_535.0
 }

@@ -17,10 +17,14 @@ pub(super) fn decoder_bytes(header: &Header, file_bytes: usize) -> u64 {
     }
 }
 
+/// The compressor's state, and what the allocator loses while a vector of bytes grows.
+const COMPRESSOR_BYTES: u64 = 1 << 18;
+
 /// The pixels, the filtered rows, the compressed data, and the file.
 pub(crate) fn encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u64 {
-    match options.palette {
-        Some(_) => pixels.count * 14,
-        None => pixels.count * u64::from(pixels.bytes) * 4,
-    }
+    let pixel = match options.palette {
+        Some(_) => 14,
+        None => u64::from(pixels.bytes) * 4,
+    };
+    COMPRESSOR_BYTES + pixels.count * pixel
 }
