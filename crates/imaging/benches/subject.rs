@@ -14,12 +14,11 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use anyhow::{Context, Result, bail};
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions as ResamplerOptions, Resizer,
-};
 use picresize_imaging::{self as imaging, Limits};
 use picresize_imaging::{Fit, Profile, ResizeOptions};
+use picresize_kernels::convolution::{
+    FilterType, Image, ImageRef, PixelType, ResizeAlg, ResizeOptions as ResamplerOptions, Resizer,
+};
 use ssimulacra2::{LinearRgb, compute_frame_ssimulacra2};
 
 fn main() -> Result<()> {
@@ -121,7 +120,7 @@ fn resampled(source: &Path, width: usize, height: usize) -> Result<Vec<[f32; 3]>
     let source = ImageRef::new(source_width as u32, source_height as u32, samples, kind)?;
     let mut target = Image::new(width as u32, height as u32, kind);
     let options = ResamplerOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3));
-    Resizer::new().resize(&source, &mut target, &options)?;
+    Resizer::default().resize(&source, &mut target, &options)?;
     let pixels: &[[f32; 3]] = bytemuck::cast_slice(target.buffer());
     let clamped = pixels.iter().map(|pixel| pixel.map(|v| v.clamp(0.0, 1.0)));
     Ok(clamped.collect())

@@ -4,8 +4,7 @@
 //! the size changes, the planes are resampled and passed to the encoder directly: no conversion to
 //! RGB and back, no upsampling of chroma, and half the samples. The result is the same picture.
 
-use fast_image_resize::PixelType;
-use fast_image_resize::images::{Image, ImageRef};
+use picresize_kernels::convolution::{Image, ImageRef, PixelType};
 
 use crate::geometry::{Geometry, Rect};
 use crate::options::Filter;
@@ -136,9 +135,7 @@ fn resample_plane(
         .map_err(|error| error.to_string())?;
     let mut target = Image::from_slice_u8(size.0, size.1, &mut resampled, PixelType::U8)
         .map_err(|error| error.to_string())?;
-    resampler
-        .run(&source, part, &mut target)
-        .map_err(|error| error.to_string())?;
+    resampler.run(&source, part, &mut target)?;
     Ok(resampled)
 }
 

@@ -1,8 +1,7 @@
 //! Resamples a part of a picture to a size, with the `fast_image_resize` crate.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{
-    Filter as CustomKernel, FilterType, PixelType, ResizeAlg, ResizeError,
+use picresize_kernels::convolution::{
+    Filter as CustomKernel, FilterType, Image, ImageRef, PixelType, ResizeAlg,
     ResizeOptions as ResamplerOptions, Resizer,
 };
 
@@ -49,9 +48,7 @@ pub(crate) fn resample(
     let mut target = Image::from_slice_u8(size.0, size.1, target_bytes, pixel_type)
         .map_err(|error| error.to_string())?;
     let mut resampler = Resampler::new(filter, layout.has_alpha());
-    resampler
-        .run(&source, part, &mut target)
-        .map_err(|error| error.to_string())?;
+    resampler.run(&source, part, &mut target)?;
     Ok(Raster {
         width: size.0,
         height: size.1,
@@ -71,7 +68,7 @@ pub(super) struct Resampler {
 impl Resampler {
     pub(super) fn new(filter: Filter, has_alpha: bool) -> Self {
         Self {
-            resizer: Resizer::new(),
+            resizer: Resizer::default(),
             filter,
             has_alpha,
             options: ResamplerOptions::new()
@@ -86,13 +83,15 @@ impl Resampler {
         source: &ImageRef<'_>,
         part: Rect,
         target: &mut Image<'_>,
-    ) -> Result<(), ResizeError> {
+    ) -> Result<(), String> {
         let part = clamp(part, (source.width(), source.height()));
         match self.columns(source, part, target) {
             Some(columns) => self.rows_first(source, part, columns, target),
             None => {
                 let options = cut(&self.options, part);
-                self.resizer.resize(source, target, &options)
+                self.resizer
+                    .resize(source, target, &options)
+                    .map_err(|error| error.to_string())
             }
         }
     }
@@ -122,7 +121,7 @@ impl Resampler {
         part: Rect,
         (from, count): (u32, u32),
         target: &mut Image<'_>,
-    ) -> Result<(), ResizeError> {
+    ) -> Result<(), String> {
         let mut between = Image::new(count, target.height(), source.pixel_type());
         let columns = Rect {
             x: from.into(),
@@ -130,15 +129,24 @@ impl Resampler {
             ..part
         };
         self.resizer
-            .resize(source, &mut between, &cut(&self.options, columns))?;
+            .resize(source, &mut between, &cut(&self.options, columns))
+            .map_err(|error| error.to_string())?;
         let rest = Rect {
             x: part.x - f64::from(from),
             y: 0.0,
             height: target.height().into(),
             ..part
         };
+        let between = ImageRef::new(
+            between.width(),
+            between.height(),
+            between.buffer(),
+            between.pixel_type(),
+        )
+        .map_err(|error| error.to_string())?;
         self.resizer
             .resize(&between, target, &cut(&self.options, rest))
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -1,7 +1,7 @@
 //! AVIF: `avif-parse` reads the container, `rav1d` decodes AV1, and `ravif` encodes.
 
 use avif_parse::{AV1Metadata, AvifData};
-use ravif::{BitDepth, Encoder, Img, RGB8, RGBA8};
+use picresize_kernels::avif::{BitDepth, Settings};
 
 use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::encode_options::EncodeOptions;
@@ -106,28 +106,16 @@ pub(super) fn encode(
     let Samples::U8(samples) = &raster.samples else {
         return Err("AVIF is written with 8 bits per sample".to_owned());
     };
-    let mut encoder = Encoder::new()
-        .with_quality(f32::from(options.quality))
-        .with_alpha_quality(f32::from(options.quality))
-        .with_bit_depth(BitDepth::Eight)
-        .with_speed(SPEED)
-        .with_num_threads(Some(1));
-    if let Some(exif) = &metadata.exif {
-        encoder = encoder.with_exif(exif.as_slice());
-    }
-    let (width, height) = (raster.width as usize, raster.height as usize);
-    let encoded = match raster.layout {
-        Layout::Rgba => {
-            let (pixels, _) = samples.as_chunks::<4>();
-            let pixels: Vec<RGBA8> = pixels.iter().map(|&p| RGBA8::from(p)).collect();
-            encoder.encode_rgba(Img::new(&pixels, width, height))
-        }
-        Layout::Rgb => {
-            let (pixels, _) = samples.as_chunks::<3>();
-            let pixels: Vec<RGB8> = pixels.iter().map(|&p| RGB8::from(p)).collect();
-            encoder.encode_rgb(Img::new(&pixels, width, height))
-        }
-        other => return Err(format!("{other:?} pixels cannot be stored in AVIF")),
+    let settings = Settings {
+        quality: f32::from(options.quality),
+        bit_depth: BitDepth::Eight,
+        speed: SPEED,
+        exif: metadata.exif.as_deref(),
     };
-    Ok(encoded.map_err(|error| error.to_string())?.avif_file)
+    let size = (raster.width as usize, raster.height as usize);
+    match raster.layout {
+        Layout::Rgba => settings.encode_rgba(samples, size),
+        Layout::Rgb => settings.encode_rgb(samples, size),
+        other => Err(format!("{other:?} pixels cannot be stored in AVIF")),
+    }
 }

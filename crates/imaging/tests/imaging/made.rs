@@ -1,6 +1,6 @@
 //! Test pictures in formats, or variants of formats, that the library itself cannot write.
+use picresize_kernels::avif::{BitDepth, Settings};
 use png::ColorType;
-use ravif::{BitDepth, Encoder, Img, RGB8, RGBA8};
 use zune_core::bit_depth::BitDepth as Depth;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::EncoderOptions;
@@ -42,21 +42,16 @@ pub(crate) fn boxed_jxl(codestream: &[u8], start: usize) -> Vec<u8> {
 /// AVIF of 8-bit Rgb or Rgba samples, nearly lossless; `deep` stores them with 10 bits.
 pub(crate) fn avif(samples: &[u8], size: (u32, u32), color: ColorType, deep: bool) -> Vec<u8> {
     let depth = if deep { BitDepth::Ten } else { BitDepth::Eight };
-    let encoder = Encoder::new()
-        .with_quality(98.0)
-        .with_alpha_quality(98.0)
-        .with_bit_depth(depth)
-        .with_speed(10)
-        .with_num_threads(Some(1));
-    let (width, height) = (size.0 as usize, size.1 as usize);
-    let encoded = if color == ColorType::Rgba {
-        let (pixels, _) = samples.as_chunks::<4>();
-        let pixels: Vec<RGBA8> = pixels.iter().map(|&p| RGBA8::from(p)).collect();
-        encoder.encode_rgba(Img::new(&pixels, width, height))
-    } else {
-        let (pixels, _) = samples.as_chunks::<3>();
-        let pixels: Vec<RGB8> = pixels.iter().map(|&p| RGB8::from(p)).collect();
-        encoder.encode_rgb(Img::new(&pixels, width, height))
+    let settings = Settings {
+        quality: 98.0,
+        bit_depth: depth,
+        speed: 10,
+        exif: None,
     };
-    encoded.unwrap().avif_file
+    let size = (size.0 as usize, size.1 as usize);
+    let encoded = match color {
+        ColorType::Rgba => settings.encode_rgba(samples, size),
+        _ => settings.encode_rgb(samples, size),
+    };
+    encoded.unwrap()
 }
