@@ -181,7 +181,7 @@ mod promises {
 
     pub(super) async fn an_empty_server_is_prepared_once(database: TestDatabase) {
         let first = database.migrate().await.unwrap();
-        assert!(first[0].ends_with("made"), "{first:?}");
+        assert!(first[0].ends_with("created"), "{first:?}");
         assert!(first[1].ends_with("by sql/0001_pictures.sql"), "{first:?}");
         database.open().await.unwrap();
         let second = database.migrate().await.unwrap();

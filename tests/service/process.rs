@@ -103,9 +103,8 @@ pub(crate) fn wait_for_log(mut command: Command, text: &str) {
         .unwrap();
     let mut seen = String::new();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    // This ends with the process. A process that keeps running logs the expected line repeatedly,
-    // so this does not hang.
-    while !seen.contains(text) {
+    // This ends with the process, or when it logs something else again and again.
+    while !seen.contains(text) && seen.lines().count() < 20 {
         let mut line = String::new();
         if stderr.read_line(&mut line).unwrap() == 0 {
             break;
