@@ -11,6 +11,7 @@ WORKDIR /picresize
 # Cargo.lock changes.
 COPY Cargo.toml Cargo.lock ./
 COPY crates/imaging/Cargo.toml crates/imaging/
+COPY crates/kernels crates/kernels
 RUN mkdir -p src benches crates/imaging/src crates/imaging/benches \
     && echo 'fn main() {}' | tee src/main.rs benches/lookup.rs \
         crates/imaging/benches/stages.rs crates/imaging/benches/subject.rs \

@@ -305,7 +305,10 @@ fn servers_that_are_away_are_waited_for() {
         return;
     };
     let away = shared.with("KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1");
-    wait_for_log(away.command(&["api", "--listen", "127.0.0.1:0"]), "trying again");
+    wait_for_log(
+        away.command(&["api", "--listen", "127.0.0.1:0"]),
+        "trying again",
+    );
     let prepared = Shared::prepared().unwrap().with("MYSQL__PORT", "1");
     wait_for_log(
         prepared.command(&["worker", "--admin-listen", "127.0.0.1:0"]),
