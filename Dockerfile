@@ -12,8 +12,8 @@ WORKDIR /picresize
 COPY Cargo.toml Cargo.lock ./
 COPY crates/imaging/Cargo.toml crates/imaging/
 COPY crates/kernels crates/kernels
-RUN mkdir -p src benches crates/imaging/src crates/imaging/benches \
-    && echo 'fn main() {}' | tee src/main.rs benches/lookup.rs \
+RUN mkdir -p src benches crates/imaging/src crates/imaging/benches crates/imaging/tests/imaging \
+    && echo 'fn main() {}' | tee src/main.rs benches/lookup.rs crates/imaging/tests/imaging/main.rs \
         crates/imaging/benches/stages.rs crates/imaging/benches/subject.rs \
     && touch src/lib.rs crates/imaging/src/lib.rs \
     && cargo build --release --locked --bin picresize
