@@ -63,7 +63,6 @@ impl Shared {
         let environment = Environment::with_prefix("PICRESIZE")
             .prefix_separator("__")
             .separator("__")
-            .try_parsing(true)
             .source(Some(self.environment.iter().cloned().collect()));
         let settings = Config::builder().add_source(environment).build();
         settings.unwrap().try_deserialize().unwrap()
