@@ -173,6 +173,10 @@ fn may_replace(
             path.display()
         )));
     }
+    // Devices and pipes, such as /dev/stdout, are written to and not replaced.
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Ok(true);
+    }
     let identity = Identity::of(path);
     let is_source = identity
         .as_ref()
