@@ -104,6 +104,7 @@ fn weight(range: &MediaType<'_>) -> u16 {
     range
         .get_param(Q)
         .and_then(|q| q.as_str().parse::<f32>().ok())
+        .filter(|q| q.is_finite())
         .map_or(1000, |q| (q.clamp(0.0, 1.0) * 1000.0).round() as u16)
 }
 
