@@ -42,7 +42,7 @@ pub(super) struct Resize {
     /// Replace existing files, but never a source
     #[arg(long)]
     overwrite: bool,
-    /// Replace each picture by its result, which keeps its name and format; with --out-dir, allow
+    /// Replace every FILE by its result, which keeps its name and format; with --out-dir, allow
     /// results to replace their own sources
     #[arg(long)]
     in_place: bool,

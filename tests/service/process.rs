@@ -103,19 +103,27 @@ pub(crate) fn wait_for_log(mut command: Command, text: &str) {
         .unwrap();
     let mut seen = String::new();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    // This ends with the process, or when it logs something else again and again.
-    while !seen.contains(text) && seen.lines().count() < 20 {
+    let (sender, lines) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || {
         let mut line = String::new();
-        if stderr.read_line(&mut line).unwrap() == 0 {
-            break;
+        while stderr.read_line(&mut line).unwrap() > 0 {
+            let _ = sender.send(std::mem::take(&mut line));
         }
+    });
+    let deadline = Instant::now() + PATIENCE;
+    while !seen.contains(text) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // None more: the process has ended, or says nothing.
+        let Ok(line) = lines.recv_timeout(left) else {
+            break;
+        };
         seen.push_str(&line);
     }
     let running = child.try_wait().unwrap().is_none();
     let _ = child.kill();
     let _ = child.wait();
-    let mut rest = String::new();
-    stderr.read_to_string(&mut rest).unwrap();
+    reader.join().unwrap();
+    let rest: String = lines.try_iter().collect();
     assert!(seen.contains(text), "{seen}");
     assert!(running, "it ended instead of waiting:\n{seen}{rest}");
 }

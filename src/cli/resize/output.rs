@@ -245,12 +245,12 @@ fn source_format(path: &Path) -> Option<Format> {
 
 /// Writes a new file. Fails if it exists.
 fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let file = temporary(path, bytes)?;
+    let file = temporary(path, bytes, 0o666)?;
     file.persist_noclobber(path)?;
     Ok(())
 }
 
-/// Replaces an existing file. A link is kept, and the file it leads to is replaced.
+/// Replaces an existing file. A link is kept, and the file it leads to is replaced, if there is one.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let there = fs::metadata(path);
     if there.as_ref().is_ok_and(|there| !there.is_file()) {
@@ -258,7 +258,8 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         return fs::write(path, bytes);
     }
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let file = temporary(&path, bytes)?;
+    // The existing file may be private, so nobody else reads its successor either.
+    let file = temporary(&path, bytes, 0o600)?;
     if let Ok(there) = there {
         fs::set_permissions(file.path(), Metadata::permissions(&there))?;
     }
@@ -268,8 +269,10 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// A temporary file beside `path` with these bytes. It is removed unless it is renamed.
-fn temporary(path: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+/// A temporary file beside `path` with these bytes. It is removed unless it is renamed. On Unix it
+/// has the permissions `mode`, less the umask.
+#[cfg_attr(not(unix), expect(unused_variables))]
+fn temporary(path: &Path, bytes: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -280,8 +283,7 @@ fn temporary(path: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     {
         use std::os::unix::fs::PermissionsExt;
 
-        // The default for new files: the system applies the umask.
-        builder.permissions(fs::Permissions::from_mode(0o666));
+        builder.permissions(fs::Permissions::from_mode(mode));
     }
     let mut file = builder.tempfile_in(folder)?;
     file.write_all(bytes)?;
