@@ -91,7 +91,9 @@ fn decode(bytes: &[u8], header: &Header, coded: CodedPictures) -> Result<Raster,
         }
         let color = copied(&planes, coding)?;
         // Alpha always has the full range.
-        let alpha = alpha.map(|alpha| copied(&[alpha], MIAF_DEFAULT)).transpose()?;
+        let alpha = alpha
+            .map(|alpha| copied(&[alpha], MIAF_DEFAULT))
+            .transpose()?;
         drop(image);
         let (alpha, layout) = (alpha.as_ref(), header.layout);
         return Ok(ycbcr::to_raster(&color, alpha, layout, None, premultiplied));
