@@ -50,7 +50,7 @@ pub fn resize(
 
 impl Plan {
     /// Carries out the plan. `bytes` must be the bytes that were inspected; other bytes give an
-    /// error or a meaningless picture.
+    /// error or a meaningless picture, and may need more memory than planned.
     ///
     /// # Errors
     ///

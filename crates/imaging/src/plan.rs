@@ -199,3 +199,38 @@ fn check_options(format: Format, options: &ResizeOptions) -> Result<(), FieldErr
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #[cfg(not(feature = "jxl"))]
+    #[test]
+    fn a_source_whose_feature_is_off_is_refused_by_its_name() {
+        use crate::source::inspect;
+
+        let refusal = inspect(b"\xff\x0a").unwrap_err().to_string();
+        assert_eq!(
+            refusal,
+            "the jxl header cannot be read: this build has no JPEG XL: the feature `jxl` is off"
+        );
+        let refusal = inspect(b"%PDF").unwrap_err().to_string();
+        assert!(!refusal.contains("jxl"), "{refusal}");
+    }
+
+    #[cfg(not(feature = "avif"))]
+    #[test]
+    fn a_result_whose_feature_is_off_is_refused_by_its_name() {
+        use super::{Format, ResizeOptions, result_format};
+
+        let errors = ResizeOptions::from_pairs([("width", "5"), ("format", "avif")]);
+        assert_eq!(
+            errors.unwrap_err()[0].to_string(),
+            "format: this build has no AVIF: the feature `avif` is off"
+        );
+        let options = ResizeOptions {
+            format: Some(Format::Avif),
+            ..ResizeOptions::default()
+        };
+        let refusal = result_format(Format::Png, &options).unwrap_err();
+        assert!(refusal.message.contains("`avif` is off"));
+    }
+}

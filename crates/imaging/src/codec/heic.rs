@@ -22,7 +22,7 @@ struct Heic {
 }
 
 /// The coding that MIAF defines for pictures that don't declare one (ISO/IEC 23000-22, 7.3.6.4).
-const UNTOLD: Coding = Coding {
+const MIAF_DEFAULT: Coding = Coding {
     primaries: 1,
     transfer: 13,
     matrix: 6,
@@ -83,7 +83,7 @@ fn decode(bytes: &[u8], header: &Header, coded: CodedPictures) -> Result<Raster,
         false => None,
     };
     let premultiplied = alpha.is_some() && picture.is_premultiplied();
-    let coding = image.coding().unwrap_or(UNTOLD);
+    let coding = image.coding().unwrap_or(MIAF_DEFAULT);
     let Some(colors) = colors(&image, coding) else {
         let mut planes = vec![plane(&image, Channel::Luma, header)?];
         for channel in [Channel::Blueness, Channel::Redness] {
@@ -91,7 +91,9 @@ fn decode(bytes: &[u8], header: &Header, coded: CodedPictures) -> Result<Raster,
         }
         let color = copied(&planes, coding)?;
         // Alpha always has the full range.
-        let alpha = alpha.map(|alpha| copied(&[alpha], UNTOLD)).transpose()?;
+        let alpha = alpha
+            .map(|alpha| copied(&[alpha], MIAF_DEFAULT))
+            .transpose()?;
         drop(image);
         let (alpha, layout) = (alpha.as_ref(), header.layout);
         return Ok(ycbcr::to_raster(&color, alpha, layout, None, premultiplied));
@@ -139,8 +141,8 @@ fn plane<'a>(image: &'a Image, channel: Channel, header: &Header) -> Result<Plan
     if (plane.width, plane.height) != (header.width, header.height) {
         return Err("its planes differ in size".to_owned());
     }
-    let is_as_told = (plane.bits > 8) == (header.bits > 8) || matches!(channel, Channel::Alpha);
-    if !matches!(plane.bits, 8..=16) || !is_as_told {
+    let has_its_depth = (plane.bits > 8) == (header.bits > 8) || matches!(channel, Channel::Alpha);
+    if !matches!(plane.bits, 8..=16) || !has_its_depth {
         return Err("its planes differ from its header".to_owned());
     }
     Ok(plane)

@@ -132,7 +132,7 @@ pub(super) fn to_raster(
 ) -> Raster {
     let (width, height) = color.size();
     let coding = coding.unwrap_or(color.coding);
-    // The depth is that of the header.
+    // 10 and 12 bits become 16.
     if color.bits == 8 {
         let samples = join(color, alpha, layout, coding, premultiplied, f32_to_u8);
         Raster::from_u8(width, height, layout, samples)

@@ -22,8 +22,8 @@ pub enum Values {
 
 impl Values {
     pub(super) const TRUTH: Self = Self::Words(&[("true", ""), ("false", "")]);
-    /// A side in pixels, or another number whose upper limit depends on the settings. That limit is
-    /// checked later, when the picture is known.
+    /// A side in pixels, or another number whose upper limit is in [`Limits`](crate::Limits). That
+    /// limit is checked later, when the picture is known.
     pub(super) const PIXELS: Self = Self::whole(1, u32::MAX as u64);
 
     pub(super) const fn whole(least: u64, most: u64) -> Self {

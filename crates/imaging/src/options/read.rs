@@ -53,7 +53,7 @@ impl OptionValue for Option<Format> {
         }
         match Format::from_name(text) {
             Some(format) if format.is_writable() => Ok(Some(format)),
-            Some(format) if format.missing_feature().is_some() => Err(format.not_writable()),
+            Some(format) if format.has_encoder() => Err(format.not_writable()),
             _ => Err(format!(
                 "{:?} is not one of same, {}",
                 clip(text),

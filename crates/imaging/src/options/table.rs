@@ -6,11 +6,11 @@
 //! - the field of [`ResizeOptions`] and its documentation,
 //! - reading and checking it in [`ResizeOptions::from_pairs`],
 //! - its place and spelling in [`ResizeOptions::pairs`], in the order of the table,
-//! - the flag of the command,
+//! - a flag in a command that builds its flags from the table,
 //! - its row in the option table of the documentation, which a test compares and rewrites.
 //!
-//! Events and rows store keys and values permanently, so an entry is never renamed or moved, and a
-//! new one is added at the end. A new type of value needs an implementation of [`OptionValue`].
+//! Callers store keys and values permanently, so an entry is never renamed or moved, and a new one
+//! is added at the end. A new type of value needs an implementation of [`OptionValue`].
 
 use crate::format::Format;
 

@@ -166,7 +166,7 @@ impl Kind {
                 joined = header.to_vec();
                 for (marker, start, _) in segments(&strip).into_iter().rev() {
                     match marker {
-                        // The start of scan, before which the interval is told (T.81, B.2.4.4).
+                        // The interval is defined before the start of scan (T.81, B.2.4.4).
                         0xda => {
                             let [high, low] = across.to_be_bytes();
                             let interval = [0xff, 0xdd, 0, 4, high, low];

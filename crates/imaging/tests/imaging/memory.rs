@@ -14,26 +14,26 @@ use super::{heif, libheif, libjxl};
 use picresize_imaging::{Format, ImagingError, Limits, fingerprint, inspect, sniff};
 
 const CHILD: &str = "PICRESIZE_MEMORY_CHILD";
-/// What an estimate may be above twice the use: a small picture takes less when it is flat, which is
-/// not known before it is decoded, and the kernel's count of pages lags.
+/// How far an estimate may exceed twice the measured peak: a small, flat picture needs less, which
+/// is only known after decoding, and the kernel's count of pages lags.
 const UNKNOWN_BYTES: u64 = 3 << 19;
-/// From here on an estimate has to be at most twice the use.
+/// An estimate above this must be at most twice the measured peak.
 const LARGE_BYTES: u64 = 16 << 20;
-/// So often a case is measured that seems to take too little: its largest use counts.
+/// How often a case is measured whose estimate seems too high. The largest peak counts.
 const MEASUREMENTS: u32 = 3;
 
-/// Stands for options when a picture is only to be looked up.
+/// Used in place of options if the picture is only looked up.
 const LOOK_UP: &str = "look-up";
 
 struct Measured {
-    /// Whether the work was done to its end.
+    /// Whether the work was completed.
     is_whole: bool,
     estimate: u64,
     used: u64,
 }
 
-/// The child's side: does one resize, with the result's fingerprint as a worker does, or one
-/// look-up, and tells what it took.
+/// The child process: resizes once and takes the result's fingerprint, or looks up once, and prints
+/// the estimate and the measured peak.
 #[test]
 #[ignore = "the child process of the other tests here"]
 fn child() {
@@ -44,7 +44,7 @@ fn child() {
     let bytes = fs::read(path).unwrap();
     let limits = Limits::default();
     if sniff(&bytes).is_ok_and(|format| format == Format::Heic) {
-        // libheif is loaded when the first HEIC comes, and this one ends at once.
+        // Loads libheif, which happens at the first HEIC; the truncated file is refused at once.
         assert!(inspect(&bytes[..64]).is_err());
     }
     bring_in_code();
@@ -56,7 +56,7 @@ fn child() {
     if options == LOOK_UP {
         let found = source.fingerprint(&bytes, &limits);
         let used = mark.peak();
-        // What is broken or has nothing in it may end before it takes anything.
+        // A broken or featureless picture may end before it needs any memory.
         let word = if found.is_some() { "USED" } else { "ENDED" };
         return println!("\n{word} {} {used}", source.fingerprint_bytes());
     }
@@ -77,9 +77,8 @@ fn child() {
     }
 }
 
-/// Brings all code into memory, by reading it as memory. Otherwise parts of it come in while the
-/// picture is worked on, and those that come in after the most memory was taken hide how much that
-/// was.
+/// Loads all code into memory by reading it. Otherwise the kernel loads parts of it during the
+/// work, and the parts that it loads after the peak are wrongly subtracted from the peak.
 fn bring_in_code() {
     let mut memory = File::open("/proc/self/mem").unwrap();
     for line in fs::read_to_string("/proc/self/maps").unwrap().lines() {
@@ -99,7 +98,7 @@ fn bring_in_code() {
     }
 }
 
-/// How much memory there was, to tell how much more there has been since.
+/// The resident memory at a point in time, from which a later peak is measured.
 struct Mark {
     resident: u64,
     code: u64,
@@ -115,7 +114,8 @@ impl Mark {
         }
     }
 
-    /// Without code, which is in memory once for all pictures: of libraries that were loaded since.
+    /// The peak since the mark, without the code of libraries loaded since: code is in memory once
+    /// for all pictures.
     fn peak(&self) -> u64 {
         let code = status_bytes("RssFile:").saturating_sub(self.code);
         status_bytes("VmHWM:").saturating_sub(self.resident + code)
@@ -129,7 +129,7 @@ fn status_bytes(field: &str) -> u64 {
     kib * 1024
 }
 
-/// `None` when the picture was refused.
+/// Returns `None` if the picture was refused.
 fn measure(path: &Path, options: &str) -> Option<Measured> {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "memory::child", "--ignored", "--nocapture"])
@@ -154,8 +154,8 @@ fn measure(path: &Path, options: &str) -> Option<Measured> {
     })
 }
 
-/// Collects every case that is out of bounds, so that one run shows all. `false` when the picture
-/// was refused.
+/// Measures a case and adds it to `wrong` if it is out of bounds, so that one run shows all.
+/// Returns `false` if the picture was refused.
 fn is_measured(path: &Path, options: &str, wrong: &mut Vec<String>) -> bool {
     let Some(mut measured) = measure(path, options) else {
         return false;
@@ -192,14 +192,14 @@ fn is_measured(path: &Path, options: &str, wrong: &mut Vec<String>) -> bool {
     true
 }
 
-/// A case that must not be refused.
+/// Measures a case that must not be refused.
 fn check(path: &Path, options: &str, wrong: &mut Vec<String>) {
     if !is_measured(path, options, wrong) {
         wrong.push(format!("{} {options}: refused", path.display()));
     }
 }
 
-/// The same for the ways in which a format is read.
+/// Measures each way in which a format is read.
 fn check_as_source(path: &Path, wrong: &mut Vec<String>) {
     for options in [
         "width=512 format=jpeg",
@@ -403,8 +403,7 @@ fn estimates_hold_for_heic() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// The promise of the README: 25 megapixels to 512 in less than 60 MB, of which the program's code,
-/// not measured here, takes far less than 10.
+/// The README promises that a JPEG of 25 megapixels is resized to 512 in less than 50 MB.
 #[test]
 fn a_large_photograph_stays_small() {
     let Some(pictures) = corpus() else { return };

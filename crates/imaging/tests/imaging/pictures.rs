@@ -144,7 +144,7 @@ pub(crate) fn difference_as_read(picture: &Path, reading: &Path) -> f64 {
     difference(&found, &expected)
 }
 
-/// A picture of so many columns and rows.
+/// A picture with its width and height.
 #[derive(Clone)]
 pub(crate) struct Pixels(pub(crate) u32, pub(crate) u32, pub(crate) Vec<[u8; 4]>);
 
@@ -199,7 +199,7 @@ pub(crate) fn tagged() -> Vec<u8> {
     exif.extend(b"\x01\x3b\0\x02\0\0\0\x04Ann\0");
     exif.extend([0; 4]);
     let mut profile = moxcms::ColorProfile::new_adobe_rgb().encode().unwrap();
-    // The time at which the profile was made.
+    // The creation time of the profile.
     profile[24..36].fill(0);
     let icc = [b"ICC_PROFILE\0\x01\x01".as_slice(), &profile].concat();
     let mut tagged = jpeg[..2].to_vec();
