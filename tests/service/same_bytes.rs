@@ -25,6 +25,8 @@ const CASES: &[(&str, &str)] = &[
     ("jpeg", "width=50 height=70 fit=cover position=smart"),
     ("jpeg", "height=33 profile=fine"),
     ("webp", "width=300 height=300 fit=inside"),
+    ("gif", "width=50 format=webp"),
+    ("avif", "width=50 format=png"),
 ];
 
 fn pairs(options: &str) -> impl Iterator<Item = (&str, &str)> {
