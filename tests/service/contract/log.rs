@@ -238,7 +238,10 @@ async fn a_group_shares_its_events(log: &dyn EventLog) {
     first.commit(behind(position)).await.unwrap();
     let mut second = join(log).await;
     let nothing = tokio::time::timeout(A_MOMENT, second.receive()).await;
-    assert!(nothing.is_err(), "an event that was committed reaches no other member");
+    assert!(
+        nothing.is_err(),
+        "an event that was committed reaches no other member"
+    );
     drop(first);
     append(log, "b").await;
     assert_eq!(next(&mut *second).await.1.key, "b", "who stays takes over");
