@@ -133,7 +133,8 @@ impl Processor {
     /// Plans the resize of a picture, and waits for its estimated memory and a core. A picture that
     /// cannot be planned fails at once, so it needs little memory.
     pub async fn admit(&self, picture: &[u8], request: &ResizeOptions) -> AdmittedPlan {
-        let plan = imaging::inspect(picture).and_then(|source| source.plan(request, &self.limits));
+        let plan = imaging::inspect(picture, &self.limits)
+            .and_then(|source| source.plan(request, &self.limits));
         let bytes = plan.as_ref().map_or(MIB, Plan::memory_bytes);
         AdmittedPlan {
             plan,

@@ -12,7 +12,7 @@ use super::operations::operation_json;
 use super::problem::Problem;
 use super::state::ApiState;
 use super::submission::{ParsedSubmission, Submission};
-use crate::imaging::{self, Source};
+use crate::imaging::{self, Limits, Source};
 use crate::operation::{Digest, FieldError, Fingerprint, Operation};
 use crate::picture_store::{MOST_DISTANCE, Page};
 
@@ -29,10 +29,12 @@ pub(super) async fn lookup(
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let submission = Submission::read(request, &state).await?;
-    let most = state.max_picture_bytes;
-    let look_up = tokio::task::spawn_blocking(move || LookUp::read(submission, most))
-        .await
-        .map_err(|error| Problem::internal(&error))??;
+    let checker = Arc::clone(&state);
+    let look_up = tokio::task::spawn_blocking(move || {
+        LookUp::read(submission, &checker.limits, checker.max_picture_bytes)
+    })
+    .await
+    .map_err(|error| Problem::internal(&error))??;
     let fingerprint = fingerprint(&state, &look_up).await?;
     let options = &look_up.parsed.options;
     let (matches, next) = find(&state, look_up.digest, fingerprint, options).await?;
@@ -52,10 +54,14 @@ struct LookUp {
 }
 
 impl LookUp {
-    fn read(submission: Submission, max_picture_bytes: u64) -> Result<Self, Problem> {
+    fn read(
+        submission: Submission,
+        limits: &Limits,
+        max_picture_bytes: u64,
+    ) -> Result<Self, Problem> {
         let parsed = submission.parse(Options::from_pairs, max_picture_bytes)?;
         Ok(Self {
-            source: imaging::inspect(&parsed.picture)?,
+            source: imaging::inspect(&parsed.picture, limits)?,
             digest: Digest::of(&parsed.picture),
             parsed,
         })

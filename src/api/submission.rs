@@ -155,7 +155,7 @@ impl Submission {
     ) -> Result<Checked, Problem> {
         let parsed = self.parse(ResizeOptions::from_pairs, max_picture_bytes)?;
         let (request, picture) = (parsed.options, parsed.picture);
-        let source = imaging::inspect(&picture)?;
+        let source = imaging::inspect(&picture, limits)?;
         source.plan(&request, limits)?;
         let facts = PictureFacts {
             format: source.format(),

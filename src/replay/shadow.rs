@@ -153,7 +153,7 @@ impl ReplayContext {
         results: [(ResizeOptions, Bytes); 2],
     ) -> Result<[Option<f64>; 2], ReplayError> {
         let limits = self.processor.limits();
-        let Ok(source) = imaging::inspect(&picture) else {
+        let Ok(source) = imaging::inspect(&picture, limits) else {
             return Ok([None, None]);
         };
         let requests = [reference(&results[0].0), reference(&results[1].0)];

@@ -23,6 +23,8 @@ impl Settings {
             ("limits.max_side", limits.max_side.into()),
             ("limits.max_result_pixels", limits.max_result_pixels),
             ("limits.max_result_bytes", limits.max_result_bytes),
+            ("limits.max_metadata_bytes", limits.max_metadata_bytes),
+            ("limits.max_seconds", limits.max_seconds.into()),
             ("worker.memory_mib", worker.memory_mib),
             ("worker.max_attempts", worker.max_attempts.into()),
             ("kafka.retention_hours", self.kafka.retention_hours),

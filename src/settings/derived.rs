@@ -43,6 +43,8 @@ impl Settings {
             max_frames: self.limits.max_frames,
             max_memory_bytes: self.worker.memory_mib * MIB,
             max_result_bytes: self.limits.max_result_bytes,
+            max_metadata_bytes: self.limits.max_metadata_bytes,
+            max_seconds: self.limits.max_seconds,
         }
     }
 

@@ -253,6 +253,10 @@ pub struct Limits {
     pub max_result_pixels: u64,
     /// Bytes of a result.
     pub max_result_bytes: u64,
+    /// Bytes of one block of metadata, decompressed.
+    pub max_metadata_bytes: u64,
+    /// Processor time of one picture, in seconds: by estimate before it begins, and while it runs.
+    pub max_seconds: u32,
 }
 
 impl Default for Limits {
@@ -265,6 +269,8 @@ impl Default for Limits {
             max_side: imaging.max_side,
             max_result_pixels: imaging.max_result_pixels,
             max_result_bytes: imaging.max_result_bytes,
+            max_metadata_bytes: imaging.max_metadata_bytes,
+            max_seconds: imaging.max_seconds,
         }
     }
 }

@@ -212,7 +212,7 @@ async fn one_command_makes_a_picture() {
         "{}",
         String::from_utf8_lossy(&done.stderr)
     );
-    let made = imaging::inspect(&std::fs::read(&to).unwrap()).unwrap();
+    let made = imaging::inspect(&std::fs::read(&to).unwrap(), &Limits::default()).unwrap();
     assert_eq!((made.width(), made.height()), (64, 48));
 
     std::fs::write(folder.path().join("other.png"), picture(2)).unwrap();

@@ -46,7 +46,7 @@ impl Folder {
 
     fn width(&self, name: &str) -> u32 {
         let bytes = fs::read(self.path().join(name)).unwrap();
-        inspect(&bytes).unwrap().width()
+        inspect(&bytes, &Limits::default()).unwrap().width()
     }
 
     /// Every file with its bytes, and the links.
@@ -201,7 +201,10 @@ fn a_picture_in_place_keeps_the_format_of_its_name() {
     }
     folder.resizes("a.jpg b.png plain --width 20 --in-place");
     let plain = fs::read(folder.path().join("plain")).unwrap();
-    assert_eq!(inspect(&plain).unwrap().format(), Format::Jpeg);
+    assert_eq!(
+        inspect(&plain, &Limits::default()).unwrap().format(),
+        Format::Jpeg
+    );
 }
 
 #[test]

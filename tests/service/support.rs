@@ -200,7 +200,7 @@ pub(crate) fn png(width: u32, height: u32, seed: u32) -> Vec<u8> {
 
 /// Format, width and height of a picture.
 pub(crate) fn facts(bytes: &[u8]) -> (String, u32, u32) {
-    let info = picresize::imaging::inspect(bytes).unwrap();
+    let info = picresize::imaging::inspect(bytes, &picresize::imaging::Limits::default()).unwrap();
     (info.format().to_string(), info.width(), info.height())
 }
 

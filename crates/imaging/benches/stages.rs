@@ -95,7 +95,7 @@ fn stages(criterion: &mut Criterion) {
         };
         bench("whole, fine", &source, &fine);
         group.bench_function("inspect", |bencher| {
-            bencher.iter(|| inspect(black_box(&source)));
+            bencher.iter(|| inspect(black_box(&source), &Limits::default()));
         });
         group.finish();
     }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use crate::animation::FrameSink;
 use crate::error::ImagingError;
 use crate::format::Format;
+use crate::limits::Limits;
 use crate::metadata::Metadata;
 use crate::planes::Planes;
 use crate::raster::Raster;
@@ -35,19 +36,23 @@ use decoder::ParsedPicture;
 use encode_options::{EncodeOptions, EncodedPixels};
 
 /// Reads the header of a picture.
-pub(crate) fn parse(format: Format, bytes: &[u8]) -> Result<ParsedPicture, ImagingError> {
+pub(crate) fn parse(
+    format: Format,
+    bytes: &[u8],
+    limits: &Limits,
+) -> Result<ParsedPicture, ImagingError> {
     let parsed = match format {
-        Format::Jpeg => jpeg::parse(bytes),
-        Format::Png => png::parse(bytes),
-        Format::Webp => webp::parse(bytes),
-        Format::Gif => gif::parse(bytes),
-        Format::Bmp | Format::Tiff | Format::Ico => image_rs::parse(format, bytes),
+        Format::Jpeg => jpeg::parse(bytes, limits),
+        Format::Png => png::parse(bytes, limits),
+        Format::Webp => webp::parse(bytes, limits),
+        Format::Gif => gif::parse(bytes, limits),
+        Format::Bmp | Format::Tiff | Format::Ico => image_rs::parse(format, bytes, limits),
         #[cfg(feature = "avif")]
-        Format::Avif => avif::parse(bytes),
+        Format::Avif => avif::parse(bytes, limits),
         #[cfg(feature = "jxl")]
-        Format::Jxl => jxl::parse(bytes),
+        Format::Jxl => jxl::parse(bytes, limits),
         #[cfg(feature = "heic")]
-        Format::Heic => heic::parse(bytes),
+        Format::Heic => heic::parse(bytes, limits),
         #[cfg(not(all(feature = "avif", feature = "jxl", feature = "heic")))]
         other => Err(other.not_built()),
     };

@@ -53,7 +53,7 @@ impl fmt::Display for Fingerprint {
 /// white. `None` if it cannot be decoded within the limits, or if it has too little detail (a flat
 /// colour, a plain gradient) for a meaningful hash.
 pub fn fingerprint(bytes: &[u8], limits: &Limits) -> Option<Fingerprint> {
-    inspect(bytes).ok()?.fingerprint(bytes, limits)
+    inspect(bytes, limits).ok()?.fingerprint(bytes, limits)
 }
 
 impl Source {

@@ -36,7 +36,7 @@
 //!
 //! # let mut photo = b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x04\0\0\0\x02\0\0\0\x01\0\x18\0".to_vec();
 //! # photo.resize(54 + 2 * 12, 0);
-//! let source = inspect(&photo)?;
+//! let source = inspect(&photo, &Limits::default())?;
 //! assert_eq!((source.width(), source.height()), (4, 2));
 //! for width in [2, 8] {
 //!     let options = ResizeOptions { width: Some(width), ..ResizeOptions::default() };

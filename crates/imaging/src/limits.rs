@@ -15,6 +15,10 @@ pub struct Limits {
     pub max_memory_bytes: u64,
     /// Bytes of an encoded result.
     pub max_result_bytes: u64,
+    /// Bytes of one block of metadata: EXIF, XMP or a colour profile, decompressed.
+    pub max_metadata_bytes: u64,
+    /// The estimated processor time of one resize, in seconds.
+    pub max_seconds: u32,
 }
 
 impl Default for Limits {
@@ -26,6 +30,8 @@ impl Default for Limits {
             max_frames: 500,
             max_memory_bytes: 1 << 30,
             max_result_bytes: 64 << 20,
+            max_metadata_bytes: 1 << 20,
+            max_seconds: 60,
         }
     }
 }

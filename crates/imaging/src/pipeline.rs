@@ -45,7 +45,7 @@ pub fn resize(
     options: &ResizeOptions,
     limits: &Limits,
 ) -> Result<Resized, ImagingError> {
-    inspect(bytes)?.plan(options, limits)?.resize(bytes)
+    inspect(bytes, limits)?.plan(options, limits)?.resize(bytes)
 }
 
 impl Plan {

@@ -205,14 +205,19 @@ mod tests {
     #[cfg(not(feature = "jxl"))]
     #[test]
     fn a_source_whose_feature_is_off_is_refused_by_its_name() {
+        use crate::limits::Limits;
         use crate::source::inspect;
 
-        let refusal = inspect(b"\xff\x0a").unwrap_err().to_string();
+        let refusal = inspect(b"\xff\x0a", &Limits::default())
+            .unwrap_err()
+            .to_string();
         assert_eq!(
             refusal,
             "the jxl header cannot be read: this build has no JPEG XL: the feature `jxl` is off"
         );
-        let refusal = inspect(b"%PDF").unwrap_err().to_string();
+        let refusal = inspect(b"%PDF", &Limits::default())
+            .unwrap_err()
+            .to_string();
         assert!(!refusal.contains("jxl"), "{refusal}");
     }
 

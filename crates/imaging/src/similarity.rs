@@ -18,12 +18,12 @@ const BYTES_PER_PIXEL: u64 = 192;
 /// `None` if the sizes differ, a side has fewer than 8 pixels, one of the pictures is an animation
 /// or cannot be decoded, or the comparison would need more memory than the limit.
 pub fn similarity(picture: &[u8], reference: &[u8], limits: &Limits) -> Option<f64> {
-    let source = inspect(reference).ok()?;
+    let source = inspect(reference, limits).ok()?;
     if similarity_bytes(source.width(), source.height()) > limits.max_memory_bytes {
         return None;
     }
     let reference = light(&source, reference)?;
-    let picture = light(&inspect(picture).ok()?, picture)?;
+    let picture = light(&inspect(picture, limits).ok()?, picture)?;
     compute_frame_ssimulacra2(reference, picture).ok()
 }
 

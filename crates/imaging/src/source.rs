@@ -6,6 +6,7 @@ use crate::codec;
 use crate::codec::decoder::ParsedPicture;
 use crate::error::ImagingError;
 use crate::format::Format;
+use crate::limits::Limits;
 use crate::sniff::sniff;
 
 /// The header of a picture. [`inspect`] reads it once, and a clone is cheap.
@@ -17,13 +18,14 @@ pub struct Source {
     parsed: Arc<ParsedPicture>,
 }
 
-/// Reads the header of a picture: its format, size and properties.
+/// Reads the header of a picture: its format, size and properties. Reads no more of its metadata than
+/// the limits allow.
 ///
 /// # Errors
 ///
 /// [`ImagingError::NotAPicture`] and [`ImagingError::Header`].
-pub fn inspect(bytes: &[u8]) -> Result<Source, ImagingError> {
-    let parsed = codec::parse(sniff(bytes)?, bytes)?;
+pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Source, ImagingError> {
+    let parsed = codec::parse(sniff(bytes)?, bytes, limits)?;
     Ok(Source {
         parsed: Arc::new(parsed),
     })

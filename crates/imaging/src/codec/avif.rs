@@ -8,6 +8,7 @@ use crate::codec::encode_options::EncodeOptions;
 use crate::codec::header::Header;
 use crate::codec::ycbcr::{self, Coding};
 use crate::format::Format;
+use crate::limits::Limits;
 use crate::metadata::Metadata;
 use crate::raster::{Layout, Raster, Samples};
 
@@ -28,7 +29,7 @@ struct Avif {
 }
 
 /// Reads the container and the sequence header.
-pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
+pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, String> {
     let (data, info) = open(bytes)?;
     let properties = properties::read(bytes);
     let has_alpha = data.alpha_item.is_some();

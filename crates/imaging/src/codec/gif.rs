@@ -7,6 +7,7 @@ use crate::codec::decoder::{Decoder as PictureDecoder, ParsedPicture};
 use crate::codec::encode_options::EncodeOptions;
 use crate::codec::header::Header;
 use crate::format::Format;
+use crate::limits::Limits;
 use crate::metadata::Metadata;
 use crate::raster::{Layout, Raster};
 
@@ -23,7 +24,7 @@ pub(super) use memory::encoder_bytes;
 struct Gif;
 
 /// Walks over all blocks to find the screen size and the number of frames.
-pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
+pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, String> {
     let blocks = blocks::read(bytes)?;
     let size = (u32::from(blocks.width), u32::from(blocks.height));
     let header = Header {

@@ -5,6 +5,7 @@ use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::header::Header;
 use crate::codec::ycbcr::{self, Coding, YcbcrPlanes};
 use crate::format::Format;
+use crate::limits::Limits;
 use crate::metadata::Metadata;
 use crate::raster::{Layout, Raster, sample_count};
 
@@ -30,7 +31,7 @@ const MIAF_DEFAULT: Coding = Coding {
 };
 
 /// Reads the container.
-pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
+pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, String> {
     let picture = ImageHandle::open(bytes)?;
     let coded = hevc::coded(bytes);
     let layout = match (coded.chroma_format == 0, picture.has_alpha()) {

@@ -6,11 +6,12 @@ use image::codecs::bmp::BmpDecoder;
 use image::codecs::ico::IcoDecoder;
 use image::codecs::tiff::TiffDecoder;
 use image::metadata::Orientation as Turn;
-use image::{ColorType, ImageDecoder, Limits};
+use image::{ColorType, ImageDecoder};
 
 use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::header::Header;
 use crate::format::Format;
+use crate::limits::Limits;
 use crate::metadata::Metadata;
 use crate::orientation::Orientation;
 use crate::raster::{Layout, Raster, pixel_count, sample_count};
@@ -20,7 +21,11 @@ use crate::raster::{Layout, Raster, pixel_count, sample_count};
 struct ImageRs;
 
 /// Reads the header of a BMP, of the first page of a TIFF, or of the best picture in an ICO.
-pub(super) fn parse(format: Format, bytes: &[u8]) -> Result<ParsedPicture, String> {
+pub(super) fn parse(
+    format: Format,
+    bytes: &[u8],
+    _limits: &Limits,
+) -> Result<ParsedPicture, String> {
     let mut decoder = open(format, bytes)?;
     let (width, height) = decoder.dimensions();
     let color = decoder.color_type();
@@ -81,7 +86,7 @@ fn samples(bytes: &[u8], header: &Header) -> Result<Raster, String> {
     let mut decoder = open(header.format, bytes)?;
     // The estimate has already limited the memory.
     decoder
-        .set_limits(Limits::no_limits())
+        .set_limits(image::Limits::no_limits())
         .map_err(|error| error.to_string())?;
     let color = decoder.color_type();
     let (layout, _) = shape(color)?;

@@ -5,6 +5,7 @@ use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::encode_options::EncodeOptions;
 use crate::codec::header::Header;
 use crate::format::Format;
+use crate::limits::Limits;
 use crate::metadata::Metadata;
 use crate::planes::{Eighths, Planes};
 use crate::raster::{Layout, Raster, Samples};
@@ -30,7 +31,7 @@ struct Jpeg {
 }
 
 /// Reads all markers before the first scan.
-pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
+pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, String> {
     let (markers, metadata) = markers::read(bytes)?;
     let layout = match markers.frame.components.len() {
         1 => Layout::Gray,

@@ -6,6 +6,7 @@ use jxl_oxide::{AllocTracker, InitializeResult, JxlImage, PixelFormat};
 use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::header::Header;
 use crate::format::Format;
+use crate::limits::Limits;
 use crate::metadata::Metadata;
 use crate::raster::{Layout, Raster, pixel_count, sample_count};
 
@@ -17,7 +18,7 @@ struct Jxl;
 const STEP: usize = 4096;
 
 /// Reads the image header and, if needed, the frame headers.
-pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
+pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, String> {
     let mut waiting = JxlImage::builder().build_uninit();
     let mut rest = bytes;
     loop {

@@ -2,12 +2,13 @@
 
 use std::io::Cursor;
 
-use png::{BitDepth, BlendOp, ColorType, Decoder, DisposeOp, Limits, Reader, Transformations};
+use png::{BitDepth, BlendOp, ColorType, Decoder, DisposeOp, Reader, Transformations};
 
 use crate::animation::{Canvas, Disposal, Frame, FrameRect, Frames, Subframe};
 use crate::codec::decoder::{Decoder as PictureDecoder, ParsedPicture};
 use crate::codec::header::Header;
 use crate::format::Format;
+use crate::limits::Limits;
 use crate::metadata::Metadata;
 use crate::raster::{Layout, Raster, sample_count};
 
@@ -24,7 +25,7 @@ type Source<'a> = Cursor<&'a [u8]>;
 
 /// Reads all chunks before the picture data. Gamma and chromaticities without a profile are
 /// ignored, as other resizers do.
-pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
+pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, String> {
     let reader = open(bytes, Transformations::EXPAND)?;
     let (color, depth) = reader.output_color_type();
     let layout = layout(color)?;
@@ -104,7 +105,7 @@ fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
 
 fn open(bytes: &[u8], transformations: Transformations) -> Result<Reader<Source<'_>>, String> {
     // The estimate has limited the memory before decoding.
-    let limits = Limits {
+    let limits = png::Limits {
         bytes: isize::MAX as usize,
     };
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), limits);

@@ -5,6 +5,7 @@ use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::encode_options::EncodeOptions;
 use crate::codec::header::Header;
 use crate::format::Format;
+use crate::limits::Limits;
 use crate::metadata::Metadata;
 use crate::planes::{Eighths, Planes};
 use crate::raster::{Layout, Raster, Samples};
@@ -27,7 +28,7 @@ struct Webp {
 }
 
 /// Reads the chunks before the picture data, and counts the frames.
-pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
+pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, String> {
     let (frames, metadata) = chunks::read(bytes)?;
     let features = ffi::features(bytes)?;
     let layout = match features.has_alpha {

@@ -211,7 +211,7 @@ fn broken_files_get_a_clear_error_and_good_ones_a_result() {
     for path in corpus_files(&pictures) {
         let bytes = std::fs::read(&path).unwrap();
         let expected = entry(BROKEN, &path).copied();
-        let (found, message) = match inspect(&bytes) {
+        let (found, message) = match inspect(&bytes, &Limits::default()) {
             Err(error @ ImagingError::NotAPicture(_)) => (Some(AsNoPicture), error.to_string()),
             Err(error) => (Some(ByItsHeader), error.to_string()),
             Ok(_) => match resize(&bytes, &request("width=40 height=30"), &limits) {
@@ -241,7 +241,7 @@ fn good_files_look_as_another_reader_sees_them() {
             continue;
         }
         let bytes = std::fs::read(path).unwrap();
-        let source = inspect(&bytes).unwrap();
+        let source = inspect(&bytes, &Limits::default()).unwrap();
         let options = format!(
             "format=png width={} height={}",
             source.width(),
@@ -344,12 +344,12 @@ fn files_cut_short_are_refused() {
             let result = resize(cut, &request("width=20"), &Limits::default());
             assert!(result.is_err(), "{path:?} cut to {share} %");
         }
-        let few = inspect(&bytes[..16]);
+        let few = inspect(&bytes[..16], &Limits::default());
         assert!(
             matches!(few, Err(ImagingError::Header { .. })),
             "{path:?}: {few:?}"
         );
-        let format = inspect(&bytes).unwrap().format();
+        let format = inspect(&bytes, &Limits::default()).unwrap().format();
         assert!(matches!(
             format,
             Format::Jpeg | Format::Png | Format::Webp | Format::Gif

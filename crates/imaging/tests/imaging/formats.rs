@@ -47,7 +47,7 @@ fn jpeg_xl_is_read_as_it_was_drawn() {
                 continue;
             }
             let jxl = jxl(&samples, SIZE, color, deep);
-            let source = inspect(&jxl).unwrap();
+            let source = inspect(&jxl, &Limits::default()).unwrap();
             assert_eq!(
                 (source.format(), source.width(), source.height()),
                 (Format::Jxl, SIZE.0, SIZE.1)
@@ -166,7 +166,7 @@ fn avif_is_turned_and_mirrored_as_its_boxes_say() {
             let expected = upright.turned_as_boxes_say(turns, mirror);
             let (width, height) = (expected.0, expected.1);
             let file = turned(&plain, turns, mirror);
-            let source = inspect(&file).unwrap();
+            let source = inspect(&file, &Limits::default()).unwrap();
             assert_eq!((source.width(), source.height()), (width, height));
             let found = Pixels::of(pixels(&file, &format!("width={width} height={height}")));
             assert!(found.2 == expected.2, "{turns} turns, mirrored: {mirror:?}");

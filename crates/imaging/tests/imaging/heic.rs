@@ -85,7 +85,7 @@ fn heic_is_read_as_it_was_drawn() {
             (&deep, "-q 95 -p chroma=444 -b 12", 2),
         ] {
             let file = heic(picture, options);
-            let source = inspect(&file).unwrap();
+            let source = inspect(&file, &Limits::default()).unwrap();
             assert_eq!(
                 (source.format(), source.width(), source.height()),
                 (Format::Heic, SIZE.0, SIZE.1)
@@ -135,7 +135,7 @@ fn exif_and_profile_are_kept_and_nothing_is_turned_by_exif() {
     }
     let jpeg = tagged();
     let file = heic(&jpeg, "-q 95 -p chroma=444");
-    let source = inspect(&file).unwrap();
+    let source = inspect(&file, &Limits::default()).unwrap();
     assert_eq!((source.width(), source.height()), (80, 40));
 
     // As the JPEG is stored, but for colour, which libheif's program makes finer without smoothing.
@@ -150,7 +150,11 @@ fn exif_and_profile_are_kept_and_nothing_is_turned_by_exif() {
     let has = |bytes: &[u8], wanted: &[u8]| bytes.windows(wanted.len()).any(|part| part == wanted);
     let kept = make(&file, "width=80 format=jpeg metadata=keep color=keep").bytes;
     assert!(has(&kept, b"Ann") && has(&kept, b"ICC_PROFILE"));
-    assert_eq!(inspect(&kept).unwrap().width(), 80, "it stays upright");
+    assert_eq!(
+        inspect(&kept, &Limits::default()).unwrap().width(),
+        80,
+        "it stays upright"
+    );
     let stripped = make(&file, "width=80 format=jpeg").bytes;
     assert!(!has(&stripped, b"Ann") && !has(&stripped, b"ICC_PROFILE"));
 }
@@ -168,7 +172,7 @@ fn heic_is_turned_and_mirrored_as_its_boxes_say() {
             let expected = upright.turned_as_boxes_say(turns, mirror);
             let (width, height) = (expected.0, expected.1);
             let file = turned(&plain, turns, mirror);
-            let source = inspect(&file).unwrap();
+            let source = inspect(&file, &Limits::default()).unwrap();
             assert_eq!((source.width(), source.height()), (width, height));
             let found = Pixels::of(pixels(&file, &format!("width={width} height={height}")));
             assert!(found.2 == expected.2, "{turns} turns, mirrored: {mirror:?}");
@@ -185,7 +189,7 @@ fn heic_of_tiles_is_put_together() {
     let tile = heic(&opaque(128, 64), "-q 95 -p chroma=444");
     let upright = Pixels::of(pixels(&tile, "width=128"));
     let file = tiled(&tile, (128, 64), (3, 2), (300, 100));
-    let source = inspect(&file).unwrap();
+    let source = inspect(&file, &Limits::default()).unwrap();
     assert_eq!((source.width(), source.height()), (300, 100));
     let found = Pixels::of(pixels(&file, "width=300"));
     let expected = upright.map(300, 100, |x, y| (x % 128, y % 64));
@@ -250,7 +254,9 @@ fn what_libheif_cannot_read_is_refused_in_its_words() {
         return;
     }
     let sequence = b"\0\0\0\x18ftypmsf1\0\0\0\0msf1hevc\0\0\0\x08moov";
-    let refusal = inspect(sequence).unwrap_err().to_string();
+    let refusal = inspect(sequence, &Limits::default())
+        .unwrap_err()
+        .to_string();
     assert!(
         refusal.starts_with("the heic header cannot be read: libheif reports: "),
         "{refusal}"

@@ -359,7 +359,11 @@ fn missing_tables_are_told() {
         let frameless = without(&jpeg, |marker, _| {
             (0xc0..=0xc2).contains(&marker) || matches!(marker, 0xc9 | 0xca)
         });
-        assert!(inspect(&frameless).is_err(), "{}", kind.name);
+        assert!(
+            inspect(&frameless, &Limits::default()).is_err(),
+            "{}",
+            kind.name
+        );
     }
     // Motion JPEG leaves out Huffman tables that are the standard's own (T.81, annex K.3).
     let jpeg = KINDS[0].encode(&scene(size), size);

@@ -45,11 +45,11 @@ fn child() {
     let limits = Limits::default();
     if sniff(&bytes).is_ok_and(|format| format == Format::Heic) {
         // Loads libheif, which happens at the first HEIC; the truncated file is refused at once.
-        assert!(inspect(&bytes[..64]).is_err());
+        assert!(inspect(&bytes[..64], &Limits::default()).is_err());
     }
     bring_in_code();
     let mark = Mark::set();
-    let source = match inspect(&bytes) {
+    let source = match inspect(&bytes, &Limits::default()) {
         Ok(source) => source,
         Err(error) => return println!("\nREFUSED {error}"),
     };

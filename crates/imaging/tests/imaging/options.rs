@@ -443,7 +443,7 @@ fn animations_stay_animations() {
     for format in ["gif", "webp"] {
         let resized = make(&source, &format!("width=32 format={format}"));
         assert_eq!((resized.width, resized.height, resized.frames), (32, 24, 6));
-        let source = picresize_imaging::inspect(&resized.bytes).unwrap();
+        let source = picresize_imaging::inspect(&resized.bytes, &Limits::default()).unwrap();
         assert_eq!(source.frames(), 6, "{format}");
     }
     let still = make(&source, "width=32 format=png filter=nearest");

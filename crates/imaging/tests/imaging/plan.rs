@@ -47,7 +47,7 @@ fn pictures() -> Vec<Vec<u8>> {
 fn a_plan_makes_what_it_says_again_and_again() {
     let limits = Limits::default();
     for picture in pictures() {
-        let source = inspect(&picture).unwrap();
+        let source = inspect(&picture, &Limits::default()).unwrap();
         assert_eq!(
             source.fingerprint(&picture, &limits),
             fingerprint(&picture, &limits)
@@ -89,7 +89,7 @@ fn the_bytes_of_another_picture_do_no_harm() {
     }
     let mut errors = 0;
     for inspected in &pictures {
-        let Ok(source) = inspect(inspected) else {
+        let Ok(source) = inspect(inspected, &Limits::default()) else {
             continue;
         };
         for options in &OPTIONS[..4] {
