@@ -17,6 +17,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use self::problem::{Kind, Problem, no_such_path};
 use self::state::ApiState;
+use crate::processing::PixelProcesses;
 use crate::settings::Settings;
 use crate::storage::Storage;
 
@@ -40,12 +41,13 @@ mod trace_context;
 pub async fn serve(
     listener: TcpListener,
     storage: Storage,
+    processes: PixelProcesses,
     settings: &Settings,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let app = app(
         health::routes(storage.clone()),
-        ApiState::new(storage, settings),
+        ApiState::new(storage, processes, settings),
     );
     let service = axum::ServiceExt::<Request>::into_make_service(app);
     axum::serve(listener, service)

@@ -13,6 +13,7 @@ mod config_file;
 mod health;
 mod migrate;
 mod options;
+mod pixels;
 mod replay;
 mod resize;
 mod roles;
@@ -49,6 +50,7 @@ enum Command {
     #[command(subcommand)]
     Replay(Box<replay::Replay>),
     Resize(Box<resize::Resize>),
+    Pixels(pixels::Pixels),
 }
 
 impl Cli {
@@ -62,6 +64,7 @@ impl Cli {
             Command::Health(command) => command.run(),
             Command::Replay(command) => command.run(),
             Command::Resize(command) => command.run(),
+            Command::Pixels(command) => Ok(command.run()),
         };
         match outcome {
             Ok(code) => code,

@@ -1,94 +1,93 @@
-//! How every role resizes one picture: it reads the request from its event, waits for memory and a
-//! core, and resizes on a thread for blocking work.
+//! The one way to touch a stranger's picture: the work is planned and done in a pixel process, a
+//! confined child of this process, so that a picture can hurt only itself.
+//!
+//! [`Processor`] admits pictures by cores and memory, leases a [pixel process](PixelProcesses) for
+//! each, and judges what it answers, or how it died.
 
+use std::any::Any;
+use std::slice;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinError;
 
-use crate::event::{Event, EventBody, PicturePayload, Record};
-use crate::event_log::EventPosition;
-use crate::imaging::{self, ENGINE_VERSION, ImagingError, Limits, Plan};
-use crate::operation::{Operation, PictureFacts, ResizeOptions};
+use crate::imaging::{self, ENGINE_VERSION, Format, Limits};
+use crate::operation::{Digest, Fingerprint, PictureFacts, ResizeOptions};
 use crate::picture_store::FinishedPicture;
+use crate::settings::Settings;
+
+mod admission;
+mod child;
+mod error;
+mod pixel_process;
+mod pool;
+mod protocol;
+mod request;
+mod shared_file;
+
+pub use admission::SourceMemory;
+pub use child::run as run_pixel_process;
+pub use error::ProcessingError;
+pub use pixel_process::{COMMAND, WITH_HEIC};
+pub use pixel_process::{Cause, Death};
+pub use pool::PixelProcesses;
+pub use request::RequestedOperation;
+
+use admission::{Admission, Core};
+use pixel_process::{Kind, StepLimits};
+use pool::Lease;
+use protocol::{LimitsForm, Outcome, Planned, Request, TaskForm, options_form};
 
 const MIB: u64 = 1 << 20;
 /// The number of operations that wait with their pictures loaded, for each one in progress.
 const WAITING_PER_CORE: usize = 1;
+/// What reading a header may take: memory in addition to the picture, and processor time.
+const HEADER_BYTES: u64 = 64 * MIB;
+const HEADER_SECONDS: u32 = 10;
 /// The failure of an operation whose picture is no longer in the table.
 pub const PICTURE_IS_GONE: &str = "its picture was kept in the table and is not there any more";
 
-/// The failure of an operation that crashed its worker too many times.
-pub fn too_many_attempts(max_attempts: u32) -> String {
-    format!("the picture ended the program that worked on it {max_attempts} times")
-}
-
-/// A request to resize, read from its event.
+/// How pictures are processed.
 #[derive(Clone, Debug)]
-pub struct RequestedOperation {
-    /// The operation when it was accepted, with its position in the log and its expiry time.
-    pub operation: Operation,
-    pub picture: PicturePayload,
-    pub trace_parent: Option<String>,
+pub struct ProcessorOptions {
+    /// The limits of pictures.
+    pub limits: Limits,
+    /// How many pictures are processed at once; 0 means one for each core.
+    pub concurrency: usize,
+    /// The memory for sources and pixels.
+    pub memory_mib: u64,
+    /// How many pixel processes a picture may end before it fails.
+    pub max_attempts: u32,
 }
 
-impl RequestedOperation {
-    /// Reads the request from the record at `position`. `keep` is how long pictures are kept;
-    /// `None` means for ever.
-    ///
-    /// # Errors
-    ///
-    /// Why the record is not a request, as a message for users.
-    pub fn from_record(
-        record: &Record,
-        position: EventPosition,
-        keep: Option<Duration>,
-    ) -> Result<Self, String> {
-        let event = Event::from_record(record).map_err(|error| error.to_string())?;
-        let EventBody::Requested {
-            request,
-            source,
-            picture,
-        } = event.body
-        else {
-            return Err("the event is not a request".to_owned());
-        };
-        let mut operation = Operation::queued(event.operation, request, source, event.time);
-        operation.position = Some(position);
-        operation.expires_at = keep.and_then(|keep| event.time.checked_add(keep).ok());
-        Ok(Self {
-            operation,
-            picture,
-            trace_parent: event.trace_parent,
-        })
+impl ProcessorOptions {
+    /// The options that the settings give workers and replays.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            limits: settings.imaging_limits(),
+            concurrency: settings.worker.concurrency,
+            memory_mib: settings.worker.memory_mib,
+            max_attempts: settings.worker.max_attempts,
+        }
     }
 }
 
-/// Resizes pictures: as many at once as there are cores, and only as many as fit into memory by
+/// Processes pictures: as many at once as there are cores, and only as many as fit into memory by
 /// their estimates.
 #[derive(Debug)]
 pub struct Processor {
-    limits: Limits,
-    max_running: usize,
-    cores: Arc<Semaphore>,
-    memory_mib: Arc<Semaphore>,
-    max_memory_mib: u32,
-}
-
-/// Reserves memory and a core for a picture as long as this value lives.
-#[derive(Debug)]
-pub struct Admission {
-    memory: OwnedSemaphorePermit,
-    core: OwnedSemaphorePermit,
-}
-
-/// The plan of a picture's resize, with its reserved memory and core.
-#[derive(Debug)]
-pub struct AdmittedPlan {
-    plan: Result<Plan, ImagingError>,
+    processes: PixelProcesses,
+    options: ProcessorOptions,
     admission: Admission,
+    /// Headers are read beside the pictures in progress, because clients wait for that.
+    headers: Admission,
+}
+
+/// A planned resize with a core, memory and a pixel process that waits to carry it out.
+#[derive(Debug)]
+pub struct AdmittedPicture {
+    lease: Lease,
+    memory_bytes: u64,
 }
 
 /// A resized picture.
@@ -97,158 +96,356 @@ pub struct ProcessedPicture {
     pub picture: FinishedPicture,
     /// The time of decoding, resampling and encoding together.
     pub elapsed: Duration,
-    /// Held until the picture is stored.
-    _memory: OwnedSemaphorePermit,
+}
+
+/// What the header of a picture says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PictureHeader {
+    pub format: Format,
+    /// Pixels across, as a viewer sees them.
+    pub width: u32,
+    /// Pixels down, as a viewer sees them.
+    pub height: u32,
+    /// The memory that the task needs in addition to the picture, in bytes.
+    pub memory_bytes: u64,
 }
 
 impl Processor {
-    /// `concurrency` is how many pictures are resized at once; 0 means one for each core.
-    pub fn new(limits: Limits, concurrency: usize, memory_mib: u64) -> Self {
-        let max_running = match concurrency {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            wanted => wanted,
-        };
-        let max_memory_mib =
-            u32::try_from(memory_mib).map_or(u32::MAX >> 3, |mib| mib.min(u32::MAX >> 3));
+    pub fn new(processes: PixelProcesses, options: ProcessorOptions) -> Self {
         Self {
-            limits,
-            max_running,
-            cores: Arc::new(Semaphore::new(max_running)),
-            memory_mib: Arc::new(Semaphore::new(max_memory_mib as usize)),
-            max_memory_mib,
+            processes,
+            admission: Admission::new(options.concurrency, options.memory_mib),
+            headers: Admission::new(0, options.memory_mib),
+            options,
         }
-    }
-
-    /// The limits of pictures.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
     }
 
     /// How many operations to hold at once: those in progress, and those that wait with their
     /// pictures loaded.
     pub fn max_jobs(&self) -> usize {
-        self.max_running * (1 + WAITING_PER_CORE)
+        self.admission.max_running() * (1 + WAITING_PER_CORE)
     }
 
-    /// Plans the resize of a picture, and waits for its estimated memory and a core. A picture that
-    /// cannot be planned fails at once, so it needs little memory.
-    pub async fn admit(&self, picture: &[u8], request: &ResizeOptions) -> AdmittedPlan {
-        let plan = imaging::inspect(picture, &self.limits)
-            .and_then(|source| source.plan(request, &self.limits));
-        let bytes = plan.as_ref().map_or(MIB, Plan::memory_bytes);
-        AdmittedPlan {
-            plan,
-            admission: self.admit_bytes(bytes).await,
-        }
+    /// How many pixel processes a picture may end before it fails.
+    pub fn max_attempts(&self) -> u32 {
+        self.options.max_attempts
     }
 
-    /// Waits for a core and for this much memory. More memory than there is waits for all of it.
-    pub async fn admit_bytes(&self, bytes: u64) -> Admission {
-        let mib = u32::try_from(bytes.div_ceil(MIB)).unwrap_or(u32::MAX);
-        let mib = mib.min(self.max_memory_mib);
-        Admission {
-            memory: permits(&self.memory_mib, mib).await,
-            core: permits(&self.cores, 1).await,
-        }
+    /// Waits for memory for a source of at most this many bytes.
+    pub async fn source_memory(&self, bytes: u64) -> SourceMemory {
+        self.admission.source(bytes).await
     }
 
-    /// Resizes a planned picture on a thread for blocking work. A panic in a codec only fails this
-    /// picture.
+    /// Reads a picture's header and checks whether it can be resized with these options.
     ///
     /// # Errors
     ///
-    /// Why there is no result, as a message for the client.
+    /// Why not.
+    pub async fn check(
+        &self,
+        picture: &Bytes,
+        options: &ResizeOptions,
+    ) -> Result<PictureHeader, ProcessingError> {
+        let task = TaskForm::Resize(options_form(options));
+        self.read_header(picture, &task).await
+    }
+
+    /// Reads a picture's header. The task is the perceptual hash.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub async fn header(&self, picture: &Bytes) -> Result<PictureHeader, ProcessingError> {
+        self.read_header(picture, &TaskForm::Fingerprint).await
+    }
+
+    async fn read_header(
+        &self,
+        picture: &Bytes,
+        task: &TaskForm,
+    ) -> Result<PictureHeader, ProcessingError> {
+        let pictures = slice::from_ref(picture);
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let core = self.headers.core().await;
+            let planned = self.plan(core, pictures, task, attempts > 1).await;
+            let header = planned.and_then(|(_, planned)| header_of(&planned));
+            if let Some(header) = self.concluded(header, attempts) {
+                return header;
+            }
+        }
+    }
+
+    /// Resizes a picture, as soon as there is a core and enough memory.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no result.
     pub async fn resize(
         &self,
-        picture: Bytes,
-        admitted: AdmittedPlan,
-    ) -> Result<ProcessedPicture, String> {
-        let AdmittedPlan { plan, admission } = admitted;
-        let plan = plan.map_err(|error| error.to_string())?;
-        let limits = self.limits.clone();
-        let made = admission.run(move || {
-            let started = Instant::now();
-            let resized = plan.resize(&picture)?;
-            let picture = FinishedPicture {
-                facts: PictureFacts::of(&resized),
-                fingerprint: imaging::fingerprint(&resized.bytes, &limits),
-                bytes: resized.bytes.into(),
-                engine: ENGINE_VERSION,
+        picture: &Bytes,
+        options: &ResizeOptions,
+    ) -> Result<ProcessedPicture, ProcessingError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let made = match self.admit(picture, options, attempts > 1).await {
+                Ok(admitted) => self.finish(admitted).await,
+                Err(error) => Err(error),
             };
-            Ok::<_, ImagingError>((picture, started.elapsed()))
-        });
-        match made.await {
-            Ok((Ok((picture, elapsed)), memory)) => Ok(ProcessedPicture {
-                picture,
-                elapsed,
-                _memory: memory,
-            }),
-            Ok((Err(error), _)) => Err(error.to_string()),
-            Err(_) => Err("the picture cannot be decoded: its codec gave up".to_owned()),
+            if let Some(made) = self.concluded(made, attempts) {
+                return made;
+            }
         }
     }
-}
 
-impl Admission {
-    /// Runs `work` on a thread for blocking work. The thread holds the permits, so that they are
-    /// not released before the memory, even if nobody waits for the result any more. The core is
-    /// released when the work is done; the memory permit is returned with the result.
+    /// One attempt's first half: waits for a core, plans, and waits for the estimated memory. A
+    /// retry gets a pixel process that has had no picture before.
     ///
     /// # Errors
     ///
-    /// `work` panicked.
-    pub async fn run<T: Send + 'static>(
-        self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<(T, OwnedSemaphorePermit), JoinError> {
-        let Self { memory, core } = self;
-        tokio::task::spawn_blocking(move || {
-            let result = work();
-            drop(core);
-            (result, memory)
-        })
-        .await
-    }
-}
-
-async fn permits(semaphore: &Arc<Semaphore>, count: u32) -> OwnedSemaphorePermit {
-    Arc::clone(semaphore)
-        .acquire_many_owned(count)
-        .await
-        .expect("these semaphores are never closed")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn processor() -> Processor {
-        Processor::new(Limits::default(), 1, 4)
-    }
-
-    #[tokio::test]
-    async fn more_memory_than_there_is_waits_for_all_of_it() {
-        let processor = processor();
-        let admission = processor.admit_bytes(100 * MIB).await;
-        assert_eq!(admission.memory.num_permits(), 4);
-    }
-
-    #[tokio::test]
-    async fn permits_stay_with_the_thread_until_the_work_is_done() {
-        let processor = processor();
-        let admission = processor.admit_bytes(MIB).await;
-        let (release, wait) = std::sync::mpsc::channel::<()>();
-        let running = admission.run(move || wait.recv());
-        assert!(
-            tokio::time::timeout(Duration::from_millis(1), running)
-                .await
-                .is_err(),
-            "nobody waits for it any more"
+    /// Why the picture cannot be resized.
+    pub async fn admit(
+        &self,
+        picture: &Bytes,
+        options: &ResizeOptions,
+        is_retry: bool,
+    ) -> Result<AdmittedPicture, ProcessingError> {
+        let core = self.admission.core().await;
+        let (pictures, task) = (
+            slice::from_ref(picture),
+            TaskForm::Resize(options_form(options)),
         );
-        assert_eq!(processor.cores.available_permits(), 0);
-        assert_eq!(processor.memory_mib.available_permits(), 3);
-        release.send(()).unwrap();
-        let all = processor.admit_bytes(4 * MIB).await;
-        assert_eq!(all.memory.num_permits(), 4);
+        let (mut lease, planned) = self.plan(core, pictures, &task, is_retry).await?;
+        // The source has a copy in the file that the process shares.
+        let bytes = planned.memory_bytes + picture.len() as u64;
+        lease.hold(self.admission.pixels(bytes).await);
+        Ok(AdmittedPicture {
+            lease,
+            memory_bytes: planned.memory_bytes,
+        })
     }
+
+    /// One attempt's second half: decodes, resizes and encodes.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no result.
+    pub async fn finish(
+        &self,
+        admitted: AdmittedPicture,
+    ) -> Result<ProcessedPicture, ProcessingError> {
+        let AdmittedPicture {
+            mut lease,
+            memory_bytes,
+        } = admitted;
+        let outcome = self.proceed(&mut lease, memory_bytes).await?;
+        let Outcome::Resized {
+            width,
+            height,
+            format,
+            bytes,
+            fingerprint,
+            microseconds,
+        } = outcome
+        else {
+            return Err(refusal(outcome));
+        };
+        let format = Format::from_name(&format).ok_or_else(nonsense)?;
+        if bytes as u64 > self.options.limits.max_result_bytes {
+            return Err(nonsense());
+        }
+        let result = lease.process().result(bytes).await;
+        let bytes = result.map_err(|_| nonsense())?;
+        let facts = PictureFacts {
+            format,
+            width,
+            height,
+            bytes: bytes.len() as u64,
+            digest: Digest::of(&bytes),
+        };
+        Ok(ProcessedPicture {
+            picture: FinishedPicture {
+                facts,
+                fingerprint: fingerprint.map(Fingerprint),
+                bytes,
+                engine: ENGINE_VERSION,
+            },
+            elapsed: Duration::from_micros(microseconds),
+        })
+    }
+
+    /// The perceptual hash of a picture; `None` if it has none. `memory` is what was reserved for
+    /// it, and is held until the memory is free again, even if nobody waits any more.
+    ///
+    /// # Errors
+    ///
+    /// The picture cannot be read.
+    pub async fn fingerprint(
+        &self,
+        picture: &Bytes,
+        memory: impl Any + Send + Sync,
+    ) -> Result<Option<Fingerprint>, ProcessingError> {
+        let memory: Arc<dyn Any + Send + Sync> = Arc::new(memory);
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let hash = self.hash(picture, &memory, attempts > 1).await;
+            if let Some(hash) = self.concluded(hash, attempts) {
+                return hash;
+            }
+        }
+    }
+
+    async fn hash(
+        &self,
+        picture: &Bytes,
+        memory: &Arc<dyn Any + Send + Sync>,
+        is_retry: bool,
+    ) -> Result<Option<Fingerprint>, ProcessingError> {
+        let core = self.admission.core().await;
+        let (pictures, task) = (slice::from_ref(picture), &TaskForm::Fingerprint);
+        let (mut lease, planned) = self.plan(core, pictures, task, is_retry).await?;
+        lease.hold(Arc::clone(memory));
+        match self.proceed(&mut lease, planned.memory_bytes).await? {
+            Outcome::Fingerprinted(hash) => Ok(hash.map(Fingerprint)),
+            other => Err(refusal(other)),
+        }
+    }
+
+    /// The SSIMULACRA2 scores of two results of a picture, each against a reference that is made
+    /// with its options. A score that cannot be computed is `None`.
+    ///
+    /// # Errors
+    ///
+    /// The picture cannot be read.
+    pub async fn scores(
+        &self,
+        picture: &Bytes,
+        references: [&ResizeOptions; 2],
+        results: [Bytes; 2],
+    ) -> Result<[Option<f64>; 2], ProcessingError> {
+        let [before, after] = results;
+        let pictures = [picture.clone(), before, after];
+        let task = TaskForm::Score(references.map(options_form));
+        let core = self.admission.core().await;
+        let (mut lease, planned) = self.plan(core, &pictures, &task, false).await?;
+        lease.hold(self.admission.pixels(planned.memory_bytes).await);
+        match self.proceed(&mut lease, planned.memory_bytes).await? {
+            Outcome::Scored(scores) => Ok(scores),
+            other => Err(refusal(other)),
+        }
+    }
+
+    /// Leases a pixel process and plans a task there.
+    async fn plan(
+        &self,
+        core: Core,
+        pictures: &[Bytes],
+        task: &TaskForm,
+        is_retry: bool,
+    ) -> Result<(Lease, Planned), ProcessingError> {
+        let kind = match imaging::sniff(&pictures[0])? {
+            Format::Heic => Kind::WithHeic,
+            _ => Kind::Usual,
+        };
+        let lease = if is_retry {
+            self.processes.lease_fresh(kind).await
+        } else {
+            self.processes.lease(kind).await
+        };
+        let mut lease = lease.map_err(ProcessingError::NoProcess)?;
+        lease.hold(core);
+        let limits = &self.options.limits;
+        let request = Request::Plan {
+            task: task.clone(),
+            lengths: pictures.iter().map(Bytes::len).collect(),
+            limits: LimitsForm::from(limits),
+        };
+        let step = StepLimits {
+            memory_bytes: HEADER_BYTES,
+            seconds: HEADER_SECONDS.min(limits.max_seconds),
+            file_bytes: 0,
+        };
+        match lease
+            .process()
+            .plan(pictures, &request, step)
+            .await
+            .map_err(fatal)?
+        {
+            Outcome::Planned(planned) => Ok((lease, planned)),
+            other => Err(refusal(other)),
+        }
+    }
+
+    async fn proceed(
+        &self,
+        lease: &mut Lease,
+        memory_bytes: u64,
+    ) -> Result<Outcome, ProcessingError> {
+        let limits = &self.options.limits;
+        let step = StepLimits {
+            memory_bytes,
+            seconds: limits.max_seconds,
+            file_bytes: limits.max_result_bytes,
+        };
+        lease.process().proceed(step).await.map_err(fatal)
+    }
+
+    /// The outcome of an attempt; `None` if there should be another one.
+    fn concluded<T>(
+        &self,
+        outcome: Result<T, ProcessingError>,
+        attempts: u32,
+    ) -> Option<Result<T, ProcessingError>> {
+        match outcome {
+            Err(error) if self.may_retry(&error, attempts) => None,
+            Err(error) => Some(Err(error.after(attempts))),
+            done => Some(done),
+        }
+    }
+
+    /// Whether to try again after an error of the attempt with this number.
+    pub fn may_retry(&self, error: &ProcessingError, attempts: u32) -> bool {
+        error.may_be_retried() && attempts < self.options.max_attempts
+    }
+}
+
+fn header_of(planned: &Planned) -> Result<PictureHeader, ProcessingError> {
+    Ok(PictureHeader {
+        format: Format::from_name(&planned.format).ok_or_else(nonsense)?,
+        width: planned.width,
+        height: planned.height,
+        memory_bytes: planned.memory_bytes,
+    })
+}
+
+/// The error that an outcome stands for.
+fn refusal(outcome: Outcome) -> ProcessingError {
+    match outcome {
+        Outcome::Refused(refusal) => match refusal.into_error() {
+            Some(error) => ProcessingError::Picture(error),
+            None => nonsense(),
+        },
+        Outcome::Panicked(message) => {
+            tracing::warn!(message, "a codec panicked");
+            ProcessingError::Panicked(message)
+        }
+        _ => nonsense(),
+    }
+}
+
+fn fatal(death: Death) -> ProcessingError {
+    let Death { cause, said } = &death;
+    tracing::warn!(%cause, said, "a picture ended its pixel process");
+    ProcessingError::Fatal { death, attempts: 1 }
+}
+
+/// A pixel process that gives wrong answers is no better than a dead one.
+fn nonsense() -> ProcessingError {
+    fatal(Death {
+        cause: Cause::Nonsense,
+        said: String::new(),
+    })
 }

@@ -5,8 +5,6 @@
 //! only processes as many pictures at once as fit into memory by their estimates. All replays are
 //! safe to run twice: a row that is already right is not touched.
 
-use std::sync::Arc;
-
 use tokio_util::sync::CancellationToken;
 
 use self::context::ReplayContext;
@@ -15,10 +13,8 @@ use self::play::Player;
 pub use self::report::{
     Compared, Comparison, DeadLetter, Finding, Observer, Outcome, Shown, Summary, Sums,
 };
-pub use self::task::{Ended, Range, ReplayError, Speed, Task};
+pub use self::task::{Ended, Range, ReplayError, Resources, Speed, Task};
 use crate::event_log::Topic;
-use crate::settings::Settings;
-use crate::storage::Storage;
 
 mod context;
 mod dead_letters;
@@ -33,21 +29,19 @@ mod verify;
 pub use self::dead_letters::dead_letters;
 pub use self::shadow::check_overrides;
 
-/// Plays requests until the current end of the log, or until `stop`. `name` is the worker's name in
-/// the table for results that no worker had made before.
+/// Plays requests until the current end of the log, or until `stop`.
 ///
 /// # Errors
 ///
 /// Reading the log failed at the start. Later errors are in [`Ended`].
 pub async fn play(
-    storage: &Storage,
-    settings: &Settings,
-    name: String,
+    resources: Resources<'_>,
     range: &Range,
     task: Task,
     observer: &mut (dyn Observer + Send),
     stop: &CancellationToken,
 ) -> Result<Ended, ReplayError> {
+    let Resources { storage, .. } = resources;
     // Open the reader before reading the history, so that the history covers all requests that are
     // finished by then.
     let reader = storage.log.read(Topic::Requests, &range.from).await?;
@@ -56,7 +50,7 @@ pub async fn play(
         Task::Rebuild | Task::Shadow { .. } => History::read(&*storage.log, range, stop).await?,
     };
     observer.begins(reader.total());
-    let context = ReplayContext::new(Arc::clone(&storage.store), settings, name, history);
+    let context = ReplayContext::new(resources, history);
     Ok(Player::new(reader, context, task)
         .run(range, observer, stop)
         .await)

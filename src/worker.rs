@@ -16,7 +16,7 @@ use self::retry::Retries;
 use self::sweep::Retention;
 use crate::event_log::watermark::Watermark;
 use crate::event_log::{Consumer, Delivery, EventPosition, LogError, Topic};
-use crate::processing::Processor;
+use crate::processing::{PixelProcesses, Processor, ProcessorOptions, SourceMemory};
 use crate::settings::Settings;
 use crate::storage::{Storage, StorageError};
 
@@ -45,6 +45,7 @@ pub enum WorkerError {
 /// takes, or a job panicked outside the codecs.
 pub async fn run(
     storage: Storage,
+    processes: PixelProcesses,
     settings: &Settings,
     name: String,
     stop: CancellationToken,
@@ -63,12 +64,7 @@ pub async fn run(
     let context = JobContext {
         log: storage.log,
         store: storage.store,
-        processor: Processor::new(
-            settings.imaging_limits(),
-            settings.worker.concurrency,
-            settings.worker.memory_mib,
-        ),
-        max_attempts: settings.worker.max_attempts,
+        processor: Processor::new(processes, ProcessorOptions::of(settings)),
         keep: settings.keep(),
         name,
         stop: stop.clone(),
@@ -76,6 +72,7 @@ pub async fn run(
     let mut worker = Worker {
         consumer,
         max_jobs: context.processor.max_jobs(),
+        max_picture_bytes: settings.limits.max_picture_bytes,
         context: Arc::new(context),
         jobs: JoinSet::new(),
         watermark: Watermark::default(),
@@ -94,6 +91,7 @@ struct Worker {
     context: Arc<JobContext>,
     jobs: JoinSet<FinishedJob>,
     max_jobs: usize,
+    max_picture_bytes: u64,
     watermark: Watermark,
     /// For each assigned partition, a token that is cancelled when the partition goes to another
     /// worker.
@@ -103,16 +101,24 @@ struct Worker {
 impl Worker {
     async fn consume(&mut self, stop: &CancellationToken) -> Result<(), WorkerError> {
         let mut retries = Retries::default();
+        // Reserved before an event is received, because its size is not known before.
+        let mut source_memory = None;
+        let context = Arc::clone(&self.context);
+        let processor = &context.processor;
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 Some(finished) = self.jobs.join_next() => self.settle(finished?).await?,
-                received = self.consumer.receive(), if self.jobs.len() < self.max_jobs => {
+                memory = processor.source_memory(self.max_picture_bytes),
+                    if source_memory.is_none() && self.jobs.len() < self.max_jobs => {
+                    source_memory = Some(memory);
+                }
+                received = self.consumer.receive(), if source_memory.is_some() => {
                     match received {
                         Ok(delivery) => {
                             retries = Retries::default();
-                            self.take(delivery);
+                            self.take(delivery, &mut source_memory);
                         }
                         Err(error) => {
                             let Some(pause) = retries.pause(error.is_transient(), Instant::now()) else {
@@ -130,12 +136,15 @@ impl Worker {
         }
     }
 
-    fn take(&mut self, delivery: Delivery) {
+    fn take(&mut self, delivery: Delivery, source_memory: &mut Option<SourceMemory>) {
         match delivery {
             Delivery::Event(position, record) => {
                 self.watermark.delivered(position);
+                let Some(memory) = source_memory.take() else {
+                    return;
+                };
                 let revoked = self.assigned.entry(position.partition).or_default().clone();
-                let job = Job::new(Arc::clone(&self.context), position, record, revoked);
+                let job = Job::new(Arc::clone(&self.context), position, record, memory, revoked);
                 self.jobs.spawn(async move { (position, job.run().await) });
             }
             Delivery::Revoked(partitions) => {

@@ -17,7 +17,7 @@ cli: api worker replay processing storage event_log picture_store settings event
 api: processing storage event_log picture_store settings event operation imaging telemetry
 worker: processing storage event_log picture_store settings event operation imaging telemetry
 replay: processing storage event_log picture_store settings event operation imaging telemetry
-processing: event_log picture_store event operation imaging
+processing: event_log picture_store settings event operation imaging
 storage: event_log picture_store settings event operation imaging
 event_log: sqlite event operation imaging
 picture_store: sqlite event operation imaging
@@ -32,11 +32,11 @@ rdkafka: src/event_log/kafka
 mysql_async: src/picture_store/mysql
 rusqlite: src/sqlite src/event_log/embedded src/picture_store/embedded
 picresize::sqlite: src/sqlite src/event_log/embedded src/picture_store/embedded
-picresize::settings: src/settings src/cli src/storage src/api.rs src/api/state.rs src/worker.rs src/replay
+picresize::settings: src/settings src/cli src/storage src/processing.rs src/api.rs src/api/state.rs src/worker.rs src/replay
 axum: src/api
 clap: src/main.rs src/cli
 anyhow: src/main.rs src/cli
-unsafe_code: crates/imaging/src/codec/
+unsafe_code: crates/imaging/src/codec/ src/processing/
 std::fs: src/
 std::net: src/
 std::process: src/

@@ -42,12 +42,7 @@ pub(super) async fn accept(
     let key = idempotency_key(request.headers())?;
     let trace_parent = trace_parent(request.headers());
     let submission = Submission::read(request, &state).await?;
-    let checker = Arc::clone(&state);
-    let checked = tokio::task::spawn_blocking(move || {
-        submission.check(&checker.limits, checker.max_picture_bytes)
-    })
-    .await
-    .map_err(|error| Problem::internal(&error))??;
+    let checked = submission.check(&state).await?;
 
     let accepting = Accepting {
         id: match &key {

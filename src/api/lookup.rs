@@ -5,16 +5,15 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::operations::operation_json;
 use super::problem::Problem;
 use super::state::ApiState;
 use super::submission::{ParsedSubmission, Submission};
-use crate::imaging::{self, Limits, Source};
 use crate::operation::{Digest, FieldError, Fingerprint, Operation};
 use crate::picture_store::{MOST_DISTANCE, Page};
+use crate::processing::ProcessingError;
 
 /// The number of matches in an answer: the default and the maximum.
 const USUAL_LIMIT: u32 = 20;
@@ -29,12 +28,10 @@ pub(super) async fn lookup(
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     let submission = Submission::read(request, &state).await?;
-    let checker = Arc::clone(&state);
-    let look_up = tokio::task::spawn_blocking(move || {
-        LookUp::read(submission, &checker.limits, checker.max_picture_bytes)
-    })
-    .await
-    .map_err(|error| Problem::internal(&error))??;
+    let most = state.max_picture_bytes;
+    let look_up = tokio::task::spawn_blocking(move || LookUp::read(submission, most))
+        .await
+        .map_err(|error| Problem::internal(&error))??;
     let fingerprint = fingerprint(&state, &look_up).await?;
     let options = &look_up.parsed.options;
     let (matches, next) = find(&state, look_up.digest, fingerprint, options).await?;
@@ -49,19 +46,13 @@ pub(super) async fn lookup(
 /// A picture to be looked up.
 struct LookUp {
     parsed: ParsedSubmission<Options>,
-    source: Source,
     digest: Digest,
 }
 
 impl LookUp {
-    fn read(
-        submission: Submission,
-        limits: &Limits,
-        max_picture_bytes: u64,
-    ) -> Result<Self, Problem> {
+    fn read(submission: Submission, max_picture_bytes: u64) -> Result<Self, Problem> {
         let parsed = submission.parse(Options::from_pairs, max_picture_bytes)?;
         Ok(Self {
-            source: imaging::inspect(&parsed.picture, limits)?,
             digest: Digest::of(&parsed.picture),
             parsed,
         })
@@ -74,24 +65,18 @@ async fn fingerprint(
     state: &Arc<ApiState>,
     look_up: &LookUp,
 ) -> Result<Option<Fingerprint>, Problem> {
+    let picture = &look_up.parsed.picture;
+    let needed = state.processor.header(picture).await?.memory_bytes;
     let held = look_up.parsed.memory.num_permits() as u64 * 1024;
-    let mut limits = state.limits.clone();
-    let room = state.upload_memory_bytes.saturating_sub(held);
-    limits.max_memory_bytes = limits.max_memory_bytes.min(room);
-    let needed = look_up.source.fingerprint_bytes();
-    if needed > limits.max_memory_bytes {
+    if needed > state.upload_memory_bytes.saturating_sub(held) {
         return Ok(None);
     }
-    let _core = state.look_ups.acquire().await;
-    let _memory = state.reserve(needed).await?;
-    let picture = Bytes::clone(&look_up.parsed.picture);
-    let source = look_up.source.clone();
-    let task = tokio::task::spawn_blocking(move || source.fingerprint(&picture, &limits));
-    Ok(task.await.unwrap_or_else(|error| {
-        let digest = look_up.digest;
-        tracing::error!(%error, %digest, "a picture crashed its codec during a look-up");
-        None
-    }))
+    let memory = state.reserve(needed).await?;
+    match state.processor.fingerprint(picture, memory).await {
+        Ok(hash) => Ok(hash),
+        Err(error @ ProcessingError::NoProcess(_)) => Err(error.into()),
+        Err(_) => Ok(None),
+    }
 }
 
 /// One page of matches, and where the next one begins.

@@ -12,6 +12,7 @@ use crate::event_log::LogError;
 use crate::imaging::ImagingError;
 use crate::operation::{FieldError, MalformedId, Operation, OperationId, Status};
 use crate::picture_store::StoreError;
+use crate::processing::ProcessingError;
 
 /// Seconds after which a client may try again after a 503.
 const RETRY_SECONDS: u32 = 2;
@@ -231,6 +232,23 @@ impl From<StoreError> for Problem {
 impl From<MalformedId> for Problem {
     fn from(error: MalformedId) -> Self {
         Self::new(Kind::MalformedIdentifier, error.to_string())
+    }
+}
+
+impl From<ProcessingError> for Problem {
+    fn from(error: ProcessingError) -> Self {
+        match error {
+            ProcessingError::Picture(error) => error.into(),
+            ProcessingError::NoProcess(_) => Self::unavailable(
+                &error,
+                "the picture cannot be checked now; please try again",
+            ),
+            ProcessingError::Panicked(_) | ProcessingError::Fatal { .. } => {
+                let detail = error.to_string();
+                Self::new(Kind::BrokenPicture, detail.clone())
+                    .with_errors(vec![FieldError::new("image", detail)])
+            }
+        }
     }
 }
 

@@ -7,9 +7,9 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use super::problem::{Kind, Problem};
 use crate::event_log::EventLog;
-use crate::imaging;
 use crate::operation::OperationId;
 use crate::picture_store::PictureStore;
+use crate::processing::{PixelProcesses, Processor, ProcessorOptions};
 use crate::settings::{EventModel, Settings};
 use crate::storage::Storage;
 
@@ -23,7 +23,8 @@ const KEY_LOCKS: usize = 64;
 pub(super) struct ApiState {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) store: Arc<dyn PictureStore>,
-    pub(super) limits: imaging::Limits,
+    /// Reads headers and hashes pictures that are looked up.
+    pub(super) processor: Processor,
     pub(super) max_picture_bytes: u64,
     pub(super) max_body_bytes: u64,
     pub(super) body_timeout: Duration,
@@ -36,20 +37,23 @@ pub(super) struct ApiState {
     /// The memory for bodies, in KiB.
     pub(super) upload_memory: Arc<Semaphore>,
     pub(super) upload_memory_bytes: u64,
-    /// Limits how many pictures are looked up at once.
-    pub(super) look_ups: Semaphore,
     pub(super) key_locks: [Mutex<()>; KEY_LOCKS],
 }
 
 impl ApiState {
-    pub(super) fn new(storage: Storage, settings: &Settings) -> Self {
+    pub(super) fn new(storage: Storage, processes: PixelProcesses, settings: &Settings) -> Self {
         let memory_kib = settings.server.upload_memory_mib.saturating_mul(1024);
         let permits = usize::try_from(memory_kib).unwrap_or(Semaphore::MAX_PERMITS);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             log: storage.log,
             store: storage.store,
-            limits: settings.imaging_limits(),
+            processor: Processor::new(
+                processes,
+                ProcessorOptions {
+                    concurrency: 0,
+                    ..ProcessorOptions::of(settings)
+                },
+            ),
             max_picture_bytes: settings.limits.max_picture_bytes,
             max_body_bytes: settings.max_body_bytes(),
             body_timeout: settings.body_timeout(),
@@ -58,7 +62,6 @@ impl ApiState {
             reuse_results: settings.server.reuse_results,
             upload_memory: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
             upload_memory_bytes: memory_kib.saturating_mul(1024),
-            look_ups: Semaphore::new(cores),
             key_locks: std::array::from_fn(|_| Mutex::default()),
         }
     }

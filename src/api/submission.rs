@@ -16,7 +16,6 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::problem::{Kind, Problem};
 use super::state::ApiState;
-use crate::imaging;
 use crate::operation::{Digest, FieldError, PictureFacts, ResizeOptions};
 
 /// The field that carries the picture.
@@ -146,23 +145,23 @@ impl Submission {
         Ok(())
     }
 
-    /// Checks everything that can be checked without decoding the picture. This is slow for a large
-    /// picture, so don't call it on an async thread.
-    pub(super) fn check(
-        self,
-        limits: &imaging::Limits,
-        max_picture_bytes: u64,
-    ) -> Result<Checked, Problem> {
-        let parsed = self.parse(ResizeOptions::from_pairs, max_picture_bytes)?;
+    /// Checks everything that can be checked without decoding the picture.
+    pub(super) async fn check(self, state: &ApiState) -> Result<Checked, Problem> {
+        let max_picture_bytes = state.max_picture_bytes;
+        let parsed = tokio::task::spawn_blocking(move || {
+            let parsed = self.parse(ResizeOptions::from_pairs, max_picture_bytes)?;
+            let digest = Digest::of(&parsed.picture);
+            Ok::<_, Problem>((parsed, digest))
+        });
+        let (parsed, digest) = parsed.await.map_err(|error| Problem::internal(&error))??;
         let (request, picture) = (parsed.options, parsed.picture);
-        let source = imaging::inspect(&picture, limits)?;
-        source.plan(&request, limits)?;
+        let header = state.processor.check(&picture, &request).await?;
         let facts = PictureFacts {
-            format: source.format(),
-            width: source.width(),
-            height: source.height(),
+            format: header.format,
+            width: header.width,
+            height: header.height,
             bytes: picture.len() as u64,
-            digest: Digest::of(&picture),
+            digest,
         };
         Ok(Checked {
             request,

@@ -12,7 +12,8 @@ use super::options::{Options, wrong_flags};
 use super::usage::Usage;
 use crate::event_log::{EventPosition, Start};
 use crate::operation::OperationId;
-use crate::replay::{self, Ended, Range, Speed, Task};
+use crate::processing::PixelProcesses;
+use crate::replay::{self, Ended, Range, Resources, Speed, Task};
 use crate::settings::Settings;
 use crate::storage::Storage;
 use crate::{lifecycle, telemetry};
@@ -187,7 +188,13 @@ async fn run(
     Ok(match order {
         Order::Play(task) => {
             let name = format!("replay-{}", std::process::id());
-            replay::play(&storage, settings, name, range, task, console, &stop).await?
+            let resources = Resources {
+                storage: &storage,
+                processes: PixelProcesses::new()?,
+                settings,
+                name,
+            };
+            replay::play(resources, range, task, console, &stop).await?
         }
         Order::DeadLetters { list } => {
             replay::dead_letters(&storage, settings, range, list, console, &stop).await?

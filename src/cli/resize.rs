@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::JoinSet;
 
 use self::output::{Permission, Target, Task};
 use super::config_file::ConfigFile;
 use super::options::{Options, wrong_flags};
 use super::usage::Usage;
-use crate::imaging;
 use crate::operation::{Format, ResizeOptions};
+use crate::processing::{PixelProcesses, Processor, ProcessorOptions};
+use crate::settings::Settings;
 
 mod output;
 
@@ -61,9 +63,13 @@ impl Resize {
             fs::create_dir_all(folder)
                 .with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        let failed = run_all(&tasks, &request, &settings.imaging_limits());
-        if failed > 0 && tasks.len() > 1 {
-            eprintln!("picresize: {failed} of {} pictures failed", tasks.len());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let count = tasks.len();
+        let failed = runtime.block_on(run_all(tasks, request, &settings))?;
+        if failed > 0 && count > 1 {
+            eprintln!("picresize: {failed} of {count} pictures failed");
         }
         Ok(ExitCode::from(u8::from(failed > 0)))
     }
@@ -134,33 +140,45 @@ fn refuse_same_names(files: &[PathBuf], format: Option<Format>) -> Result<(), Us
 }
 
 /// Resizes on all cores; returns how many pictures failed. Each failure is printed when it happens.
-fn run_all(tasks: &[Task], request: &ResizeOptions, limits: &imaging::Limits) -> usize {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let next = AtomicUsize::new(0);
-    let failed = AtomicUsize::new(0);
+async fn run_all(tasks: Vec<Task>, request: ResizeOptions, settings: &Settings) -> Result<usize> {
+    let options = ProcessorOptions {
+        concurrency: 0,
+        ..ProcessorOptions::of(settings)
+    };
+    let processor = Arc::new(Processor::new(PixelProcesses::new()?, options));
+    let request = Arc::new(request);
     let progress = progress(tasks.len());
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(tasks.len()) {
-            scope.spawn(|| {
-                while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(error) = run_one(task, request, limits) {
-                        failed.fetch_add(1, Ordering::Relaxed);
-                        progress
-                            .suspend(|| eprintln!("picresize: {}: {error:#}", task.from.display()));
-                    }
-                    progress.inc(1);
-                }
+    let mut failed = 0;
+    let mut running = JoinSet::new();
+    let mut waiting = tasks.into_iter();
+    loop {
+        while running.len() < processor.max_jobs()
+            && let Some(task) = waiting.next()
+        {
+            let (processor, request) = (Arc::clone(&processor), Arc::clone(&request));
+            running.spawn(async move {
+                let outcome = run_one(&task, &request, &processor).await;
+                (task, outcome)
             });
         }
-    });
+        let Some(finished) = running.join_next().await else {
+            break;
+        };
+        let (task, outcome) = finished?;
+        if let Err(error) = outcome {
+            failed += 1;
+            progress.suspend(|| eprintln!("picresize: {}: {error:#}", task.from.display()));
+        }
+        progress.inc(1);
+    }
     progress.finish_and_clear();
-    failed.into_inner()
+    Ok(failed)
 }
 
-fn run_one(task: &Task, request: &ResizeOptions, limits: &imaging::Limits) -> Result<()> {
+async fn run_one(task: &Task, request: &ResizeOptions, processor: &Processor) -> Result<()> {
     let source = fs::read(&task.from).context("cannot be read")?;
-    let resized = imaging::resize(&source, request, limits)?;
-    task.write(&resized.bytes, resized.format)
+    let made = processor.resize(&source.into(), request).await?;
+    task.write(&made.picture.bytes, made.picture.facts.format)
 }
 
 /// A progress bar if there are several pictures. It is only shown on a terminal.

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::processing::PixelProcesses;
 use crate::settings::Settings;
 use crate::storage::Storage;
 use crate::{api, lifecycle, telemetry, worker};
@@ -55,14 +56,20 @@ async fn run_roles(settings: Settings, roles: Roles) -> Result<ExitCode> {
         storage = Storage::open_patiently(&settings) => storage?,
         () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
     };
+    let processes = PixelProcesses::new()?;
+    processes
+        .start_ahead()
+        .await
+        .context("cannot start the processes that work on pictures")?;
     let url = format!("http://{}", listener.local_addr()?);
     let mut running = JoinSet::new();
     match roles {
         Roles::All | Roles::Api => {
             println!("picresize is ready at {url}");
-            let (storage, settings, stop) = (storage.clone(), settings.clone(), stop.clone());
+            let (storage, processes) = (storage.clone(), processes.clone());
+            let (settings, stop) = (settings.clone(), stop.clone());
             running.spawn(async move {
-                api::serve(listener, storage, &settings, stop)
+                api::serve(listener, storage, processes, &settings, stop)
                     .await
                     .context("the HTTP server stopped")
             });
@@ -80,7 +87,7 @@ async fn run_roles(settings: Settings, roles: Roles) -> Result<ExitCode> {
     if roles != Roles::Api {
         let (settings, stop) = (settings.clone(), stop.clone());
         running.spawn(async move {
-            worker::run(storage, &settings, worker_name(), stop)
+            worker::run(storage, processes, &settings, worker_name(), stop)
                 .await
                 .context("the worker stopped")
         });

@@ -8,19 +8,21 @@ use jiff::Timestamp;
 
 use super::history::History;
 use super::report::{Finding, Outcome};
+use super::task::{ReplayError, Resources};
 use crate::event::PicturePayload;
 use crate::event_log::{Entry, EventPosition};
 use crate::operation::{Digest, Operation, ResizeOptions};
 use crate::picture_store::{PictureStore, StoreError};
-use crate::processing::{PICTURE_IS_GONE, ProcessedPicture, Processor, RequestedOperation};
-use crate::settings::Settings;
+use crate::processing::{
+    PICTURE_IS_GONE, ProcessedPicture, ProcessingError, Processor, ProcessorOptions,
+    RequestedOperation,
+};
 
 /// The state that all jobs of a replay share.
 pub(super) struct ReplayContext {
     pub(super) store: Arc<dyn PictureStore>,
     pub(super) history: History,
     pub(super) processor: Processor,
-    pub(super) max_attempts: u32,
     pub(super) keep: Option<Duration>,
     /// The worker's name in the table for results that no worker had made before.
     pub(super) name: String,
@@ -80,21 +82,17 @@ impl Request {
 }
 
 impl ReplayContext {
-    pub(super) fn new(
-        store: Arc<dyn PictureStore>,
-        settings: &Settings,
-        name: String,
-        history: History,
-    ) -> Self {
+    pub(super) fn new(resources: Resources<'_>, history: History) -> Self {
+        let Resources {
+            storage,
+            processes,
+            settings,
+            name,
+        } = resources;
         Self {
-            store,
+            store: Arc::clone(&storage.store),
             history,
-            processor: Processor::new(
-                settings.imaging_limits(),
-                settings.worker.concurrency,
-                settings.worker.memory_mib,
-            ),
-            max_attempts: settings.worker.max_attempts,
+            processor: Processor::new(processes, ProcessorOptions::of(settings)),
             keep: settings.keep(),
             name,
         }
@@ -129,13 +127,16 @@ impl ReplayContext {
         Ok(SourcePicture::Available(picture))
     }
 
-    /// Waits for memory and a core, and resizes.
+    /// Resizes, or returns why the picture has no result.
     pub(super) async fn resize(
         &self,
-        picture: Bytes,
+        picture: &Bytes,
         request: &ResizeOptions,
-    ) -> Result<ProcessedPicture, String> {
-        let admitted = self.processor.admit(&picture, request).await;
-        self.processor.resize(picture, admitted).await
+    ) -> Result<Result<ProcessedPicture, String>, ReplayError> {
+        match self.processor.resize(picture, request).await {
+            Ok(processed) => Ok(Ok(processed)),
+            Err(ProcessingError::NoProcess(error)) => Err(ReplayError::PixelProcess(error)),
+            Err(error) => Ok(Err(error.to_string())),
+        }
     }
 }

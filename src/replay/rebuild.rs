@@ -10,7 +10,6 @@ use super::task::ReplayError;
 use crate::imaging::ENGINE_VERSION;
 use crate::operation::{Digest, Operation, Status};
 use crate::picture_store::Begun;
-use crate::processing::too_many_attempts;
 
 /// The prefix of a replay's name. It is the worker's name in rows that no worker made.
 pub(super) const NAME: &str = "replay-";
@@ -82,7 +81,7 @@ impl ReplayContext {
     ) -> Result<Finding, ReplayError> {
         let asked = request.operation.request.clone();
         // Resize before adding the row, so that no row is left without a result if that fails.
-        let made = match self.resize(picture, &asked).await {
+        let made = match self.resize(&picture, &asked).await? {
             Ok(made) => made,
             Err(reason) => {
                 return Ok(request.finding(Outcome::Unplayable).with([reason]));
@@ -112,14 +111,9 @@ impl ReplayContext {
         match store.begin(operation, &self.name, now).await? {
             Begun::Taken => return Ok(request.finding(Outcome::Repeated)),
             Begun::Finished => return Ok(request.finding(Outcome::Untouched)),
-            Begun::Attempt(attempt) if attempt > self.max_attempts => {
-                let reason = too_many_attempts(self.max_attempts);
-                store.fail(id, &reason, ENGINE_VERSION, now).await?;
-                return Ok(request.finding(Outcome::Failed).with([reason]));
-            }
             Begun::Attempt(_) => {}
         }
-        match self.resize(picture, &operation.request).await {
+        match self.resize(&picture, &operation.request).await? {
             Ok(made) => {
                 store.complete(id, made.picture, Timestamp::now()).await?;
                 Ok(request.finding(Outcome::Rebuilt))
@@ -170,7 +164,7 @@ impl ReplayContext {
                 return Ok(request.finding(Outcome::Unplayable).with([reason]));
             }
         };
-        let made = match self.resize(picture, &row.request).await {
+        let made = match self.resize(&picture, &row.request).await? {
             Ok(made) => made,
             Err(reason) => {
                 return Ok(request.finding(Outcome::Unplayable).with([reason]));

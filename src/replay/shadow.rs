@@ -7,13 +7,12 @@ use super::context::{ReplayContext, Request, SourcePicture, TableRow};
 use super::history::End;
 use super::report::{Comparison, Finding, Outcome, Shown};
 use super::task::ReplayError;
-use crate::imaging::{self, Plan};
 use crate::operation::{
     FieldError, Filter, Format, Operation, OperationId, PictureFacts, Profile, ResizeOptions,
     Status,
 };
 use crate::picture_store::FinishedPicture;
-use crate::processing::ProcessedPicture;
+use crate::processing::{ProcessedPicture, ProcessingError};
 
 /// Checks the options that replace those of the requests.
 ///
@@ -106,7 +105,7 @@ impl ReplayContext {
             picture: made,
             elapsed,
             ..
-        } = match self.resize(picture.clone(), &other).await {
+        } = match self.resize(&picture, &other).await? {
             Ok(processed) => processed,
             Err(reason) => return Ok(request.finding(Outcome::Refused).with([reason])),
         };
@@ -152,33 +151,16 @@ impl ReplayContext {
         picture: Bytes,
         results: [(ResizeOptions, Bytes); 2],
     ) -> Result<[Option<f64>; 2], ReplayError> {
-        let limits = self.processor.limits();
-        let Ok(source) = imaging::inspect(&picture, limits) else {
-            return Ok([None, None]);
-        };
-        let requests = [reference(&results[0].0), reference(&results[1].0)];
-        let is_same = requests[0] == requests[1];
-        let plans = requests.map(|request| source.plan(&request, limits).ok());
-        let Some(bytes) = plans.iter().flatten().map(judging_bytes).max() else {
-            return Ok([None, None]);
-        };
-        let admission = self.processor.admit_bytes(bytes).await;
-        let limits = limits.clone();
-        let [before, after] = results.map(|(_, bytes)| bytes);
-        let judged = admission.run(move || {
-            let made = |plan: &Option<Plan>| plan.as_ref()?.resize(&picture).ok();
-            let score = |result: &[u8], reference: &Option<imaging::Resized>| {
-                imaging::similarity(result, &reference.as_ref()?.bytes, &limits)
-            };
-            let first = made(&plans[0]);
-            let second = (!is_same).then(|| made(&plans[1]));
-            [
-                score(&before, &first),
-                score(&after, second.as_ref().unwrap_or(&first)),
-            ]
-        });
-        // If a codec crashes here, there is only no score.
-        Ok(judged.await.map_or([None, None], |(scores, _)| scores))
+        let [(before, before_bytes), (after, after_bytes)] = results;
+        let references = [reference(&before), reference(&after)];
+        let references = [&references[0], &references[1]];
+        let results = [before_bytes, after_bytes];
+        match self.processor.scores(&picture, references, results).await {
+            Ok(scores) => Ok(scores),
+            Err(ProcessingError::NoProcess(error)) => Err(ReplayError::PixelProcess(error)),
+            // If a codec fails here, there is only no score.
+            Err(_) => Ok([None, None]),
+        }
     }
 
     async fn promote(
@@ -210,12 +192,6 @@ fn shown(facts: &PictureFacts, milliseconds: Option<u64>, ssimulacra2: Option<f6
         milliseconds,
         ssimulacra2,
     }
-}
-
-/// The memory for a reference and the comparison with it.
-fn judging_bytes(reference: &Plan) -> u64 {
-    let comparing = imaging::similarity_bytes(reference.width(), reference.height());
-    reference.memory_bytes().max(comparing)
 }
 
 #[cfg(test)]

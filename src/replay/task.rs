@@ -1,5 +1,6 @@
 //! The input of a replay, and how it ends: the range of events, the task, and the errors.
 
+use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +10,19 @@ use super::report::Summary;
 use crate::event_log::{EventPosition, LogError, Start};
 use crate::operation::OperationId;
 use crate::picture_store::StoreError;
+use crate::processing::PixelProcesses;
+use crate::settings::Settings;
+use crate::storage::Storage;
+
+/// What a replay works with.
+#[derive(Debug)]
+pub struct Resources<'a> {
+    pub storage: &'a Storage,
+    pub processes: PixelProcesses,
+    pub settings: &'a Settings,
+    /// The worker's name in the table for results that no worker had made before.
+    pub name: String,
+}
 
 /// Which events are played, and how fast.
 #[derive(Clone, Debug)]
@@ -81,6 +95,8 @@ pub enum ReplayError {
     Log(#[from] LogError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("no process can be started for a picture: {0}")]
+    PixelProcess(io::Error),
     #[error("a job ended unexpectedly")]
     Job(#[from] JoinError),
 }

@@ -60,7 +60,7 @@ impl ReplayContext {
             }
         };
         let asked = request.operation.request.clone();
-        match (self.resize(picture, &asked).await, &row.result) {
+        match (self.resize(&picture, &asked).await?, &row.result) {
             (Ok(made), Some(expected)) => {
                 differences.extend(facts_differ(
                     "result",

@@ -286,7 +286,8 @@ pub struct Worker {
     /// The consumer group that shares the requests.
     #[serde(deserialize_with = "text::text")]
     pub group: String,
-    /// How often an operation is tried before it fails and its event becomes a dead letter.
+    /// How many pixel processes a picture may end before its operation fails and its event becomes a
+    /// dead letter.
     pub max_attempts: u32,
     /// Where a process that is only a worker answers health checks; port 0 takes a free one.
     pub admin_listen: SocketAddr,
@@ -298,7 +299,7 @@ impl Default for Worker {
             concurrency: 0,
             memory_mib: 1024,
             group: "picresize-workers".to_owned(),
-            max_attempts: 3,
+            max_attempts: 2,
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
         }
     }

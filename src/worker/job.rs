@@ -14,8 +14,8 @@ use crate::imaging::ENGINE_VERSION;
 use crate::operation::{Operation, OperationId};
 use crate::picture_store::{Begun, PictureStore, StoreError};
 use crate::processing::{
-    AdmittedPlan, PICTURE_IS_GONE, ProcessedPicture, Processor, RequestedOperation,
-    too_many_attempts,
+    AdmittedPicture, PICTURE_IS_GONE, ProcessedPicture, ProcessingError, Processor,
+    RequestedOperation, SourceMemory,
 };
 use crate::storage::StorageError;
 
@@ -24,7 +24,6 @@ pub(super) struct JobContext {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) store: Arc<dyn PictureStore>,
     pub(super) processor: Processor,
-    pub(super) max_attempts: u32,
     /// How long an operation's pictures are kept; `None` means for ever.
     pub(super) keep: Option<Duration>,
     /// The worker's name.
@@ -55,11 +54,19 @@ impl From<Unfinished> for StepError {
     }
 }
 
+/// How often a job looks whether its operation was erased meanwhile.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The first half of an attempt: a picture that waits in a pixel process, or why there is none.
+type Admitted = Result<AdmittedPicture, ProcessingError>;
+
 /// The job of handling one event.
 pub(super) struct Job {
     context: Arc<JobContext>,
     position: EventPosition,
     record: Record,
+    /// The memory of the picture.
+    memory: SourceMemory,
     /// Cancelled when the event's partition goes to another worker.
     revoked: CancellationToken,
 }
@@ -76,18 +83,20 @@ impl Job {
         context: Arc<JobContext>,
         position: EventPosition,
         record: Record,
+        memory: SourceMemory,
         revoked: CancellationToken,
     ) -> Self {
         Self {
             context,
             position,
             record,
+            memory,
             revoked,
         }
     }
 
     /// Handles the event. `Ok` means that the event is finished, with or without a result.
-    pub(super) async fn run(self) -> Result<(), Unfinished> {
+    pub(super) async fn run(mut self) -> Result<(), Unfinished> {
         match self.handle().await {
             Ok(()) => Ok(()),
             Err(StepError::Unfinished(unfinished)) => Err(unfinished),
@@ -95,60 +104,123 @@ impl Job {
         }
     }
 
-    async fn handle(&self) -> Result<(), StepError> {
+    async fn handle(&mut self) -> Result<(), StepError> {
         // Work in progress is finished even if the event went to another worker, because the table
         // accepts one result. Work that has not started is left to the other worker.
-        let waited = tokio::select! {
+        let loaded = tokio::select! {
             () = self.revoked.cancelled() => return Err(Unfinished::Abandoned.into()),
-            waited = self.wait() => waited?,
+            loaded = self.load() => loaded?,
         };
-        let Some((loaded, admitted)) = waited else {
+        let Some(loaded) = loaded else {
             return Ok(());
         };
-        let Loaded {
-            operation,
-            picture,
-            trace_parent,
-        } = loaded;
-        let id = operation.id;
+        self.memory.shrink(loaded.picture.len() as u64);
+        let mut admitted = tokio::select! {
+            () = self.revoked.cancelled() => return Err(Unfinished::Abandoned.into()),
+            admitted = self.admit(&loaded, false) => admitted?,
+        };
+        let mut attempts = 0;
+        loop {
+            let Some(begun) = self.announce_attempt(&loaded).await? else {
+                return Ok(());
+            };
+            let outcome = match admitted {
+                Ok(admitted) => {
+                    tokio::select! {
+                        outcome = self.context.processor.finish(admitted) => outcome,
+                        () = self.someone_ends(begun) => return Ok(()),
+                    }
+                }
+                Err(error) => Err(error),
+            };
+            attempts += 1;
+            match outcome {
+                Err(error) if self.context.processor.may_retry(&error, attempts) => {
+                    admitted = self.admit(&loaded, true).await?;
+                }
+                outcome => return self.conclude(&loaded, outcome, attempts).await,
+            }
+        }
+    }
 
-        let begun_at = Timestamp::now();
-        let attempt = match self.begin(&operation, begun_at).await? {
-            Begun::Finished => return Ok(()),
+    /// Waits for memory, a core and a pixel process. If no process can be started, which is not the
+    /// picture's fault, it tries until the worker is asked to stop.
+    async fn admit(&self, loaded: &Loaded, is_retry: bool) -> Result<Admitted, Unfinished> {
+        let processor = &self.context.processor;
+        let (picture, request) = (&loaded.picture, &loaded.operation.request);
+        let mut retries = Retries::default();
+        loop {
+            let error = match processor.admit(picture, request, is_retry).await {
+                Err(ProcessingError::NoProcess(error)) => error,
+                admitted => return Ok(admitted),
+            };
+            tracing::error!(%error, "cannot start a pixel process; trying again");
+            let pause = retries.pause(true, Instant::now()).unwrap_or_default();
+            tokio::select! {
+                () = self.context.stop.cancelled() => return Err(Unfinished::Abandoned),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Counts an attempt in the table and announces it. `None` if the operation is finished, or if
+    /// its identifier belongs to another request.
+    async fn announce_attempt(&self, loaded: &Loaded) -> Result<Option<OperationId>, StepError> {
+        let (id, now) = (loaded.operation.id, Timestamp::now());
+        let attempt = match self.begin(&loaded.operation, now).await? {
+            Begun::Finished => return Ok(None),
             Begun::Taken => {
                 tracing::warn!(
                     %id,
                     "dropped an event: its identifier belongs to an earlier request"
                 );
-                return Ok(());
+                return Ok(None);
             }
             Begun::Attempt(attempt) => attempt,
         };
-        if attempt > self.context.max_attempts {
-            let reason = too_many_attempts(self.context.max_attempts);
-            return Ok(self.reject(&reason).await?);
-        }
         let body = EventBody::Started(Started {
             worker: self.context.name.clone(),
             attempt,
         });
-        self.announce(id, begun_at, &trace_parent, body).await;
+        self.announce(id, now, &loaded.trace_parent, body).await;
+        Ok(Some(id))
+    }
 
-        let processor = &self.context.processor;
-        match processor.resize(picture, admitted).await {
-            Ok(processed) => self.complete(&operation, &processed, &trace_parent).await,
-            Err(reason) => self.fail(id, &reason, &trace_parent).await,
+    /// Waits until the operation is erased, has expired, or has a result of another worker. Then
+    /// the work in progress is of no use.
+    async fn someone_ends(&self, id: OperationId) {
+        loop {
+            tokio::time::sleep(CHECK_INTERVAL).await;
+            match self.context.store.find(id).await {
+                Ok(Some(row)) if row.status.is_final() => {
+                    tracing::info!(%id, "stopped working on an operation that was ended elsewhere");
+                    return;
+                }
+                // If the row cannot be read now, it can be read later.
+                _ => {}
+            }
         }
     }
 
-    /// Loads the request and waits for memory and a core.
-    async fn wait(&self) -> Result<Option<(Loaded, AdmittedPlan)>, StepError> {
-        let Some(loaded) = self.load().await? else {
-            return Ok(None);
-        };
-        let request = &loaded.operation.request;
-        let admitted = self.context.processor.admit(&loaded.picture, request).await;
-        Ok(Some((loaded, admitted)))
+    /// Stores the outcome of the last attempt.
+    async fn conclude(
+        &self,
+        loaded: &Loaded,
+        outcome: Result<ProcessedPicture, ProcessingError>,
+        attempts: u32,
+    ) -> Result<(), StepError> {
+        let trace_parent = &loaded.trace_parent;
+        match outcome.map_err(|error| error.after(attempts)) {
+            Ok(processed) => {
+                self.complete(&loaded.operation, &processed, trace_parent)
+                    .await
+            }
+            Err(error) if error.is_fatal() => Ok(self.reject(&error.to_string()).await?),
+            Err(error) => {
+                self.fail(loaded.operation.id, &error.to_string(), trace_parent)
+                    .await
+            }
+        }
     }
 
     /// The request of the event, and its picture. An unreadable event is moved to the dead letters.

@@ -10,6 +10,7 @@ mod errors;
 mod fetch;
 mod forget;
 mod golden;
+mod isolation;
 mod kill;
 mod lookup;
 mod mysql;

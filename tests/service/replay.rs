@@ -14,7 +14,7 @@ use picresize::operation::{
     Digest, Format, Operation, OperationId, PictureFacts, ResizeOptions, Status,
 };
 use picresize::picture_store::embedded::EmbeddedStore;
-use picresize::replay::{self, Ended, Finding, Observer, Outcome, Range, Task};
+use picresize::replay::{self, Ended, Finding, Observer, Outcome, Range, Resources, Task};
 use picresize::settings::{EventModel, Settings, TableKind};
 use picresize::storage::Storage;
 use reqwest::StatusCode;
@@ -22,7 +22,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::mysql::{Server, TestDatabase};
-use crate::support::{PATIENCE, TestServer, png};
+use crate::support::{PATIENCE, TestServer, pixel_processes, png};
 
 /// Runs the tests on a server of their own, with embedded storage and one event model. The contract
 /// tests of log and store check that other storage behaves alike.
@@ -91,8 +91,14 @@ impl Witness {
 
 async fn play_as(witness: &mut Witness, storage: &Storage, task: Task, range: &Range) -> Ended {
     let settings = Settings::default();
-    let (name, stop) = ("replay-test".to_owned(), witness.stop.clone());
-    let played = replay::play(storage, &settings, name, range, task, witness, &stop);
+    let stop = witness.stop.clone();
+    let resources = Resources {
+        storage,
+        processes: pixel_processes("on"),
+        settings: &settings,
+        name: "replay-test".to_owned(),
+    };
+    let played = replay::play(resources, range, task, witness, &stop);
     played.await.unwrap()
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
+use picresize::processing::PixelProcesses;
 use picresize::settings::Settings;
 use picresize::storage::Storage;
 use picresize::{api, worker};
@@ -50,11 +51,13 @@ impl TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
+        let processes = pixel_processes("on");
         let mut roles = JoinSet::new();
         {
-            let (storage, settings, stop) = (storage.clone(), settings.clone(), stop.clone());
+            let (storage, processes) = (storage.clone(), processes.clone());
+            let (settings, stop) = (settings.clone(), stop.clone());
             roles.spawn(async move {
-                api::serve(listener, storage, &settings, stop)
+                api::serve(listener, storage, processes, &settings, stop)
                     .await
                     .unwrap();
             });
@@ -62,9 +65,15 @@ impl TestServer {
         {
             let (storage, settings, stop) = (storage.clone(), settings.clone(), stop.clone());
             roles.spawn(async move {
-                worker::run(storage, &settings, "test-worker".to_owned(), stop)
-                    .await
-                    .unwrap();
+                worker::run(
+                    storage,
+                    processes,
+                    &settings,
+                    "test-worker".to_owned(),
+                    stop,
+                )
+                .await
+                .unwrap();
             });
         }
         Self {
@@ -116,6 +125,21 @@ impl TestServer {
         let url = format!("{}{path}", self.url);
         self.client.get(url).send().await.unwrap()
     }
+}
+
+/// Pixel processes of the program. `faults` is the value of the variable with which pictures can ask
+/// for faults.
+pub(crate) fn pixel_processes(faults: &str) -> PixelProcesses {
+    let program = env!("CARGO_BIN_EXE_picresize").into();
+    let variable = ("PICRESIZE_TEST_FAULTS".to_owned(), faults.into());
+    PixelProcesses::of(program, vec![variable]).unwrap()
+}
+
+/// A picture that makes its pixel process misbehave.
+pub(crate) fn with_fault(mut picture: Vec<u8>, fault: &str) -> Vec<u8> {
+    // Decoders ignore what follows the end.
+    picture.extend(format!("picresize-fault:{fault}").bytes());
+    picture
 }
 
 /// A result, as the JSON answer has it.

@@ -67,6 +67,16 @@ pub(crate) fn parse(
     Ok(parsed)
 }
 
+/// Loads the library that a format needs, if it is loaded when the program runs.
+pub(crate) fn preload(format: Format) {
+    #[cfg(feature = "heic")]
+    if format == Format::Heic {
+        heic::preload();
+    }
+    #[cfg(not(feature = "heic"))]
+    let _ = format;
+}
+
 /// Encodes a still picture. The format must support the layout. An owned picture is freed as soon
 /// as it is not needed.
 pub(crate) fn encode(

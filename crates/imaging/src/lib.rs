@@ -129,7 +129,7 @@ pub use plan::{Plan, result_format};
 #[cfg(feature = "similarity")]
 pub use similarity::{similarity, similarity_bytes};
 pub use sniff::sniff;
-pub use source::{Source, inspect};
+pub use source::{Source, inspect, preload};
 
 /// Changes whenever the same input may give different bytes.
 pub const ENGINE_VERSION: &str = "4";

@@ -31,6 +31,12 @@ pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Source, ImagingError> {
     })
 }
 
+/// Loads the library that a format needs, if it is one that is loaded when the first picture of the
+/// format is read: libheif for HEIC. A process that gives up access to files calls this before.
+pub fn preload(format: Format) {
+    codec::preload(format);
+}
+
 impl Source {
     /// The format, by the first bytes.
     pub fn format(&self) -> Format {

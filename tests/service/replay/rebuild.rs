@@ -115,13 +115,13 @@ async fn a_time_that_is_over_stays_over(server: &TestServer) {
     assert!(storage.store.find(old.id).await.unwrap().is_none());
 }
 
-/// The next rebuild finishes the work of a killed one, and a picture that kills it is not tried for
-/// ever.
+/// The next rebuild finishes the work of killed ones. However often that happened, no picture is
+/// blamed.
 async fn a_rebuild_that_was_killed_is_made_up_for(server: &TestServer) {
     let picture = png(40, 30, 1);
     let (storage, _folder) = without_table(server).await;
     let mut left = Vec::new();
-    for kills in [1, 3] {
+    for kills in [1, 10] {
         let begun = operation(&picture);
         for _ in 0..kills {
             let begin = storage.store.begin(&begun, "replay-1", Timestamp::now());
@@ -145,11 +145,11 @@ async fn a_rebuild_that_was_killed_is_made_up_for(server: &TestServer) {
             .unwrap();
     }
     let (ended, witness) = play_all(&apart, Task::Rebuild).await;
-    assert_eq!(witness.found(Outcome::Rebuilt), [left[0].0], "{ended:?}");
-    assert_eq!(witness.found(Outcome::Failed), [left[1].0]);
-    let rows = dump(&apart, &[left[0].0, left[1].0]).await;
+    let ids = [left[0].0, left[1].0];
+    assert_eq!(witness.found(Outcome::Rebuilt), ids, "{ended:?}");
+    let rows = dump(&apart, &ids).await;
     assert_eq!((rows[0].0.status, rows[0].0.attempts), (Status::Done, 2));
-    assert_eq!(rows[1].0.status, Status::Failed);
+    assert_eq!((rows[1].0.status, rows[1].0.attempts), (Status::Done, 11));
 }
 
 async fn live_traffic_is_not_disturbed(server: &TestServer) {

@@ -14,6 +14,7 @@ mod libheif;
 mod memory;
 
 use hevc::CodedPictures;
+pub(super) use libheif::preload;
 use libheif::{Channel, Image, ImageHandle, Plane};
 
 /// A HEIC file whose container was read.

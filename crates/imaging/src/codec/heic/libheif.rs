@@ -106,6 +106,11 @@ functions! {
     heif_image_get_plane_readonly(*const c_void, c_int, *mut c_int) -> *const u8;
 }
 
+/// Loads the library now. Later, the process may not be able to open files.
+pub(crate) fn preload() {
+    LazyLock::force(&LIBHEIF);
+}
+
 static LIBHEIF: LazyLock<Result<Functions, String>> = LazyLock::new(|| load(NAMES));
 
 /// Loads the first library that exists. It stays loaded while the program runs.

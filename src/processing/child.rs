@@ -1,0 +1,259 @@
+//! The inside of a pixel process: answers the requests of its parent, one after the other, until
+//! the parent closes the connection.
+//!
+//! It is started with the connection as its standard input and the shared file as its standard
+//! output, and it has nothing else.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use super::protocol::{Answer, Outcome, Planned, Request, TaskForm, frame, message_length};
+use super::shared_file::map;
+use crate::imaging::{self, Format, ImagingError, Limits, Plan, Source};
+use crate::operation::ResizeOptions;
+
+#[cfg(debug_assertions)]
+mod fault;
+mod meter;
+mod sandbox;
+
+use meter::Meter;
+
+/// The message of the last panic.
+static PANIC: Mutex<String> = Mutex::new(String::new());
+
+/// Runs a pixel process until its parent closes the connection. `reads_heic` says whether to load
+/// the library for HEIC, which cannot be loaded any more once the process is confined.
+pub fn run(reads_heic: bool) -> ExitCode {
+    match serve(reads_heic) {
+        Ok(()) => ExitCode::SUCCESS,
+        // The parent ended, or what started this process is not a parent.
+        Err(error) => {
+            eprintln!("a pixel process stopped: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(reads_heic: bool) -> io::Result<()> {
+    sandbox::close_inherited_files();
+    let (mut parent, shared) = sandbox::take_over()?;
+    std::panic::set_hook(Box::new(|info| {
+        *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = info.to_string();
+    }));
+    if reads_heic {
+        imaging::preload(Format::Heic);
+    }
+    let meter = Meter::open()?;
+    let protection = sandbox::confine();
+    let mut session = Session { shared, work: None };
+    send(&mut parent, Outcome::Started(protection), &meter)?;
+    while let Some(request) = receive(&mut parent)? {
+        let outcome = catch_unwind(AssertUnwindSafe(|| session.answer(request)));
+        let outcome = outcome.unwrap_or_else(|_| {
+            session.work = None;
+            Outcome::Panicked(PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone())
+        });
+        send(&mut parent, outcome, &meter)?;
+    }
+    Ok(())
+}
+
+/// The next request; `None` if the parent closed the connection.
+fn receive(parent: &mut UnixStream) -> io::Result<Option<Request>> {
+    let mut head = [0; 4];
+    match parent.read_exact(&mut head) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    }
+    let length = message_length(head).ok_or(io::ErrorKind::InvalidData)?;
+    let mut message = vec![0; length];
+    parent.read_exact(&mut message)?;
+    Ok(Some(serde_json::from_slice(&message)?))
+}
+
+fn send(parent: &mut UnixStream, outcome: Outcome, meter: &Meter) -> io::Result<()> {
+    let usage = meter.read();
+    parent.write_all(&frame(&Answer { outcome, usage }))
+}
+
+/// The work between two requests.
+struct Session {
+    shared: File,
+    work: Option<Work>,
+}
+
+/// A planned task and the pictures it needs.
+struct Work {
+    task: PlannedTask,
+    lengths: Vec<usize>,
+    limits: Limits,
+}
+
+enum PlannedTask {
+    Resize(Box<Plan>),
+    Fingerprint(Source),
+    /// The plans of the two references. Without a plan there is no score.
+    Score(Box<[Option<Plan>; 2]>),
+}
+
+impl Session {
+    fn answer(&mut self, request: Request) -> Outcome {
+        match request {
+            Request::Plan {
+                task,
+                lengths,
+                limits,
+            } => self.plan(&task, lengths, limits.into()),
+            Request::Proceed => self.proceed(),
+        }
+    }
+
+    fn plan(&mut self, task: &TaskForm, lengths: Vec<usize>, limits: Limits) -> Outcome {
+        self.work = None;
+        let pictures = match map(&self.shared, lengths.iter().sum()) {
+            Ok(pictures) => pictures,
+            Err(error) => return broken(&error),
+        };
+        let picture = &pictures[..lengths.first().copied().unwrap_or_default()];
+        #[cfg(debug_assertions)]
+        fault::at_header(picture);
+        let planned = imaging::inspect(picture, &limits)
+            .and_then(|source| Ok((PlannedTask::of(task, &source, &limits)?, source)));
+        match planned {
+            Ok((task, source)) => {
+                let planned = Planned {
+                    format: source.format().name().to_owned(),
+                    width: source.width(),
+                    height: source.height(),
+                    memory_bytes: task.memory_bytes(),
+                };
+                self.work = Some(Work {
+                    task,
+                    lengths,
+                    limits,
+                });
+                Outcome::Planned(planned)
+            }
+            Err(error) => Outcome::Refused(error.into()),
+        }
+    }
+
+    fn proceed(&mut self) -> Outcome {
+        let Some(work) = self.work.take() else {
+            return Outcome::Panicked("nothing was planned".to_owned());
+        };
+        let pictures = match map(&self.shared, work.lengths.iter().sum()) {
+            Ok(pictures) => pictures,
+            Err(error) => return broken(&error),
+        };
+        let mut rest = &pictures[..];
+        let mut parts = work.lengths.iter().map(|&length| {
+            let (part, after) = rest.split_at(length);
+            rest = after;
+            part
+        });
+        let picture = parts.next().unwrap_or_default();
+        #[cfg(debug_assertions)]
+        fault::at_pixels(picture);
+        match work.task {
+            PlannedTask::Fingerprint(source) => {
+                let hash = source.fingerprint(picture, &work.limits);
+                Outcome::Fingerprinted(hash.map(|hash| hash.0))
+            }
+            PlannedTask::Score(plans) => {
+                let results = [parts.next(), parts.next()].map(Option::unwrap_or_default);
+                Outcome::Scored(scores(picture, &plans, results, &work.limits))
+            }
+            PlannedTask::Resize(plan) => {
+                let started = Instant::now();
+                let resized = match plan.resize(picture) {
+                    Ok(resized) => resized,
+                    Err(error) => return Outcome::Refused(error.into()),
+                };
+                let fingerprint = imaging::fingerprint(&resized.bytes, &work.limits);
+                let microseconds = started.elapsed().as_micros() as u64;
+                drop(pictures);
+                if let Err(error) = self.shared.write_all_at(&resized.bytes, 0) {
+                    return broken(&error);
+                }
+                Outcome::Resized {
+                    width: resized.width,
+                    height: resized.height,
+                    format: resized.format.name().to_owned(),
+                    bytes: resized.bytes.len(),
+                    fingerprint: fingerprint.map(|hash| hash.0),
+                    microseconds,
+                }
+            }
+        }
+    }
+}
+
+impl PlannedTask {
+    fn of(form: &TaskForm, source: &Source, limits: &Limits) -> Result<Self, ImagingError> {
+        Ok(match form {
+            TaskForm::Resize(options) => {
+                Self::Resize(Box::new(source.plan(&read(options)?, limits)?))
+            }
+            TaskForm::Fingerprint => Self::Fingerprint(source.clone()),
+            TaskForm::Score([first, second]) => {
+                let plans = [read(first)?, read(second)?];
+                Self::Score(Box::new(
+                    plans.map(|options| source.plan(&options, limits).ok()),
+                ))
+            }
+        })
+    }
+
+    /// The memory that the task needs in addition to its pictures.
+    fn memory_bytes(&self) -> u64 {
+        match self {
+            Self::Resize(plan) => plan.memory_bytes(),
+            Self::Fingerprint(source) => source.fingerprint_bytes(),
+            Self::Score(plans) => {
+                let needs = plans.iter().flatten().map(|reference| {
+                    let comparing =
+                        imaging::similarity_bytes(reference.width(), reference.height());
+                    reference.memory_bytes().max(comparing)
+                });
+                needs.max().unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// Options from their text form.
+fn read(options: &[(String, String)]) -> Result<ResizeOptions, ImagingError> {
+    let pairs = options
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()));
+    ResizeOptions::from_pairs(pairs).map_err(|mut errors| errors.swap_remove(0).into())
+}
+
+/// The scores of two results of a picture, each against its reference.
+fn scores(
+    picture: &[u8],
+    plans: &[Option<Plan>; 2],
+    results: [&[u8]; 2],
+    limits: &Limits,
+) -> [Option<f64>; 2] {
+    let mut scores = [None, None];
+    for ((plan, result), score) in plans.iter().zip(results).zip(&mut scores) {
+        let reference = plan.as_ref().and_then(|plan| plan.resize(picture).ok());
+        *score =
+            reference.and_then(|reference| imaging::similarity(result, &reference.bytes, limits));
+    }
+    scores
+}
+
+/// The shared file cannot be used. That has nothing to do with the picture.
+fn broken(error: &io::Error) -> Outcome {
+    Outcome::Panicked(format!("the shared file cannot be used: {error}"))
+}

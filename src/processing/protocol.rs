@@ -1,0 +1,213 @@
+//! The messages between this process and a pixel process. Each is its length in four bytes, then
+//! JSON. Pictures are not part of them: they are in the file that both processes share.
+
+use serde::{Deserialize, Serialize};
+
+use crate::imaging::{self, ImagingError};
+use crate::operation::{FieldError, Format, ResizeOptions};
+
+/// Debug builds only: the environment variable with which tests allow pictures to ask for faults.
+#[cfg(debug_assertions)]
+pub(super) const FAULTS_VARIABLE: &str = "PICRESIZE_TEST_FAULTS";
+/// The longest message. All are far shorter: a picture's error message is a sentence.
+pub(super) const MAX_MESSAGE_BYTES: usize = 1 << 20;
+
+/// What a pixel process is asked.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Request {
+    /// Read the header of the first picture in the shared file, and plan the task.
+    Plan {
+        task: TaskForm,
+        /// The lengths of the pictures in the shared file, which follow each other.
+        lengths: Vec<usize>,
+        limits: LimitsForm,
+    },
+    /// Carry out the plan.
+    Proceed,
+}
+
+/// A task, with its options in their text form.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum TaskForm {
+    Resize(Vec<(String, String)>),
+    Fingerprint,
+    /// The options of the two references.
+    Score([Vec<(String, String)>; 2]),
+}
+
+/// What a pixel process answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub(super) outcome: Outcome,
+    pub(super) usage: Usage,
+}
+
+/// The resources that a pixel process has used.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Usage {
+    /// Processor time since its start, in seconds, rounded up.
+    pub(super) cpu_seconds: u64,
+    /// Its address space, in bytes.
+    pub(super) address_space: u64,
+    /// Its memory, in bytes, without the program's code and the shared file.
+    pub(super) private: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Outcome {
+    /// The process has started, and waits for requests.
+    Started(Protection),
+    Planned(Planned),
+    /// The result is in the shared file.
+    Resized {
+        width: u32,
+        height: u32,
+        format: String,
+        bytes: usize,
+        fingerprint: Option<u64>,
+        microseconds: u64,
+    },
+    Fingerprinted(Option<u64>),
+    Scored([Option<f64>; 2]),
+    Refused(Refusal),
+    /// A codec panicked. Holds its message.
+    Panicked(String),
+}
+
+/// What the header says, and what the task needs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Planned {
+    pub(super) format: String,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    /// The memory that the task needs in addition to the source, in bytes.
+    pub(super) memory_bytes: u64,
+}
+
+/// What protects the system from a pixel process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Protection {
+    /// What is missing, as phrases for the log.
+    pub(super) missing: Vec<String>,
+}
+
+/// The limits of pictures.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct LimitsForm {
+    max_side: u32,
+    max_source_pixels: u64,
+    max_result_pixels: u64,
+    max_frames: u32,
+    max_memory_bytes: u64,
+    max_result_bytes: u64,
+    max_metadata_bytes: u64,
+    max_seconds: u32,
+}
+
+impl From<&imaging::Limits> for LimitsForm {
+    fn from(limits: &imaging::Limits) -> Self {
+        Self {
+            max_side: limits.max_side,
+            max_source_pixels: limits.max_source_pixels,
+            max_result_pixels: limits.max_result_pixels,
+            max_frames: limits.max_frames,
+            max_memory_bytes: limits.max_memory_bytes,
+            max_result_bytes: limits.max_result_bytes,
+            max_metadata_bytes: limits.max_metadata_bytes,
+            max_seconds: limits.max_seconds,
+        }
+    }
+}
+
+impl From<LimitsForm> for imaging::Limits {
+    fn from(form: LimitsForm) -> Self {
+        Self {
+            max_side: form.max_side,
+            max_source_pixels: form.max_source_pixels,
+            max_result_pixels: form.max_result_pixels,
+            max_frames: form.max_frames,
+            max_memory_bytes: form.max_memory_bytes,
+            max_result_bytes: form.max_result_bytes,
+            max_metadata_bytes: form.max_metadata_bytes,
+            max_seconds: form.max_seconds,
+        }
+    }
+}
+
+/// An [`ImagingError`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Refusal {
+    NotAPicture(String),
+    Header { format: String, reason: String },
+    TooLarge(String),
+    Option { field: String, message: String },
+    Body { format: String, reason: String },
+    Encode { format: String, reason: String },
+}
+
+impl From<ImagingError> for Refusal {
+    fn from(error: ImagingError) -> Self {
+        let name = |format: Format| format.name().to_owned();
+        match error {
+            ImagingError::NotAPicture(message) => Self::NotAPicture(message),
+            ImagingError::TooLarge(message) => Self::TooLarge(message),
+            ImagingError::Option(FieldError { field, message }) => Self::Option { field, message },
+            ImagingError::Header { format, reason } => Self::Header {
+                format: name(format),
+                reason,
+            },
+            ImagingError::Body { format, reason } => Self::Body {
+                format: name(format),
+                reason,
+            },
+            ImagingError::Encode { format, reason } => Self::Encode {
+                format: name(format),
+                reason,
+            },
+        }
+    }
+}
+
+impl Refusal {
+    /// The error again; `None` if it names an unknown format.
+    pub(super) fn into_error(self) -> Option<ImagingError> {
+        Some(match self {
+            Self::NotAPicture(message) => ImagingError::NotAPicture(message),
+            Self::TooLarge(message) => ImagingError::TooLarge(message),
+            Self::Option { field, message } => ImagingError::Option(FieldError { field, message }),
+            Self::Header { format, reason } => ImagingError::Header {
+                format: Format::from_name(&format)?,
+                reason,
+            },
+            Self::Body { format, reason } => ImagingError::Body {
+                format: Format::from_name(&format)?,
+                reason,
+            },
+            Self::Encode { format, reason } => ImagingError::Encode {
+                format: Format::from_name(&format)?,
+                reason,
+            },
+        })
+    }
+}
+
+/// The text form of options, as in events.
+pub(super) fn options_form(options: &ResizeOptions) -> Vec<(String, String)> {
+    let pairs = options.pairs().into_iter();
+    pairs.map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// A message with its length in front.
+pub(super) fn frame(message: &impl Serialize) -> Vec<u8> {
+    let mut framed = vec![0; 4];
+    serde_json::to_writer(&mut framed, message).expect("messages are plain data");
+    let length = (framed.len() - 4) as u32;
+    framed[..4].copy_from_slice(&length.to_le_bytes());
+    framed
+}
+
+/// The length of the message that follows; `None` if it is longer than any message.
+pub(super) fn message_length(head: [u8; 4]) -> Option<usize> {
+    let length = u32::from_le_bytes(head) as usize;
+    (length <= MAX_MESSAGE_BYTES).then_some(length)
+}
