@@ -9,6 +9,7 @@ use self::usage::Usage;
 use crate::settings::SettingsError;
 
 mod api;
+mod check;
 mod config_file;
 mod health;
 mod migrate;
@@ -47,6 +48,7 @@ enum Command {
     Worker(worker::Worker),
     Migrate(migrate::Migrate),
     Health(health::Health),
+    Check(check::Check),
     #[command(subcommand)]
     Replay(Box<replay::Replay>),
     Resize(Box<resize::Resize>),
@@ -62,6 +64,7 @@ impl Cli {
             Command::Worker(command) => command.run(),
             Command::Migrate(command) => command.run(),
             Command::Health(command) => command.run(),
+            Command::Check(command) => command.run(),
             Command::Replay(command) => command.run(),
             Command::Resize(command) => command.run(),
             Command::Pixels(command) => Ok(command.run()),

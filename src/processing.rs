@@ -43,7 +43,7 @@ const MIB: u64 = 1 << 20;
 const WAITING_PER_CORE: usize = 1;
 /// What reading a header may take: memory in addition to the picture, and processor time.
 const HEADER_BYTES: u64 = 64 * MIB;
-const HEADER_SECONDS: u32 = 10;
+const HEADER_SECONDS: u32 = 3;
 /// The failure of an operation whose picture is no longer in the table.
 pub const PICTURE_IS_GONE: &str = "its picture was kept in the table and is not there any more";
 
@@ -124,11 +124,6 @@ impl Processor {
     /// pictures loaded.
     pub fn max_jobs(&self) -> usize {
         self.admission.max_running() * (1 + WAITING_PER_CORE)
-    }
-
-    /// How many pixel processes a picture may end before it fails.
-    pub fn max_attempts(&self) -> u32 {
-        self.options.max_attempts
     }
 
     /// Waits for memory for a source of at most this many bytes.

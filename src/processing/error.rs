@@ -58,9 +58,10 @@ fn sentence(death: &Death, attempts: u32) -> String {
         Cause::ProcessorTime(seconds) => {
             format!("the picture took more than {seconds} s of processor time, which is the limit")
         }
-        Cause::Standstill(time) => {
-            format!("the picture was not finished after {} s", time.as_secs())
-        }
+        Cause::Standstill(time) => format!(
+            "the process that worked on the picture stood still for {} s",
+            time.as_secs()
+        ),
         Cause::Memory(bytes) => format!(
             "the picture needs more memory than its estimate of {bytes} bytes, which is the limit"
         ),

@@ -29,6 +29,9 @@ pub const WITH_HEIC: &str = "--heic";
 const MIB: u64 = 1 << 20;
 /// How long a pixel process may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// A process that computes nothing for this long will not answer any more. One that computes too
+/// long is ended by the kernel.
+const STANDSTILL: Duration = Duration::from_secs(15);
 /// Copying fewer bytes than this to or from the shared file does not hold up other tasks.
 const COPIED_AT_ONCE: usize = MIB as usize;
 /// The shared file is emptied if a picture left more than this in it.
@@ -89,7 +92,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ProcessorTime(seconds) => write!(f, "it used {seconds} s of processor time"),
-            Self::Standstill(time) => write!(f, "it did not finish in {} s", time.as_secs()),
+            Self::Standstill(time) => write!(f, "it stood still for {} s", time.as_secs()),
             Self::Memory(_) => write!(f, "it used up its memory"),
             Self::Signal(signal) => write!(f, "it ended with signal {signal}"),
             Self::Exit(code) => write!(f, "it ended with exit code {code}"),
@@ -150,6 +153,8 @@ pub(super) fn start(
         .current_dir("/")
         .env_clear()
         .envs(variables.iter().map(|(name, value)| (name, value)))
+        // A signal from the keyboard is meant for the service.
+        .process_group(0)
         .stdin(Stdio::from(OwnedFd::from(its_connection)))
         .stdout(Stdio::from(shared.try_clone()?))
         .stderr(its_diagnostics);
@@ -222,26 +227,45 @@ impl PixelProcess {
     async fn step(&mut self, request: &Request, limits: StepLimits) -> Result<Outcome, Death> {
         self.is_busy = true;
         self.limit(limits);
-        // Under load a process may have to wait for a core for much longer than it computes.
-        let patience = Duration::from_secs(u64::from(limits.seconds) * 8 + 30);
-        let exchange = async {
-            self.connection.write_all(&frame(request)).await?;
-            self.receive().await
+        let asked = self.connection.write_all(&frame(request)).await;
+        let answer = match asked {
+            Ok(()) => self.await_answer().await,
+            Err(error) => Some(Err(error)),
         };
-        match tokio::time::timeout(patience, exchange).await {
-            Ok(Ok(outcome)) => {
+        match answer {
+            Some(Ok(outcome)) => {
                 self.is_busy = false;
                 Ok(outcome)
             }
-            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => Err(Death {
+            Some(Err(error)) if error.kind() == io::ErrorKind::InvalidData => Err(Death {
                 cause: Cause::Nonsense,
                 said: error.to_string(),
             }),
-            Ok(Err(_)) => Err(self.died(limits).await),
-            Err(_) => Err(Death {
-                cause: Cause::Standstill(patience),
+            Some(Err(_)) => Err(self.died(limits).await),
+            None => Err(Death {
+                cause: Cause::Standstill(STANDSTILL),
                 said: String::new(),
             }),
+        }
+    }
+
+    /// The next answer; `None` if the process does not compute any more and has not answered.
+    async fn await_answer(&mut self) -> Option<io::Result<Outcome>> {
+        let pid = self.child.id();
+        let mut computed = processor_time(pid);
+        let receiving = self.receive();
+        tokio::pin!(receiving);
+        loop {
+            match tokio::time::timeout(STANDSTILL, &mut receiving).await {
+                Ok(answer) => return Some(answer),
+                Err(_) => {
+                    let now = processor_time(pid);
+                    if now == computed {
+                        return None;
+                    }
+                    computed = now;
+                }
+            }
         }
     }
 
@@ -388,6 +412,15 @@ impl PixelProcess {
             .rfind(|line| !line.trim().is_empty() && !line.starts_with("note: "));
         last.unwrap_or_default().chars().take(300).collect()
     }
+}
+
+/// The processor time of a process, in a unit of the system; 0 if the system does not tell.
+fn processor_time(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name may contain spaces and parentheses. After it, the fields begin with the third.
+    let rest = stat.rsplit(") ").next().unwrap_or_default();
+    let times = rest.split(' ').skip(11).take(2);
+    times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
 }
 
 /// This executable. On Linux it stays the same even if the file is replaced by an upgrade.

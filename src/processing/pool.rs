@@ -108,6 +108,17 @@ impl PixelProcesses {
         Ok(())
     }
 
+    /// Starts a process and returns what the system cannot protect it from, as phrases for a person.
+    ///
+    /// # Errors
+    ///
+    /// A process cannot be started.
+    pub async fn missing_protection(&self) -> io::Result<Vec<String>> {
+        let (process, protection) = self.start_quietly(Kind::Usual).await?;
+        self.idle().push(process);
+        Ok(protection.missing)
+    }
+
     /// A process that waits for work, or a new one.
     pub(super) async fn lease(&self, kind: Kind) -> io::Result<Lease> {
         let waiting = {
@@ -137,10 +148,7 @@ impl PixelProcesses {
     }
 
     async fn start(&self, kind: Kind) -> io::Result<PixelProcess> {
-        let (reply, started) = oneshot::channel();
-        self.shared.starter.order((kind, reply))?;
-        let started = started.await.map_err(|_| starter_is_gone())??;
-        let (process, protection) = started.ready().await?;
+        let (process, protection) = self.start_quietly(kind).await?;
         if !self
             .shared
             .is_protection_logged
@@ -149,6 +157,13 @@ impl PixelProcesses {
             log(&protection);
         }
         Ok(process)
+    }
+
+    async fn start_quietly(&self, kind: Kind) -> io::Result<(PixelProcess, Protection)> {
+        let (reply, started) = oneshot::channel();
+        self.shared.starter.order((kind, reply))?;
+        let started = started.await.map_err(|_| starter_is_gone())??;
+        started.ready().await
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<PixelProcess>> {

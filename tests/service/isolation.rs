@@ -12,8 +12,9 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
 use crate::process::{Process, free_address, program, run};
+use crate::shared_storage::Shared;
 use crate::support::{
-    PATIENCE, Picture, TestServer, pixel_processes, png, request, wait, with_fault,
+    PATIENCE, Picture, TestServer, files, pictures, pixel_processes, png, request, wait, with_fault,
 };
 
 /// What a picture can do, and what its error says.
@@ -23,6 +24,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("overflow", "ended the process that worked on it twice"),
     ("allocate", "needs more memory than its estimate"),
     ("spin", "took more than 2 s of processor time"),
+    ("sleep", "stood still for 15 s"),
     ("panic", "its decoder gave up"),
 ];
 
@@ -67,28 +69,88 @@ async fn start(change: impl FnOnce(&mut Settings)) -> TestServer {
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_pictures_fail_alone() {
     let server = start(|_| {}).await;
+    fail_alone(&server.client, &server.url).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_pictures_fail_alone_on_kafka_and_mysql() {
+    let Some(shared) = Shared::prepared() else {
+        return;
+    };
+    let shared = shared.with("LIMITS__MAX_SECONDS", "2");
+    let with_faults = |arguments: &[&str]| {
+        let mut command = shared.command(arguments);
+        command.env("PICRESIZE_TEST_FAULTS", "on");
+        Process::start(command)
+    };
+    let mut api = with_faults(&["api", "--listen", "127.0.0.1:0"]);
+    let mut worker = with_faults(&["worker", "--admin-listen", "127.0.0.1:0"]);
+    fail_alone(&Client::new(), &api.url).await;
+    assert!(api.is_running() && worker.is_running());
+}
+
+/// Posts 100 good pictures with every kind of hostile one between them.
+async fn fail_alone(client: &Client, url: &str) {
     let mut others = Vec::new();
     let mut hostile = Vec::new();
     for (n, (fault, _)) in FAULTS.iter().enumerate() {
         for m in 0..17 {
             let n = n as u32 * 100 + m;
-            others.push((n, server.submit(&good(n), json!({"width": 40})).await));
+            others.push((n, post(client, url, &good(n)).await));
         }
         let picture = with_fault(good(n as u32), fault);
-        hostile.push(server.submit(&picture, json!({"width": 40})).await);
+        hostile.push(post(client, url, &picture).await);
     }
     for (id, (fault, message)) in hostile.iter().zip(FAULTS) {
-        let (status, problem) = server.wait(id).await;
-        assert_eq!(
-            status,
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "{fault}: {problem}"
-        );
+        let (status, problem) = wait(client, url, id).await;
+        let expected = StatusCode::UNPROCESSABLE_ENTITY;
+        assert_eq!(status, expected, "{fault}: {problem}");
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains(message), "{fault}: {detail}");
     }
     for (n, id) in others {
-        let (status, answer) = server.wait(&id).await;
+        let (status, answer) = wait(client, url, &id).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        assert!(Picture::of(&answer).bytes == expected(n), "picture {n}");
+    }
+}
+
+/// Real hostile files: each is refused at once, or fails, or has a result; nothing else happens.
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_files_hurt_nobody() {
+    let Some(folder) = pictures("hostile") else {
+        return;
+    };
+    let server = start(|_| {}).await;
+    let (client, url) = (&server.client, &server.url);
+    let (mut hostile, mut others) = (Vec::new(), Vec::new());
+    for (n, file) in (0..).zip(files(&folder)) {
+        others.push((n, post(client, url, &good(n)).await));
+        let picture = std::fs::read(&file).unwrap();
+        let body = request(&picture, json!({"width": 40, "format": "png"}));
+        let response = server.post(&body).await;
+        let (status, answer) = (response.status(), response.json::<Value>().await.unwrap());
+        match status {
+            StatusCode::CREATED => hostile.push(answer["identifier"].as_str().unwrap().to_owned()),
+            _ => assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}"),
+        }
+        let look_up = client
+            .post(format!("{url}/api/lookup"))
+            .json(&request(&picture, json!({})));
+        let status = look_up.send().await.unwrap().status();
+        assert!(
+            matches!(status.as_u16(), 200 | 422),
+            "{}: {status}",
+            file.display()
+        );
+    }
+    for id in hostile {
+        let (status, answer) = wait(client, url, &id).await;
+        assert!(matches!(status.as_u16(), 200 | 422), "{answer}");
+    }
+    for (n, id) in others {
+        let (status, answer) = wait(client, url, &id).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         assert!(Picture::of(&answer).bytes == expected(n), "picture {n}");
     }
@@ -152,6 +214,9 @@ async fn a_fresh_process_gives_another_chance() {
     server.stop().await;
 }
 
+/// How many pictures [`serve`] processes at once.
+const IN_FLIGHT: u32 = 4;
+
 /// Starts `serve` with faults allowed.
 fn serve(address: &str, data: &Path) -> Process {
     let mut command = program();
@@ -159,6 +224,7 @@ fn serve(address: &str, data: &Path) -> Process {
         .args(["serve", "--listen", address, "--data"])
         .arg(data)
         .env("PICRESIZE_TEST_FAULTS", "on")
+        .env("PICRESIZE__WORKER__CONCURRENCY", IN_FLIGHT.to_string())
         .env("PICRESIZE__LIMITS__MAX_SECONDS", "1000");
     Process::start(command)
 }
@@ -181,7 +247,7 @@ async fn a_process_that_is_killed_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let service = serve("127.0.0.1:0", folder.path());
     let (client, url) = (Client::new(), &service.url);
-    let id = post(&client, url, &with_fault(good(1), "sleep")).await;
+    let id = post(&client, url, &with_fault(good(1), "spin")).await;
     let deadline = Instant::now() + PATIENCE;
     // Kills all pixel processes again and again: also those that are idle or read a header.
     loop {
@@ -342,23 +408,25 @@ async fn killed_workers_blame_no_picture() {
     let mut process = serve(&address, folder.path());
     let client = Client::new();
     let mut ids = Vec::new();
-    for n in 0..8 {
-        let picture = with_fault(good(n), "sleep");
+    for n in 0..IN_FLIGHT {
+        let picture = with_fault(good(n), "spin");
         ids.push((n, post(&client, &url, &picture).await));
     }
     for kill in 1..=10 {
         let deadline = Instant::now() + PATIENCE;
-        loop {
-            let story = client.get(format!("{url}/api/{}/status", ids[0].1)).send();
-            let story: Value = story.await.unwrap().json().await.unwrap();
-            if story["attempts"].as_u64() >= Some(kill) {
-                break;
+        for (n, id) in &ids {
+            loop {
+                let story = client.get(format!("{url}/api/{id}/status")).send();
+                let story: Value = story.await.unwrap().json().await.unwrap();
+                if story["attempts"].as_u64() >= Some(kill) {
+                    break;
+                }
+                assert!(
+                    Instant::now() < deadline,
+                    "kill {kill}, picture {n}: {story}"
+                );
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            assert!(
-                Instant::now() < deadline,
-                "attempt {kill} never began: {story}"
-            );
-            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         process.kill();
         process = serve(&address, folder.path());

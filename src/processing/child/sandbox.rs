@@ -34,6 +34,18 @@ pub(super) fn take_over() -> io::Result<(UnixStream, File)> {
     Ok((parent, shared))
 }
 
+/// A stop signal may reach all processes of a service. The service decides when its pixel processes
+/// end: they finish the pictures in progress first.
+fn ignore_stop_signals() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: no handler is installed.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+    }
+}
+
 /// Gives up everything that decoding does not need. Returns what the system could not take away.
 pub(super) fn confine() -> Protection {
     let mut missing = Vec::new();
@@ -55,6 +67,7 @@ pub(super) fn confine() -> Protection {
         };
         setrlimit(resource, limits).map_err(text)
     };
+    ignore_stop_signals();
     note("a large stack", limit(Resource::Stack, STACK_BYTES));
     // A core dump would contain strangers' pictures.
     let no_dump = setrlimit(
