@@ -16,6 +16,9 @@ use crate::operation::{Digest, Fingerprint, PictureFacts, ResizeOptions};
 use crate::picture_store::FinishedPicture;
 use crate::settings::Settings;
 
+#[cfg(not(unix))]
+compile_error!("picresize runs on Unix; on Windows, use the container image");
+
 mod admission;
 mod child;
 mod error;

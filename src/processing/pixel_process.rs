@@ -32,6 +32,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// A process that computes nothing for this long will not answer any more. One that computes too
 /// long is ended by the kernel.
 const STANDSTILL: Duration = Duration::from_secs(15);
+/// How often to look whether a process that closed its connection has ended, a millisecond apart.
+const MAX_EXIT_POLLS: u32 = 5_000;
 /// Copying fewer bytes than this to or from the shared file does not hold up other tasks.
 const COPIED_AT_ONCE: usize = MIB as usize;
 /// The shared file is emptied if a picture left more than this in it.
@@ -229,7 +231,7 @@ impl PixelProcess {
         self.limit(limits);
         let asked = self.connection.write_all(&frame(request)).await;
         let answer = match asked {
-            Ok(()) => self.await_answer().await,
+            Ok(()) => self.await_answer(limits).await,
             Err(error) => Some(Err(error)),
         };
         match answer {
@@ -250,22 +252,27 @@ impl PixelProcess {
     }
 
     /// The next answer; `None` if the process does not compute any more and has not answered.
-    async fn await_answer(&mut self) -> Option<io::Result<Outcome>> {
+    async fn await_answer(&mut self, limits: StepLimits) -> Option<io::Result<Outcome>> {
         let pid = self.child.id();
         let mut computed = processor_time(pid);
+        let mut waited = Duration::ZERO;
         let receiving = self.receive();
         tokio::pin!(receiving);
         loop {
-            match tokio::time::timeout(STANDSTILL, &mut receiving).await {
-                Ok(answer) => return Some(answer),
-                Err(_) => {
-                    let now = processor_time(pid);
-                    if now == computed {
-                        return None;
-                    }
-                    computed = now;
-                }
+            if let Ok(answer) = tokio::time::timeout(STANDSTILL, &mut receiving).await {
+                return Some(answer);
             }
+            waited += STANDSTILL;
+            let now = processor_time(pid);
+            let is_over = match now {
+                Some(_) => now == computed,
+                // Only the clock is left, on systems that do not tell.
+                None => waited >= Duration::from_secs(limits.seconds.into()),
+            };
+            if is_over {
+                return None;
+            }
+            computed = now;
         }
     }
 
@@ -368,17 +375,19 @@ impl PixelProcess {
     /// How the process ended by itself.
     async fn died(&mut self, limits: StepLimits) -> Death {
         // Its connection is closed, so it ends about now.
+        let mut polls = 0;
         let status = loop {
             match self.child.try_wait() {
-                Ok(None) => tokio::time::sleep(Duration::from_millis(1)).await,
                 Ok(Some(status)) => break status,
-                Err(error) => {
+                Ok(None) if polls < MAX_EXIT_POLLS => polls += 1,
+                _ => {
                     return Death {
                         cause: Cause::Nonsense,
-                        said: error.to_string(),
+                        said: "it closed its connection".to_owned(),
                     };
                 }
             }
+            tokio::time::sleep(Duration::from_millis(1)).await;
         };
         let said = self.drain_diagnostics();
         let xcpu = rustix::process::Signal::XCPU.as_raw();
@@ -414,13 +423,12 @@ impl PixelProcess {
     }
 }
 
-/// The processor time of a process, in a unit of the system; 0 if the system does not tell.
-fn processor_time(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+/// The processor time of a process, in a unit of the system, if the system tells.
+fn processor_time(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name may contain spaces and parentheses. After it, the fields begin with the third.
-    let rest = stat.rsplit(") ").next().unwrap_or_default();
-    let times = rest.split(' ').skip(11).take(2);
-    times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
+    let times = stat.rsplit(") ").next()?.split(' ').skip(11).take(2);
+    Some(times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum())
 }
 
 /// This executable. On Linux it stays the same even if the file is replaced by an upgrade.
