@@ -9,6 +9,10 @@ mod fingerprint;
 mod formats;
 mod heic;
 mod heif;
+#[cfg(target_os = "linux")]
+mod hostile;
+#[cfg(target_os = "linux")]
+mod hostile_files;
 mod jpeg;
 mod jpegs;
 mod libheif;

@@ -1,6 +1,7 @@
 //! Reads the segments before the first scan of a JPEG file (ITU-T T.81, annex B).
 
-use crate::metadata::Metadata;
+use crate::limits::Limits;
+use crate::metadata::{self, Metadata};
 
 use super::frame::{Component, Frame, is_start_of_frame};
 use super::metadata::{EXIF, ICC, JFIF, XMP};
@@ -29,6 +30,18 @@ impl Markers {
         let largest = components.iter().map(Component::area).max()?;
         let all: usize = components.iter().map(Component::area).sum();
         (components.len() != 4).then(|| (4 * all).div_ceil(largest) as u32)
+    }
+
+    /// Whether the chroma subsampling is one of those that libjpeg-turbo decodes to planes.
+    pub(super) fn has_common_sampling(&self) -> bool {
+        match self.frame.components.as_slice() {
+            [brightness, blue, red] => {
+                let most = (brightness.across, brightness.down);
+                [blue, red].iter().all(|c| (c.across, c.down) == (1, 1))
+                    && matches!(most, (1, 1) | (2, 1 | 2) | (1, 2) | (4, 1) | (1, 4))
+            }
+            _ => true,
+        }
     }
 
     /// Whether the coefficients of the whole picture are held at once: the file has several scans.
@@ -71,10 +84,11 @@ impl Markers {
 ///
 /// # Errors
 ///
-/// If something is missing, cut short or out of range.
-pub(super) fn read(bytes: &[u8]) -> Result<(Markers, Metadata), String> {
-    let mut metadata = Metadata::default();
+/// If something is missing, cut short or out of range, or if the profile is above the limit.
+pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<(Markers, Metadata), String> {
+    let mut found = Metadata::default();
     let mut icc_parts = Vec::new();
+    let mut icc_bytes = 0;
     let mut frame = None;
     let (mut has_huffman_tables, mut is_jfif, mut adobe_transform) = (false, false, None);
     let mut restarts = false;
@@ -97,9 +111,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Markers, Metadata), String> {
             0xd9 => return Err("it ends before any picture data".to_owned()),
             0xe1 => {
                 if let Some(exif) = payload.strip_prefix(EXIF) {
-                    metadata.exif.get_or_insert_with(|| exif.to_vec());
+                    found.exif.get_or_insert_with(|| exif.to_vec());
                 } else if let Some(xmp) = payload.strip_prefix(XMP) {
-                    metadata.xmp.get_or_insert_with(|| xmp.to_vec());
+                    found.xmp.get_or_insert_with(|| xmp.to_vec());
                 }
             }
             0xdd => restarts = true,
@@ -109,6 +123,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Markers, Metadata), String> {
             }
             0xe2 => {
                 if let Some([number, _count, part @ ..]) = payload.strip_prefix(ICC) {
+                    icc_bytes += part.len();
+                    metadata::check_stored_profile(icc_bytes, limits)?;
                     icc_parts.push((*number, part));
                 }
             }
@@ -118,7 +134,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Markers, Metadata), String> {
     icc_parts.sort_by_key(|(number, _)| *number);
     if !icc_parts.is_empty() {
         let parts: Vec<_> = icc_parts.into_iter().map(|(_, part)| part).collect();
-        metadata.icc = Some(parts.concat());
+        found.icc = Some(parts.concat());
     }
     let longest_run = match frame.is_progressive || restarts {
         true => longest_run(rest),
@@ -132,7 +148,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Markers, Metadata), String> {
         first_scan_components,
         longest_run,
     };
-    Ok((markers, metadata))
+    Ok((markers, found))
 }
 
 /// The longest run of coded data, given what follows the header of the first scan.
