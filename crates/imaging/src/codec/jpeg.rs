@@ -48,7 +48,7 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, Stri
     let header = Header {
         shrinks: !markers.frame.is_lossless,
         planar_bytes: markers.planar_bytes(),
-        decoder_bytes: memory::libjpeg_decoder_bytes(&markers),
+        decoder_bytes: memory::libjpeg_decoder_bytes(&markers) + markers.saved_bytes,
         orientation: metadata.orientation(),
         metadata,
         ..Header::new(Format::Jpeg, markers.frame.size(), layout, 8)

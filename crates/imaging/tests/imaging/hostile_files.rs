@@ -126,7 +126,15 @@ pub(crate) fn with_segments(jpeg: &[u8], marker: u8, payloads: &[Vec<u8>]) -> Ve
         .iter()
         .flat_map(|payload| segment(marker, payload))
         .collect();
-    [&jpeg[..2], &segments, &jpeg[2..]].concat()
+    let (start, rest) = jpeg.split_at(jpeg.len().min(2));
+    [start, &segments, rest].concat()
+}
+
+/// A JPEG with more segments before its end marker.
+pub(crate) fn with_segments_at_the_end(jpeg: &[u8], marker: u8, payloads: &[Vec<u8>]) -> Vec<u8> {
+    let end = jpeg.len() - 2;
+    let segments = with_segments(&[], marker, payloads);
+    [&jpeg[..end], &segments, &jpeg[end..]].concat()
 }
 
 /// The start of a JPEG of one component, without its data.
@@ -169,7 +177,7 @@ pub(crate) fn scans(width: u16, height: u16, count: usize) -> Vec<u8> {
     file
 }
 
-/// An extended WebP of 1 × 1 with more chunks.
+/// An extended WebP of 40 × 30 with more chunks.
 pub(crate) fn webp(chunks: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
     let still = make(&opaque(40, 30), "width=40 format=webp").bytes;
     let extended = [&[0x2c_u8, 0, 0, 0], [39, 0, 0, 29, 0, 0].as_slice()].concat();

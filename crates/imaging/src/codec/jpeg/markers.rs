@@ -21,6 +21,8 @@ pub(super) struct Markers {
     first_scan_components: usize,
     /// The maximum length in bytes of coded data between two markers.
     pub(super) longest_run: usize,
+    /// The memory in which libjpeg-turbo saves the segments that may have a profile.
+    pub(super) saved_bytes: u64,
 }
 
 impl Markers {
@@ -147,8 +149,21 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<(Markers, Metadata),
         adobe_transform,
         first_scan_components,
         longest_run,
+        saved_bytes: saved_bytes(bytes),
     };
     Ok((markers, found))
+}
+
+/// libjpeg-turbo saves every APP2 segment up to the end of the picture, with what it needs to find it,
+/// and joins the profile. In coded data no 0xff is followed by 0xe2.
+fn saved_bytes(bytes: &[u8]) -> u64 {
+    const SEGMENT_BYTES: u64 = 160;
+    let places = memchr::memmem::find_iter(bytes, b"\xff\xe2");
+    let length = |place: usize| {
+        let two = bytes.get(place + 2..).and_then(|rest| rest.first_chunk());
+        two.map_or(0, |two| u64::from(u16::from_be_bytes(*two)))
+    };
+    places.map(|place| SEGMENT_BYTES + 2 * length(place)).sum()
 }
 
 /// The longest run of coded data, given what follows the header of the first scan.

@@ -128,7 +128,7 @@ fn jpeg_memory(
                         most.0, most.1, frame.width, frame.height
                     ));
                 }
-                memory = memory.max(frame.decoder_bytes + 2 * length as u64);
+                memory = memory.max(frame.decoder_bytes + 4 * length as u64);
             }
         }
     }
