@@ -32,7 +32,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
     // The bytes of a palette picture, and a row.
     let pixels = pixel_count(header.width, header.height);
     let header = Header {
-        decoder_bytes: pixels + u64::from(header.width) * 4,
+        decoder_bytes: pixels.saturating_add(u64::from(header.width) * 4),
         ..header
     };
     Ok(ParsedPicture::new(header, ImageRs))
@@ -42,7 +42,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
 pub(super) fn parse_ico_with_bmp(bytes: &[u8]) -> Result<ParsedPicture, String> {
     let Picture { header, .. } = header(Format::Ico, bytes)?;
     let header = Header {
-        decoder_bytes: pixel_count(header.width, header.height) * 4,
+        decoder_bytes: pixel_count(header.width, header.height).saturating_mul(4),
         ..header
     };
     Ok(ParsedPicture::new(header, ImageRs))

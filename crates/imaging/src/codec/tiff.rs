@@ -34,22 +34,24 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, Stri
     let (header, color) = (picture.header, picture.color);
     let pixels = pixel_count(header.width, header.height);
     let strips = Strips::read(&directory, (header.width, header.height))?;
-    let decoded = pixels * u64::from(color.bytes_per_pixel());
+    let decoded = pixels.saturating_mul(color.bytes_per_pixel().into());
     strips.check(decoded)?;
     // The `image` crate decodes to a buffer of its own, and copies it. Inks are four, and floats are
     // twice as wide as the samples to which they are scaled.
     let buffer = match directory.number(tag::PHOTOMETRIC) {
-        Some(tag::SEPARATED) => decoded * 4 / 3,
+        Some(tag::SEPARATED) => decoded.saturating_add(decoded / 3),
         _ => decoded,
     };
-    let scaled = decoded.saturating_sub(pixels * u64::from(header.pixel_bytes()));
+    let scaled = decoded.saturating_sub(pixels.saturating_mul(header.pixel_bytes().into()));
     let icc = match directory.bytes(tag::ICC) {
         Some(icc) => Some(metadata::stored_profile(icc, limits)?),
         None => None,
     };
     let xmp = directory.bytes(tag::XMP);
     let header = Header {
-        decoder_bytes: buffer + scaled + strips.decoder_bytes(),
+        decoder_bytes: buffer
+            .saturating_add(scaled)
+            .saturating_add(strips.decoder_bytes()),
         metadata: Metadata {
             exif: None,
             xmp: xmp.and_then(|xmp| metadata::block(xmp, limits)),
@@ -58,7 +60,8 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, Stri
         ..header
     };
     let tiff = Tiff {
-        is_premultiplied: directory.number(tag::EXTRA_SAMPLES) == Some(1),
+        // Not in BigTIFF: there it would change the results of this engine version.
+        is_premultiplied: !directory.is_big_tiff && directory.number(tag::EXTRA_SAMPLES) == Some(1),
         longest: strips.longest,
     };
     Ok(ParsedPicture::new(header, tiff))

@@ -355,6 +355,55 @@ fn sizes_in_tiff_are_bounded() {
     ]);
 }
 
+/// Good pictures, and sizes whose product is more than 64 bits.
+#[test]
+fn estimates_of_tiff_hold() {
+    use files::TiffValue::{Bytes, Number};
+    let long = |tag, value| (tag, 4, 1, Number(value));
+    let of = |width: u32, height: u32, photometric: u32, bits: u32, samples: u32| {
+        let length = width * height * samples * bits / 8;
+        let format = if bits == 32 { 3 } else { 1 };
+        let fields = [
+            long(256, width),
+            long(257, height),
+            long(258, bits),
+            long(262, photometric),
+            (273, 1, length, Bytes(vec![60; length as usize])),
+            long(277, samples),
+            long(278, height),
+            long(279, length),
+            (339, 3, 1, Number(format)),
+        ];
+        files::tiff_of_one_strip(&fields)
+    };
+    check(&[
+        ("gray.tif", of(3_000, 2_000, 1, 8, 1), Done),
+        ("rgb.tif", of(3_000, 2_000, 2, 8, 3), Done),
+        ("deep.tif", of(2_000, 1_500, 2, 16, 3), Done),
+        ("floats.tif", of(1_500, 1_000, 2, 32, 3), Done),
+        ("inks.tif", of(2_000, 1_500, 5, 8, 4), Done),
+        (
+            "huge.tif",
+            files::tiff(&[
+                long(256, u32::MAX),
+                long(257, u32::MAX),
+                long(278, u32::MAX),
+            ]),
+            Refused("limit"),
+        ),
+        (
+            "huge.bmp",
+            files::bmp(i32::MAX as u32, i32::MAX as u32, 8, 1),
+            Refused("limit"),
+        ),
+        (
+            "entries.tif",
+            files::big_tiff(u64::MAX),
+            Refused("entries; the limit is 65535"),
+        ),
+    ]);
+}
+
 #[test]
 fn frames_larger_than_the_screen_are_bounded() {
     let most = (65_535, 65_535);
@@ -416,6 +465,11 @@ fn scans_and_segments_of_jpeg_are_bounded() {
             "scans.jpg",
             files::scans(3_000, 3_000, 20_000),
             Refused("scans"),
+        ),
+        (
+            "scans-of-many-pixels.jpg",
+            files::scans(9_000, 9_000, 200),
+            Refused("201 scans; the limit for a picture of this size is 123"),
         ),
         ("fewer-scans.jpg", files::scans(3_000, 3_000, 400), Either),
         (

@@ -329,6 +329,24 @@ pub(crate) fn tiff(fields: &[TiffField]) -> Vec<u8> {
     file
 }
 
+/// A TIFF whose strip is the value of the field of its offsets.
+pub(crate) fn tiff_of_one_strip(fields: &[TiffField]) -> Vec<u8> {
+    let mut file = tiff(fields);
+    // The field must say one offset, not bytes.
+    let entry = (110..)
+        .step_by(12)
+        .find(|&at| file[at..at + 2] == 273_u16.to_le_bytes());
+    let at = entry.unwrap() + 2;
+    file[at..at + 6].copy_from_slice(&[4, 0, 1, 0, 0, 0]);
+    file
+}
+
+/// A BigTIFF whose directory says that it has `count` entries.
+pub(crate) fn big_tiff(count: u64) -> Vec<u8> {
+    let start = [b"II\x2b\0\x08\0\0\0".as_slice(), &16_u64.to_le_bytes()].concat();
+    [start, count.to_le_bytes().to_vec(), vec![0; 400]].concat()
+}
+
 /// A TIFF whose one strip is this JPEG.
 pub(crate) fn tiff_jpeg(jpeg: &[u8], fields: &[TiffField]) -> Vec<u8> {
     let file = tiff(fields);

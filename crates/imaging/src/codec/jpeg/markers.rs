@@ -6,6 +6,7 @@ use crate::metadata::{self, Metadata};
 use super::frame::{Component, Frame, is_start_of_frame};
 use super::metadata::{EXIF, ICC, JFIF, XMP};
 use super::segments::segment;
+use super::spec::{MAX_SCANNED_PIXELS, MAX_SCANS};
 
 /// The segments before the first scan.
 #[derive(Clone, Debug)]
@@ -138,8 +139,15 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<(Markers, Metadata),
         let parts: Vec<_> = icc_parts.into_iter().map(|(_, part)| part).collect();
         found.icc = Some(parts.concat());
     }
-    let longest_run = match frame.is_progressive || restarts {
-        true => longest_run(rest),
+    let has_several_scans = frame.is_progressive || first_scan_components < frame.components.len();
+    let longest_run = match has_several_scans || restarts {
+        true => {
+            let (longest, scans) = runs(rest);
+            if has_several_scans {
+                check_scans(&frame, scans)?;
+            }
+            longest
+        }
         false => rest.len(),
     };
     let markers = Markers {
@@ -166,9 +174,23 @@ fn saved_bytes(bytes: &[u8]) -> u64 {
     places.map(|place| SEGMENT_BYTES + 2 * length(place)).sum()
 }
 
-/// The longest run of coded data, given what follows the header of the first scan.
-fn longest_run(mut rest: &[u8]) -> usize {
-    let mut longest = 0;
+/// Refuses a picture whose scans take far more time than its pixels. An empty scan needs only a few
+/// bytes, and a decoder passes over all blocks for each.
+fn check_scans(frame: &Frame, scans: u32) -> Result<(), String> {
+    let pixels = frame.width as u64 * frame.height as u64;
+    let most = (MAX_SCANNED_PIXELS / pixels.max(1)).min(MAX_SCANS.into());
+    if u64::from(scans) > most {
+        return Err(format!(
+            "it has {scans} scans; the limit for a picture of this size is {most}"
+        ));
+    }
+    Ok(())
+}
+
+/// The longest run of coded data, and the number of scans, given what follows the header of the first
+/// one.
+fn runs(mut rest: &[u8]) -> (usize, u32) {
+    let (mut longest, mut scans) = (0, 1);
     loop {
         let run = run_length(rest);
         longest = longest.max(run);
@@ -176,9 +198,10 @@ fn longest_run(mut rest: &[u8]) -> usize {
         // Tables may come between scans.
         loop {
             match segment(rest) {
-                Ok((0xd9, ..)) | Err(_) => return longest,
+                Ok((0xd9, ..)) | Err(_) => return (longest, scans),
                 Ok((marker, _, after)) => {
                     rest = after;
+                    scans += u32::from(marker == 0xda);
                     if matches!(marker, 0xda | 0xd0..=0xd7) {
                         break;
                     }
@@ -202,12 +225,12 @@ mod tests {
     #[test]
     fn the_longest_run_is_found_over_restarts_and_scans() {
         let mut data = vec![1, 0xff, 0, 2];
-        assert_eq!(longest_run(&data), 4);
+        assert_eq!(runs(&data), (4, 1));
         // A restart marker, a fill byte before it, and six bytes.
         data.extend([0xff, 0xff, 0xd0, 1, 2, 3, 4, 5, 6]);
         // A table, and a scan with five bytes.
         data.extend([0xff, 0xc4, 0, 4, 0xff, 0, 0xff, 0xda, 0, 2, 1, 2, 3, 4, 5]);
         data.extend([0xff, 0xd9, 1, 2, 3, 4, 5, 6, 7, 8]);
-        assert_eq!(longest_run(&data), 6);
+        assert_eq!(runs(&data), (6, 2));
     }
 }

@@ -12,7 +12,8 @@ pub(super) fn decoder_bytes(header: &Header, file_bytes: usize, exif_bytes: usiz
     let reader = u64::from(header.width) * pixel_bytes * 4 + exif_bytes as u64 * 2;
     if header.frames > 1 {
         let pixel = 4 + 4 + 4 + pixel_bytes;
-        return reader + pixel_count(header.width, header.height) * pixel;
+        let pixels = pixel_count(header.width, header.height);
+        return pixels.saturating_mul(pixel).saturating_add(reader);
     }
     match header.bits {
         8 => (file_bytes as u64).max(reader),

@@ -41,7 +41,7 @@ const UNREAD: [u16; 2] = [tag::XMP, tag::ICC];
 pub(super) struct Directory<'a> {
     bytes: &'a [u8],
     is_little: bool,
-    is_big_tiff: bool,
+    pub(super) is_big_tiff: bool,
     /// Where the entries begin, and how many there are.
     start: usize,
     count: usize,
@@ -144,7 +144,10 @@ impl<'a> Directory<'a> {
         let (width, place) = entry.map_or((0, None), |entry| (unit(entry.kind), of.place(entry)));
         let (start, length) = place.unwrap_or_default();
         let count = length.checked_div(width).unwrap_or(0);
-        (0..count).map_while(move |index| of.uint(start + index * width, width))
+        (0..count).map_while(move |index| {
+            let at = index.checked_mul(width)?.checked_add(start)?;
+            of.uint(at, width)
+        })
     }
 
     /// The value of a field of bytes.

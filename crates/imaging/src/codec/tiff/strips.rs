@@ -30,8 +30,8 @@ impl Strips {
     ///
     /// # Errors
     ///
-    /// If a JPEG strip is larger than its place in the picture, or all of them are far longer than
-    /// the file.
+    /// If a JPEG strip is larger than its place in the picture, if all of them are far longer than the
+    /// file, or if the crate cannot place them.
     pub(super) fn read(directory: &Directory<'_>, size: (u32, u32)) -> Result<Self, String> {
         let (width, height) = (u64::from(size.0), u64::from(size.1));
         let number = |tag: u16, default: u64| directory.number(tag).unwrap_or(default).max(1);
@@ -48,11 +48,21 @@ impl Strips {
             Some(tag::SEPARATE) => (1, all_samples),
             _ => (all_samples, 1),
         };
+        // The crate takes the last tiles of all planes but the first for whole ones, and panics.
+        if is_tiled && planes > 1 && !height.is_multiple_of(strip_height) {
+            return Err(format!(
+                "it has a plane of tiles for each of {planes} samples, and {height} rows are not whole \
+                 tiles of {strip_height}; this is not supported"
+            ));
+        }
         let row_bits = strip_width
             .saturating_mul(samples)
             .saturating_mul(number(tag::BITS, 1));
         let row_bytes = row_bits.div_ceil(8);
-        let rows = width.div_ceil(strip_width).saturating_mul(height) * planes;
+        let rows = width
+            .div_ceil(strip_width)
+            .saturating_mul(height)
+            .saturating_mul(planes);
         let (offsets, lengths) = match is_tiled {
             true => (tag::TILE_OFFSETS, tag::TILE_BYTES),
             false => (tag::STRIP_OFFSETS, tag::STRIP_BYTES),
