@@ -11,8 +11,6 @@ mod heic;
 mod heif;
 #[cfg(target_os = "linux")]
 mod hostile;
-#[cfg(target_os = "linux")]
-mod hostile_files;
 mod jpeg;
 mod jpegs;
 mod libheif;

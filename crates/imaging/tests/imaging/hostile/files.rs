@@ -2,7 +2,7 @@
 
 use libdeflater::{CompressionLvl, Compressor, Crc};
 
-use super::pictures::{make, opaque, png as png_of};
+use crate::pictures::{make, opaque, png as png_of};
 
 const SIGNATURE: usize = 8;
 /// Signature, `IHDR` with its length and checksum.
