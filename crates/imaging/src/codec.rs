@@ -23,11 +23,13 @@ mod gif;
 pub(crate) mod header;
 #[cfg(feature = "heic")]
 mod heic;
+mod ico;
 mod image_rs;
 mod jpeg;
 #[cfg(feature = "jxl")]
 mod jxl;
 mod png;
+mod tiff;
 mod webp;
 #[cfg(any(feature = "avif", feature = "heic"))]
 mod ycbcr;
@@ -46,7 +48,9 @@ pub(crate) fn parse(
         Format::Png => png::parse(bytes, limits),
         Format::Webp => webp::parse(bytes, limits),
         Format::Gif => gif::parse(bytes, limits),
-        Format::Bmp | Format::Tiff | Format::Ico => image_rs::parse(format, bytes, limits),
+        Format::Bmp => image_rs::parse(bytes),
+        Format::Tiff => tiff::parse(bytes, limits),
+        Format::Ico => ico::parse(bytes),
         #[cfg(feature = "avif")]
         Format::Avif => avif::parse(bytes, limits),
         #[cfg(feature = "jxl")]

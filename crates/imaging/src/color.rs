@@ -9,6 +9,15 @@ const PIXELS_AT_ONCE: usize = 1 << 16;
 /// A profile that changes no probe colour by more than this is treated as sRGB.
 const SRGB_TOLERANCE: u8 = 1;
 
+/// Entries of a profile's tag table. The specification has about 60 tags (ICC.1:2022, section 9).
+const MAX_TAGS: u32 = 100;
+/// How many times the bytes of a profile its tags may have. Tags may share their data: a table for two
+/// rendering intents, a curve for three channels.
+const MOST_TAG_BYTES: u64 = 8;
+/// The memory of a profile while it is applied, per byte of it, by measurement: its tables in the
+/// precision in which they are computed. Those of a small profile have a fixed size.
+const APPLIED: u64 = 8;
+
 /// A parsed profile whose colour space matches its picture.
 pub(crate) struct Profile(ColorProfile);
 
@@ -16,7 +25,8 @@ impl Profile {
     /// Reads an ICC profile. Returns `None` if it is damaged, does not match `layout`, or describes
     /// sRGB: then there is nothing to convert.
     pub(crate) fn read(icc: Option<&[u8]>, layout: Layout) -> Option<Self> {
-        let profile = ColorProfile::new_from_slice(icc?).ok()?;
+        let icc = icc.filter(|icc| is_modest(icc))?;
+        let profile = ColorProfile::new_from_slice(icc).ok()?;
         let expected = match layout {
             Layout::Gray | Layout::GrayAlpha => DataColorSpace::Gray,
             Layout::Rgb | Layout::Rgba => DataColorSpace::Rgb,
@@ -28,6 +38,25 @@ impl Profile {
         }
         Some(Self(profile))
     }
+}
+
+/// The memory of applying a profile.
+pub(crate) fn profile_bytes(icc: Option<&[u8]>) -> u64 {
+    icc.map_or(0, |icc| icc.len() as u64 * APPLIED)
+}
+
+/// Whether a profile's tags do not multiply its bytes: many tags that share their data take a parser
+/// many times as long, and much memory.
+fn is_modest(icc: &[u8]) -> bool {
+    const TABLE: usize = 128;
+    let long = |at: usize| icc.get(at..).and_then(|rest| rest.first_chunk());
+    let long = |at: usize| long(at).map(|four| u32::from_be_bytes(*four));
+    let Some(count) = long(TABLE) else {
+        return false;
+    };
+    let sizes = (0..count.min(MAX_TAGS)).map(|index| long(TABLE + 4 + 12 * index as usize + 8));
+    let bytes: u64 = sizes.flatten().map(u64::from).sum();
+    count <= MAX_TAGS && bytes <= MOST_TAG_BYTES * icc.len() as u64
 }
 
 /// Whether a profile is equivalent to sRGB.

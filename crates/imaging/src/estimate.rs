@@ -4,9 +4,11 @@
 use crate::codec;
 use crate::codec::decoder::ParsedPicture;
 use crate::codec::encode_options::{EncodeOptions, EncodedPixels};
+use crate::codec::header::Header;
+use crate::color;
 use crate::format::Format;
 use crate::geometry::Geometry;
-use crate::options::{Filter, Profile, ResizeOptions};
+use crate::options::{ColorPolicy, Filter, Profile, ResizeOptions};
 use crate::planes::Eighths;
 use crate::raster::pixel_count;
 use crate::shrink_on_load::{ShrinkOnLoad, halves_color, halvings_in_light};
@@ -53,7 +55,7 @@ pub(crate) fn still(source: &ParsedPicture, load: &ShrinkOnLoad, task: &Task<'_>
     let decoding = header.decoder_bytes + decoded.bytes();
     let encoding = codec::encoder_bytes(task.format, task.encode, task.result(decoded));
     let working = working(decoded, load.pixels, task);
-    FLOOR + decoding.max(header.kept_bytes + working.max(encoding))
+    FLOOR + metadata(header, task) + decoding.max(header.kept_bytes + working.max(encoding))
 }
 
 /// A still picture that is resampled plane by plane; four of its pixels take `bytes` in planes.
@@ -85,7 +87,7 @@ fn planar(source: &ParsedPicture, eighths: Eighths, bytes: u32, task: &Task<'_>)
         has_alpha: header.layout.has_alpha(),
     };
     let encoding = codec::planes_encoder_bytes(task.format, task.encode, pixels);
-    FLOOR + decoding.max(working).max(encoding)
+    FLOOR + metadata(header, task) + decoding.max(working).max(encoding)
 }
 
 /// An animation: the decoder's canvas, one frame in progress, and the encoded frames.
@@ -102,7 +104,17 @@ pub(crate) fn animation(source: &ParsedPicture, task: &Task<'_>) -> u64 {
     let result = task.result(frame);
     let written = result.count * u64::from(header.frames) / 2;
     let encoding = codec::encoder_bytes(task.format, task.encode, result);
-    FLOOR + source.frames_decoder_bytes() + working(frame, 1, task) + encoding + written
+    let others = FLOOR + metadata(header, task) + encoding + written;
+    others + source.frames_decoder_bytes() + working(frame, 1, task)
+}
+
+/// The metadata of the result, and the profile while it is applied.
+fn metadata(header: &Header, task: &Task<'_>) -> u64 {
+    let profile = match task.options.color {
+        ColorPolicy::Srgb => color::profile_bytes(header.metadata.icc.as_deref()),
+        ColorPolicy::Keep => 0,
+    };
+    profile + header.metadata.kept_bytes(task.options)
 }
 
 impl Decoded {

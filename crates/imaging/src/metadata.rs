@@ -6,8 +6,11 @@ use std::io::Cursor;
 use exif::experimental::Writer;
 use exif::{Exif, Field, In, Reader, Tag, Value};
 
+use crate::limits::Limits;
 use crate::options::{ColorPolicy, MetadataPolicy, ResizeOptions};
 use crate::orientation::Orientation;
+
+mod fields;
 
 /// The metadata blocks of a picture, without the container's framing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,23 +53,37 @@ const STORAGE_TAGS: [Tag; 22] = [
 impl Metadata {
     /// The orientation in the EXIF block; upright if there is none or it cannot be read.
     pub(crate) fn orientation(&self) -> Orientation {
-        let value = self.exif.as_ref().and_then(|exif| {
-            let exif = read(exif)?;
-            let field = exif.get_field(Tag::Orientation, In::PRIMARY)?;
-            field.value.get_uint(0)
-        });
-        Orientation::from_exif(value.unwrap_or(1))
+        self.exif
+            .as_deref()
+            .map_or_else(Orientation::default, orientation)
+    }
+
+    /// The memory of [`kept`](Self::kept) and of writing what it returns.
+    pub(crate) fn kept_bytes(&self, options: &ResizeOptions) -> u64 {
+        let bytes = |block: &Option<Vec<u8>>| block.as_ref().map_or(0, Vec::len) as u64;
+        let blocks = match options.metadata {
+            MetadataPolicy::Strip => 0,
+            // The block, its fields, their values, and the new block as it grows.
+            MetadataPolicy::Copyright | MetadataPolicy::Keep => {
+                bytes(&self.exif) * 8 + bytes(&self.xmp) * 3
+            }
+        };
+        let icc = match options.color {
+            ColorPolicy::Srgb => 0,
+            ColorPolicy::Keep => bytes(&self.icc) * 3,
+        };
+        blocks + icc
     }
 
     /// The metadata of the result: by default none. A kept EXIF block is rewritten: upright,
     /// without a thumbnail and without the storage fields. A profile is kept only with the pixels
     /// it describes.
     pub(crate) fn kept(&self, options: &ResizeOptions) -> Self {
-        let exif = self.exif.as_deref().and_then(read);
+        let exif = || self.exif.as_deref().and_then(read);
         let (exif, xmp) = match options.metadata {
             MetadataPolicy::Strip => (None, None),
             MetadataPolicy::Copyright => (
-                exif.and_then(|exif| {
+                exif().and_then(|exif| {
                     write(exif.fields().filter(|field| {
                         field.ifd_num == In::PRIMARY
                             && matches!(field.tag, Tag::Artist | Tag::Copyright)
@@ -80,7 +97,7 @@ impl Metadata {
                     ifd_num: In::PRIMARY,
                     value: Value::Short(vec![1]),
                 };
-                let exif = exif.and_then(|exif| {
+                let exif = exif().and_then(|exif| {
                     let fields = exif.fields().filter(|field| {
                         field.ifd_num == In::PRIMARY && !STORAGE_TAGS.contains(&field.tag)
                     });
@@ -97,8 +114,52 @@ impl Metadata {
     }
 }
 
-/// Reads all valid fields: cameras and editors often write slightly invalid blocks.
+/// The orientation in an EXIF block of any size; upright if it has none.
+pub(crate) fn orientation(exif: &[u8]) -> Orientation {
+    Orientation::from_exif(fields::orientation(exif).unwrap_or(1))
+}
+
+/// How many times [`Limits::max_metadata_bytes`] a profile may have that is stored as it is, without
+/// compression: such a profile is no larger in memory than in the file, and those of printing presses
+/// have up to 3 MB.
+const STORED_PROFILE: u64 = 4;
+
+/// An EXIF or XMP block to keep. One above the limit is left out: the picture needs none.
+pub(crate) fn block(bytes: &[u8], limits: &Limits) -> Option<Vec<u8>> {
+    (bytes.len() as u64 <= limits.max_metadata_bytes).then(|| bytes.to_vec())
+}
+
+/// Checks the size of a profile that is stored without compression.
+///
+/// # Errors
+///
+/// If it is above the limit. Without its profile, the picture would get wrong colours.
+pub(crate) fn check_stored_profile(bytes: usize, limits: &Limits) -> Result<(), String> {
+    let most = limits.max_metadata_bytes.saturating_mul(STORED_PROFILE);
+    if bytes as u64 > most {
+        return Err(format!(
+            "its colour profile has {bytes} bytes; the limit is {most}"
+        ));
+    }
+    Ok(())
+}
+
+/// Copies a profile that is stored without compression.
+///
+/// # Errors
+///
+/// If it is above the limit.
+pub(crate) fn stored_profile(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, String> {
+    check_stored_profile(bytes.len(), limits)?;
+    Ok(bytes.to_vec())
+}
+
+/// Reads all valid fields: cameras and editors often write slightly invalid blocks. A block whose
+/// fields would take many times its own memory is left out.
 fn read(exif: &[u8]) -> Option<Exif> {
+    if !fields::is_modest(exif) {
+        return None;
+    }
     let mut reader = Reader::new();
     reader.continue_on_error(true);
     reader

@@ -24,8 +24,8 @@ pub(super) use memory::encoder_bytes;
 struct Gif;
 
 /// Walks over all blocks to find the screen size and the number of frames.
-pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, String> {
-    let blocks = blocks::read(bytes)?;
+pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, String> {
+    let blocks = blocks::read(bytes, limits)?;
     let size = (u32::from(blocks.width), u32::from(blocks.height));
     let header = Header {
         frames: blocks.frames,

@@ -1,4 +1,4 @@
-//! BMP, TIFF and ICO: decodes with the `image` crate. Writing them is not supported.
+//! BMP, and TIFF and BMP in ICO for `tiff` and `ico`: decodes with the `image` crate.
 
 use std::io::Cursor;
 
@@ -11,57 +11,58 @@ use image::{ColorType, ImageDecoder};
 use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::header::Header;
 use crate::format::Format;
-use crate::limits::Limits;
-use crate::metadata::Metadata;
 use crate::orientation::Orientation;
 use crate::raster::{Layout, Raster, pixel_count, sample_count};
 
-/// A BMP, TIFF or ICO file.
+/// A BMP file, or an ICO with a BMP.
 #[derive(Debug)]
 struct ImageRs;
 
-/// Reads the header of a BMP, of the first page of a TIFF, or of the best picture in an ICO.
-pub(super) fn parse(
-    format: Format,
-    bytes: &[u8],
-    _limits: &Limits,
-) -> Result<ParsedPicture, String> {
-    let mut decoder = open(format, bytes)?;
-    let (width, height) = decoder.dimensions();
-    let color = decoder.color_type();
-    let (layout, bits) = shape(color)?;
-    let orientation = decoder.orientation().map_or(1, Turn::to_exif);
-    let metadata = Metadata {
-        exif: decoder.exif_metadata().ok().flatten(),
-        xmp: decoder.xmp_metadata().ok().flatten(),
-        icc: decoder.icc_profile().ok().flatten(),
-    };
+/// A header as the `image` crate reads it.
+pub(super) struct Picture {
+    /// Without metadata and the decoder's memory.
+    pub(super) header: Header,
+    /// The samples before floats are scaled.
+    pub(super) color: ColorType,
+}
+
+/// Reads the header of a BMP.
+pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
+    let Picture { header, .. } = header(Format::Bmp, bytes)?;
+    // The bytes of a palette picture, and a row.
+    let pixels = pixel_count(header.width, header.height);
     let header = Header {
-        decoder_bytes: decoder_bytes(format, pixel_count(width, height), color),
-        orientation: Orientation::from_exif(u32::from(orientation)),
-        metadata,
-        ..Header::new(format, (width, height), layout, bits)
+        decoder_bytes: pixels.saturating_add(u64::from(header.width) * 4),
+        ..header
     };
     Ok(ParsedPicture::new(header, ImageRs))
 }
 
-/// The memory of the `image` crate's decoders: floats before they are scaled, the bytes of a
-/// palette picture, a strip or a tile.
-fn decoder_bytes(format: Format, pixels: u64, color: ColorType) -> u64 {
-    let pixel_bytes = u64::from(color.bytes_per_pixel());
-    match format {
-        Format::Tiff if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) => {
-            pixels * pixel_bytes
-        }
-        Format::Tiff => pixels * pixel_bytes / 2,
-        Format::Ico => pixels * 4,
-        _ => pixels,
-    }
+/// Reads the header of an ICO whose best picture is a BMP.
+pub(super) fn parse_ico_with_bmp(bytes: &[u8]) -> Result<ParsedPicture, String> {
+    let Picture { header, .. } = header(Format::Ico, bytes)?;
+    let header = Header {
+        decoder_bytes: pixel_count(header.width, header.height).saturating_mul(4),
+        ..header
+    };
+    Ok(ParsedPicture::new(header, ImageRs))
+}
+
+/// Reads a header, without metadata.
+pub(super) fn header(format: Format, bytes: &[u8]) -> Result<Picture, String> {
+    let mut decoder = open(format, bytes)?;
+    let color = decoder.color_type();
+    let (layout, bits) = shape(color)?;
+    let orientation = decoder.orientation().map_or(1, Turn::to_exif);
+    let header = Header {
+        orientation: Orientation::from_exif(u32::from(orientation)),
+        ..Header::new(format, decoder.dimensions(), layout, bits)
+    };
+    Ok(Picture { header, color })
 }
 
 impl Decoder for ImageRs {
-    /// Decodes to any layout except Cmyk, with 8 or 16 bits. Floating-point samples (TIFF) range
-    /// from 0 to 1.
+    /// Decodes to any layout except Cmyk, with 8 bits.
     fn decode(
         &self,
         bytes: &[u8],
@@ -69,31 +70,26 @@ impl Decoder for ImageRs {
         _shrink: u32,
         _smooth: bool,
     ) -> Result<Raster, String> {
-        let raster = samples(bytes, header)?;
-        // TIFF may store premultiplied alpha: ExtraSamples is 1.
-        const EXTRA_SAMPLES: u16 = 338;
-        let premultiplied =
-            header.format == Format::Tiff && tiff_short(bytes, EXTRA_SAMPLES) == Some(1);
-        Ok(if premultiplied && raster.layout.has_alpha() {
-            raster.with_straight_alpha()
-        } else {
-            raster
-        })
+        decode(bytes, header, header.decoder_bytes)
     }
 }
 
-fn samples(bytes: &[u8], header: &Header) -> Result<Raster, String> {
+/// Decodes with no more than `most` bytes of the decoder's own memory to any layout except Cmyk, with 8
+/// or 16 bits. Floats range from 0 to 1.
+pub(super) fn decode(bytes: &[u8], header: &Header, most: u64) -> Result<Raster, String> {
     let mut decoder = open(header.format, bytes)?;
-    // The estimate has already limited the memory.
-    decoder
-        .set_limits(image::Limits::no_limits())
-        .map_err(|error| error.to_string())?;
     let color = decoder.color_type();
     let (layout, _) = shape(color)?;
     let (width, height) = decoder.dimensions();
     if (width, height) != (header.width, header.height) {
         return Err("its size differs from its header".to_owned());
     }
+    let mut limits = image::Limits::no_limits();
+    let decoded = pixel_count(width, height) * u64::from(color.bytes_per_pixel());
+    limits.max_alloc = Some(most.saturating_add(decoded));
+    decoder
+        .set_limits(limits)
+        .map_err(|error| error.to_string())?;
     let count = sample_count(width, height, layout.channels());
     match color.bytes_per_pixel() as usize / layout.channels() {
         1 => {
@@ -129,30 +125,6 @@ fn open(format: Format, bytes: &[u8]) -> Result<Box<dyn ImageDecoder + '_>, Stri
         _ => TiffDecoder::new(reader).map(|decoder| Box::new(decoder) as _),
     };
     decoder.map_err(|error| error.to_string())
-}
-
-/// The first 16-bit value of a field in the first directory of a TIFF (TIFF 6.0, section 2).
-fn tiff_short(bytes: &[u8], tag: u16) -> Option<u16> {
-    let little = bytes.starts_with(b"II");
-    let short = |at: usize| {
-        let (two, _) = bytes.get(at..)?.split_first_chunk()?;
-        Some(if little {
-            u16::from_le_bytes(*two)
-        } else {
-            u16::from_be_bytes(*two)
-        })
-    };
-    let (four, _) = bytes.get(4..)?.split_first_chunk()?;
-    let directory = if little {
-        u32::from_le_bytes(*four)
-    } else {
-        u32::from_be_bytes(*four)
-    } as usize;
-    let count = usize::from(short(directory)?);
-    (0..count)
-        .map(|index| directory + 2 + 12 * index)
-        .find(|&entry| short(entry) == Some(tag))
-        .and_then(|entry| short(entry + 8))
 }
 
 /// The layout and bits per sample after decoding.

@@ -8,7 +8,7 @@ use crate::format::Format;
 use crate::limits::Limits;
 use crate::metadata::Metadata;
 use crate::planes::{Eighths, Planes};
-use crate::raster::{Layout, Raster, Samples};
+use crate::raster::{Layout, Raster, Samples, pixel_count};
 
 mod baseline;
 mod frame;
@@ -31,8 +31,8 @@ struct Jpeg {
 }
 
 /// Reads all markers before the first scan.
-pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, String> {
-    let (markers, metadata) = markers::read(bytes)?;
+pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, String> {
+    let (markers, metadata) = markers::read(bytes, limits)?;
     let layout = match markers.frame.components.len() {
         1 => Layout::Gray,
         3 => Layout::Rgb,
@@ -48,12 +48,44 @@ pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, Str
     let header = Header {
         shrinks: !markers.frame.is_lossless,
         planar_bytes: markers.planar_bytes(),
-        decoder_bytes: memory::libjpeg_decoder_bytes(&markers),
+        decoder_bytes: memory::libjpeg_decoder_bytes(&markers) + markers.saved_bytes,
         orientation: metadata.orientation(),
         metadata,
         ..Header::new(Format::Jpeg, markers.frame.size(), layout, 8)
     };
     Ok(ParsedPicture::new(header, Jpeg { markers }))
+}
+
+/// A frame header inside of another format's file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InnerFrame {
+    pub(super) width: u64,
+    pub(super) height: u64,
+    /// The decoded samples, and the coefficients of all scans at once.
+    pub(super) decoder_bytes: u64,
+}
+
+/// The frame headers before the first scan of JPEG data, or in tables without a picture.
+pub(super) fn frames(bytes: &[u8]) -> impl Iterator<Item = InnerFrame> {
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        loop {
+            let (marker, payload, after) = segments::segment(rest).ok()?;
+            rest = after;
+            match marker {
+                0xda => return None,
+                _ if !frame::is_start_of_frame(marker) => {}
+                _ => {
+                    let frame = frame::Frame::read(marker, payload).ok()?;
+                    return Some(InnerFrame {
+                        width: frame.width as u64,
+                        height: frame.height as u64,
+                        decoder_bytes: memory::whole_bytes(&frame),
+                    });
+                }
+            }
+        }
+    })
 }
 
 impl Jpeg {
@@ -108,7 +140,9 @@ impl Decoder for Jpeg {
     fn planes_decoder_bytes(&self, header: &Header, eighths: Eighths) -> u64 {
         match self.is_reduced(eighths) {
             true => memory::reduced_decoder_bytes(&self.markers, eighths),
-            false => header.decoder_bytes,
+            false if self.markers.has_common_sampling() => header.decoder_bytes,
+            // libjpeg-turbo decodes such a picture to pixels only.
+            false => header.decoder_bytes + pixel_count(header.width, header.height) * 6,
         }
     }
 }

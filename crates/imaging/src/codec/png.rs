@@ -9,9 +9,9 @@ use crate::codec::decoder::{Decoder as PictureDecoder, ParsedPicture};
 use crate::codec::header::Header;
 use crate::format::Format;
 use crate::limits::Limits;
-use crate::metadata::Metadata;
 use crate::raster::{Layout, Raster, sample_count};
 
+mod chunks;
 mod deflate;
 mod encode;
 mod filter;
@@ -25,36 +25,36 @@ type Source<'a> = Cursor<&'a [u8]>;
 
 /// Reads all chunks before the picture data. Gamma and chromaticities without a profile are
 /// ignored, as other resizers do.
-pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, String> {
+pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, String> {
+    let header = picture(Format::Png, bytes)?;
+    let (metadata, orientation) = chunks::metadata(bytes, limits)?;
+    let header = Header {
+        orientation,
+        metadata,
+        ..header
+    };
+    Ok(ParsedPicture::new(header, Png))
+}
+
+/// Reads everything but the metadata, of a PNG file or of one inside of another format's.
+pub(super) fn picture(format: Format, bytes: &[u8]) -> Result<Header, String> {
     let reader = open(bytes, Transformations::EXPAND)?;
     let (color, depth) = reader.output_color_type();
     let layout = layout(color)?;
     let bits = if depth == BitDepth::Sixteen { 16 } else { 8 };
     let info = reader.info();
-    let xmp = info
-        .utf8_text
-        .iter()
-        .find(|text| text.keyword == "XML:com.adobe.xmp")
-        .and_then(|text| text.get_text().ok());
-    let metadata = Metadata {
-        exif: info.exif_metadata.as_ref().map(|exif| exif.to_vec()),
-        xmp: xmp.map(String::into_bytes),
-        icc: info.icc_profile.as_ref().map(|icc| icc.to_vec()),
-    };
     let frames = info
         .animation_control
         .map_or(1, |control| control.num_frames.max(1));
+    let exif_bytes = info.exif_metadata.as_ref().map_or(0, |exif| exif.len());
     let header = Header {
         frames,
-        orientation: metadata.orientation(),
-        metadata,
-        ..Header::new(Format::Png, (info.width, info.height), layout, bits)
+        ..Header::new(format, (info.width, info.height), layout, bits)
     };
-    let header = Header {
-        decoder_bytes: memory::decoder_bytes(&header, bytes.len()),
+    Ok(Header {
+        decoder_bytes: memory::decoder_bytes(&header, bytes.len(), exif_bytes),
         ..header
-    };
-    Ok(ParsedPicture::new(header, Png))
+    })
 }
 
 /// A PNG file.
@@ -79,7 +79,7 @@ impl PictureDecoder for Png {
 
 /// Decodes the default picture to any layout except Cmyk, with 8 or 16 bits. Palettes and smaller
 /// bit depths are expanded.
-fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
+pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
     let (width, height, layout) = (header.width, header.height, header.layout);
     if header.bits == 8
         && let Some(samples) = deflate::decode(bytes, (width, height), layout)
@@ -110,6 +110,9 @@ fn open(bytes: &[u8], transformations: Transformations) -> Result<Reader<Source<
     };
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), limits);
     decoder.set_transformations(transformations);
+    // `chunks` reads them within the limit.
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
     decoder.read_info().map_err(|error| error.to_string())
 }
 

@@ -28,8 +28,9 @@ struct Webp {
 }
 
 /// Reads the chunks before the picture data, and counts the frames.
-pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, String> {
-    let (frames, metadata) = chunks::read(bytes)?;
+pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, String> {
+    let chunks = chunks::read(bytes)?;
+    let frames = chunks.frames;
     let features = ffi::features(bytes)?;
     let layout = match features.has_alpha {
         true => Layout::Rgba,
@@ -39,8 +40,8 @@ pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, Str
         frames: frames.max(1),
         planar_bytes: features.has_planes().then_some(6),
         decoder_bytes: memory::decoder_bytes(&features, frames),
-        orientation: metadata.orientation(),
-        metadata,
+        orientation: chunks.orientation(),
+        metadata: chunks.metadata(limits)?,
         ..Header::new(Format::Webp, (features.width, features.height), layout, 8)
     };
     let is_animated = frames > 0;

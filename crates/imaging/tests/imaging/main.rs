@@ -9,6 +9,8 @@ mod fingerprint;
 mod formats;
 mod heic;
 mod heif;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod jpeg;
 mod jpegs;
 mod libheif;

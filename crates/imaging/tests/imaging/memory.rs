@@ -79,7 +79,7 @@ fn child() {
 
 /// Loads all code into memory by reading it. Otherwise the kernel loads parts of it during the
 /// work, and the parts that it loads after the peak are wrongly subtracted from the peak.
-fn bring_in_code() {
+pub(crate) fn bring_in_code() {
     let mut memory = File::open("/proc/self/mem").unwrap();
     for line in fs::read_to_string("/proc/self/maps").unwrap().lines() {
         // Addresses, permissions, offset, device, inode and path (proc(5)).
@@ -99,13 +99,13 @@ fn bring_in_code() {
 }
 
 /// The resident memory at a point in time, from which a later peak is measured.
-struct Mark {
+pub(crate) struct Mark {
     resident: u64,
     code: u64,
 }
 
 impl Mark {
-    fn set() -> Self {
+    pub(crate) fn set() -> Self {
         // Writing 5 resets the peak to what is resident now (proc(5)).
         fs::write("/proc/self/clear_refs", "5").unwrap();
         Self {
@@ -116,7 +116,7 @@ impl Mark {
 
     /// The peak since the mark, without the code of libraries loaded since: code is in memory once
     /// for all pictures.
-    fn peak(&self) -> u64 {
+    pub(crate) fn peak(&self) -> u64 {
         let code = status_bytes("RssFile:").saturating_sub(self.code);
         status_bytes("VmHWM:").saturating_sub(self.resident + code)
     }

@@ -1,5 +1,9 @@
 //! Walks over the blocks of a GIF file without decoding them (GIF89a specification, appendix B).
 
+use crate::limits::Limits;
+use crate::metadata;
+use crate::raster::pixel_count;
+
 /// What the blocks contain.
 #[derive(Clone, Debug)]
 pub(super) struct Blocks {
@@ -9,6 +13,8 @@ pub(super) struct Blocks {
     pub(super) frames: u32,
     /// Pixels of the largest frame.
     pub(super) largest_frame: u64,
+    /// Pixels of all frames.
+    all_frames: u64,
     /// Whether a frame uses the disposal method "restore to previous".
     pub(super) restores: bool,
     /// The profile in the `ICCRGBG1012` extension.
@@ -19,8 +25,9 @@ pub(super) struct Blocks {
 ///
 /// # Errors
 ///
-/// If the file ends before the data of the first frame.
-pub(super) fn read(bytes: &[u8]) -> Result<Blocks, String> {
+/// If the file ends before the data of the first frame, if the profile is above the limit, or if frames
+/// larger than the screen have more pixels than the limit.
+pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Blocks, String> {
     let cut = || "it is cut short".to_owned();
     let (screen, rest) = bytes.split_first_chunk::<13>().ok_or_else(cut)?;
     let mut blocks = Blocks {
@@ -28,11 +35,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<Blocks, String> {
         height: u16::from_le_bytes([screen[8], screen[9]]),
         frames: 0,
         largest_frame: 0,
+        all_frames: 0,
         restores: false,
         icc: None,
     };
     let mut rest = rest.get(color_table(screen[10])..).ok_or_else(cut)?;
-    while let Some(after) = block(rest, &mut blocks) {
+    let mut icc = None;
+    while let Some(after) = block(rest, &mut blocks, &mut icc) {
         rest = after;
     }
     if blocks.frames == 0 {
@@ -42,11 +51,26 @@ pub(super) fn read(bytes: &[u8]) -> Result<Blocks, String> {
             [other, ..] => format!("0x{other:02x} is not the start of a block"),
         });
     }
+    if let Some(icc) = icc {
+        let length = sub_blocks_of(icc).map(<[u8]>::len).sum();
+        metadata::check_stored_profile(length, limits)?;
+        let mut joined = Vec::with_capacity(length);
+        sub_blocks_of(icc).for_each(|block| joined.extend_from_slice(block));
+        blocks.icc = Some(joined);
+    }
+    let screen = pixel_count(blocks.width.into(), blocks.height.into());
+    if blocks.largest_frame > screen && blocks.all_frames > limits.max_source_pixels {
+        return Err(format!(
+            "its frames have {} pixels, many of them beyond the screen; the limit is {}",
+            blocks.all_frames, limits.max_source_pixels
+        ));
+    }
     Ok(blocks)
 }
 
 /// Skips one block. Returns `None` at the trailer, at the end of the bytes, or at an invalid block.
-fn block<'a>(bytes: &'a [u8], blocks: &mut Blocks) -> Option<&'a [u8]> {
+/// `icc` becomes the sub-blocks of a profile, the last one if there are several.
+fn block<'a>(bytes: &'a [u8], blocks: &mut Blocks, icc: &mut Option<&'a [u8]>) -> Option<&'a [u8]> {
     match bytes {
         // Graphic control extension: three bits of disposal method; 3 is "restore to previous".
         [0x21, 0xf9, rest @ ..] => {
@@ -57,7 +81,7 @@ fn block<'a>(bytes: &'a [u8], blocks: &mut Blocks) -> Option<&'a [u8]> {
         [0x21, 0xff, rest @ ..] => {
             let after = sub_blocks(rest)?;
             if let Some(data) = rest.strip_prefix(b"\x0bICCRGBG1012") {
-                blocks.icc = Some(joined(data));
+                *icc = Some(data);
             }
             Some(after)
         }
@@ -67,7 +91,9 @@ fn block<'a>(bytes: &'a [u8], blocks: &mut Blocks) -> Option<&'a [u8]> {
             let data = rest.get(color_table(descriptor[8]) + 1..)?;
             let side =
                 |at: usize| u64::from(u16::from_le_bytes([descriptor[at], descriptor[at + 1]]));
-            blocks.largest_frame = blocks.largest_frame.max(side(4) * side(6));
+            let pixels = side(4) * side(6);
+            blocks.largest_frame = blocks.largest_frame.max(pixels);
+            blocks.all_frames += pixels;
             blocks.frames += 1;
             sub_blocks(data)
         }
@@ -75,20 +101,14 @@ fn block<'a>(bytes: &'a [u8], blocks: &mut Blocks) -> Option<&'a [u8]> {
     }
 }
 
-/// The bytes of all sub-blocks, joined.
-fn joined(mut bytes: &[u8]) -> Vec<u8> {
-    let mut data = Vec::new();
-    while let Some((length, rest)) = bytes.split_first() {
-        let Some((block, rest)) = rest.split_at_checked(usize::from(*length)) else {
-            break;
-        };
-        if block.is_empty() {
-            break;
-        }
-        data.extend(block);
+/// The sub-blocks, to the first that is empty or cut short.
+fn sub_blocks_of(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, rest) = bytes.split_first()?;
+        let (block, rest) = rest.split_at_checked(usize::from(*length))?;
         bytes = rest;
-    }
-    data
+        (!block.is_empty()).then_some(block)
+    })
 }
 
 /// The size in bytes of the colour table that these packed fields declare.

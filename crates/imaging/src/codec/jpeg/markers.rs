@@ -1,10 +1,12 @@
 //! Reads the segments before the first scan of a JPEG file (ITU-T T.81, annex B).
 
-use crate::metadata::Metadata;
+use crate::limits::Limits;
+use crate::metadata::{self, Metadata};
 
 use super::frame::{Component, Frame, is_start_of_frame};
 use super::metadata::{EXIF, ICC, JFIF, XMP};
 use super::segments::segment;
+use super::spec::{MAX_SCANNED_PIXELS, MAX_SCANS};
 
 /// The segments before the first scan.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub(super) struct Markers {
     first_scan_components: usize,
     /// The maximum length in bytes of coded data between two markers.
     pub(super) longest_run: usize,
+    /// The memory in which libjpeg-turbo saves the segments that may have a profile.
+    pub(super) saved_bytes: u64,
 }
 
 impl Markers {
@@ -29,6 +33,18 @@ impl Markers {
         let largest = components.iter().map(Component::area).max()?;
         let all: usize = components.iter().map(Component::area).sum();
         (components.len() != 4).then(|| (4 * all).div_ceil(largest) as u32)
+    }
+
+    /// Whether the chroma subsampling is one of those that libjpeg-turbo decodes to planes.
+    pub(super) fn has_common_sampling(&self) -> bool {
+        match self.frame.components.as_slice() {
+            [brightness, blue, red] => {
+                let most = (brightness.across, brightness.down);
+                [blue, red].iter().all(|c| (c.across, c.down) == (1, 1))
+                    && matches!(most, (1, 1) | (2, 1 | 2) | (1, 2) | (4, 1) | (1, 4))
+            }
+            _ => true,
+        }
     }
 
     /// Whether the coefficients of the whole picture are held at once: the file has several scans.
@@ -71,10 +87,11 @@ impl Markers {
 ///
 /// # Errors
 ///
-/// If something is missing, cut short or out of range.
-pub(super) fn read(bytes: &[u8]) -> Result<(Markers, Metadata), String> {
-    let mut metadata = Metadata::default();
+/// If something is missing, cut short or out of range, or if the profile is above the limit.
+pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<(Markers, Metadata), String> {
+    let mut found = Metadata::default();
     let mut icc_parts = Vec::new();
+    let mut icc_bytes = 0;
     let mut frame = None;
     let (mut has_huffman_tables, mut is_jfif, mut adobe_transform) = (false, false, None);
     let mut restarts = false;
@@ -97,9 +114,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Markers, Metadata), String> {
             0xd9 => return Err("it ends before any picture data".to_owned()),
             0xe1 => {
                 if let Some(exif) = payload.strip_prefix(EXIF) {
-                    metadata.exif.get_or_insert_with(|| exif.to_vec());
+                    found.exif.get_or_insert_with(|| exif.to_vec());
                 } else if let Some(xmp) = payload.strip_prefix(XMP) {
-                    metadata.xmp.get_or_insert_with(|| xmp.to_vec());
+                    found.xmp.get_or_insert_with(|| xmp.to_vec());
                 }
             }
             0xdd => restarts = true,
@@ -109,6 +126,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Markers, Metadata), String> {
             }
             0xe2 => {
                 if let Some([number, _count, part @ ..]) = payload.strip_prefix(ICC) {
+                    icc_bytes += part.len();
+                    metadata::check_stored_profile(icc_bytes, limits)?;
                     icc_parts.push((*number, part));
                 }
             }
@@ -118,10 +137,17 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Markers, Metadata), String> {
     icc_parts.sort_by_key(|(number, _)| *number);
     if !icc_parts.is_empty() {
         let parts: Vec<_> = icc_parts.into_iter().map(|(_, part)| part).collect();
-        metadata.icc = Some(parts.concat());
+        found.icc = Some(parts.concat());
     }
-    let longest_run = match frame.is_progressive || restarts {
-        true => longest_run(rest),
+    let has_several_scans = frame.is_progressive || first_scan_components < frame.components.len();
+    let longest_run = match has_several_scans || restarts {
+        true => {
+            let (longest, scans) = runs(rest);
+            if has_several_scans {
+                check_scans(&frame, scans)?;
+            }
+            longest
+        }
         false => rest.len(),
     };
     let markers = Markers {
@@ -131,13 +157,40 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Markers, Metadata), String> {
         adobe_transform,
         first_scan_components,
         longest_run,
+        saved_bytes: saved_bytes(bytes),
     };
-    Ok((markers, metadata))
+    Ok((markers, found))
 }
 
-/// The longest run of coded data, given what follows the header of the first scan.
-fn longest_run(mut rest: &[u8]) -> usize {
-    let mut longest = 0;
+/// libjpeg-turbo saves every APP2 segment up to the end of the picture, with what it needs to find it,
+/// and joins the profile. In coded data no 0xff is followed by 0xe2.
+fn saved_bytes(bytes: &[u8]) -> u64 {
+    const SEGMENT_BYTES: u64 = 160;
+    let places = memchr::memmem::find_iter(bytes, b"\xff\xe2");
+    let length = |place: usize| {
+        let two = bytes.get(place + 2..).and_then(|rest| rest.first_chunk());
+        two.map_or(0, |two| u64::from(u16::from_be_bytes(*two)))
+    };
+    places.map(|place| SEGMENT_BYTES + 2 * length(place)).sum()
+}
+
+/// Refuses a picture whose scans take far more time than its pixels. An empty scan needs only a few
+/// bytes, and a decoder passes over all blocks for each.
+fn check_scans(frame: &Frame, scans: u32) -> Result<(), String> {
+    let pixels = frame.width as u64 * frame.height as u64;
+    let most = (MAX_SCANNED_PIXELS / pixels.max(1)).min(MAX_SCANS.into());
+    if u64::from(scans) > most {
+        return Err(format!(
+            "it has {scans} scans; the limit for a picture of this size is {most}"
+        ));
+    }
+    Ok(())
+}
+
+/// The longest run of coded data, and the number of scans, given what follows the header of the first
+/// one.
+fn runs(mut rest: &[u8]) -> (usize, u32) {
+    let (mut longest, mut scans) = (0, 1);
     loop {
         let run = run_length(rest);
         longest = longest.max(run);
@@ -145,9 +198,10 @@ fn longest_run(mut rest: &[u8]) -> usize {
         // Tables may come between scans.
         loop {
             match segment(rest) {
-                Ok((0xd9, ..)) | Err(_) => return longest,
+                Ok((0xd9, ..)) | Err(_) => return (longest, scans),
                 Ok((marker, _, after)) => {
                     rest = after;
+                    scans += u32::from(marker == 0xda);
                     if matches!(marker, 0xda | 0xd0..=0xd7) {
                         break;
                     }
@@ -171,12 +225,12 @@ mod tests {
     #[test]
     fn the_longest_run_is_found_over_restarts_and_scans() {
         let mut data = vec![1, 0xff, 0, 2];
-        assert_eq!(longest_run(&data), 4);
+        assert_eq!(runs(&data), (4, 1));
         // A restart marker, a fill byte before it, and six bytes.
         data.extend([0xff, 0xff, 0xd0, 1, 2, 3, 4, 5, 6]);
         // A table, and a scan with five bytes.
         data.extend([0xff, 0xc4, 0, 4, 0xff, 0, 0xff, 0xda, 0, 2, 1, 2, 3, 4, 5]);
         data.extend([0xff, 0xd9, 1, 2, 3, 4, 5, 6, 7, 8]);
-        assert_eq!(longest_run(&data), 6);
+        assert_eq!(runs(&data), (6, 2));
     }
 }

@@ -3,7 +3,7 @@
 use crate::codec::encode_options::{EncodeOptions, EncodedPixels};
 use crate::planes::Eighths;
 
-use super::frame::Component;
+use super::frame::{Component, Frame};
 use super::markers::Markers;
 use super::reduced::progressive::{FIRST_BYTES, KEPT};
 use super::spec::FULL_COLOR_QUALITY;
@@ -22,6 +22,20 @@ pub(super) fn libjpeg_decoder_bytes(markers: &Markers) -> u64 {
     };
     let blocks_of_mcu: usize = markers.frame.components.iter().map(Component::area).sum();
     columns as u64 * rows as u64 * blocks_of_mcu as u64 * BLOCK_BYTES
+}
+
+/// A decoder that holds the samples and the coefficients of the whole picture.
+pub(super) fn whole_bytes(frame: &Frame) -> u64 {
+    let (columns, rows) = frame.mcus();
+    let blocks_of_mcu: usize = frame.components.iter().map(Component::area).sum();
+    let coefficients = columns as u64 * rows as u64 * blocks_of_mcu as u64 * BLOCK_BYTES;
+    let samples = frame.width as u64 * frame.height as u64 * frame.components.len() as u64;
+    let coefficients = if frame.is_progressive {
+        coefficients
+    } else {
+        0
+    };
+    samples + coefficients
 }
 
 /// The project's own decoder, for planes of one to four eighths, holds a run of coded data between

@@ -112,6 +112,7 @@ mod tests {
     use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
     use crate::codec::jpeg::{markers, turbo};
+    use crate::limits::Limits;
 
     use super::*;
 
@@ -149,7 +150,7 @@ mod tests {
     }
 
     fn decoded(bytes: &[u8], eighths: Eighths) -> Result<Planes, String> {
-        let (markers, _) = markers::read(bytes)?;
+        let (markers, _) = markers::read(bytes, &Limits::default())?;
         let color = markers.reducible().expect("it is of the kind");
         decode(bytes, &markers.frame, color, eighths)
     }
@@ -259,7 +260,7 @@ mod tests {
             let bytes = encode((200, 150), Subsamp::Sub2x2, progressive);
             for eighths in 1..=4 {
                 for cut in (0..bytes.len()).step_by(97) {
-                    if markers::read(&bytes[..cut]).is_err() {
+                    if markers::read(&bytes[..cut], &Limits::default()).is_err() {
                         continue;
                     }
                     let result = reduced(&bytes[..cut], eighths);
@@ -277,7 +278,7 @@ mod tests {
             for at in (2..good.len()).step_by(3) {
                 let mut bytes = good.clone();
                 bytes[at] ^= 1 << (at % 8);
-                if let Ok((markers, _)) = markers::read(&bytes)
+                if let Ok((markers, _)) = markers::read(&bytes, &Limits::default())
                     && markers.reducible().is_some()
                     && markers.frame.width * markers.frame.height < 1 << 20
                 {
@@ -302,7 +303,7 @@ mod tests {
             .flat_map(|size| kinds.map(|(subsamp, progressive)| encode(size, subsamp, progressive)))
             .collect();
         for inspected in &pictures {
-            let (markers, _) = markers::read(inspected).unwrap();
+            let (markers, _) = markers::read(inspected, &Limits::default()).unwrap();
             let color = markers.reducible().unwrap();
             for bytes in pictures
                 .iter()

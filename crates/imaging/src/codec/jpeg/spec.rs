@@ -3,6 +3,8 @@
 
 /// The maximum number of scans. Files with thousands of scans exist only to exhaust decoders.
 pub(super) const MAX_SCANS: u32 = 500;
+/// The maximum number of pixels of all scans together: 100 scans of 100 megapixels.
+pub(super) const MAX_SCANNED_PIXELS: u64 = 10_000_000_000;
 /// Stray bytes before the end marker that are no damage; some cameras write them.
 pub(super) const HARMLESS_STRAY_BYTES: u32 = 16;
 /// From this quality on, chroma is always stored at full resolution.

@@ -88,7 +88,7 @@ fn sampling(header: &DecompressHeader) -> Option<Option<(u32, u32)>> {
     match (header.colorspace, header.subsamp) {
         _ if header.is_lossless => None,
         (Colorspace::Gray, Subsamp::Gray) => Some(None),
-        (Colorspace::YCbCr, Subsamp::Gray) => None,
+        (Colorspace::YCbCr, Subsamp::Gray | Subsamp::Unknown) => None,
         (Colorspace::YCbCr, sampling) => {
             Some(Some((sampling.width() as u32, sampling.height() as u32)))
         }

@@ -4,13 +4,13 @@
 
 use std::borrow::Cow;
 
-use libdeflater::{CompressionLvl, Compressor, Crc, Decompressor};
+use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
 use crate::raster::Layout;
 
+use super::chunks::Chunks;
 use super::filter;
 
-const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// Compression levels of libdeflate, 1 to 12.
 const FAST: i32 = 1;
 const THOROUGH: i32 = 6;
@@ -41,33 +41,36 @@ fn picture_data(bytes: &[u8], layout: Layout) -> Option<Cow<'_, [u8]>> {
         Layout::Rgba => 6,
         Layout::Cmyk => return None,
     };
-    let mut rest = bytes.strip_prefix(SIGNATURE)?;
-    let mut parts: Vec<&[u8]> = Vec::new();
+    let mut chunks = Chunks::of(bytes)?;
+    let mut parts = None;
+    let (mut count, mut total) = (0_usize, 0);
     loop {
-        let (length, after) = rest.split_first_chunk::<4>()?;
-        let length = u32::from_be_bytes(*length) as usize;
-        let checked = after.get(..length.checked_add(4)?)?;
-        let (crc, after) = after[checked.len()..].split_first_chunk::<4>()?;
-        rest = after;
-        let mut found = Crc::new();
-        found.update(checked);
-        if found.sum() != u32::from_be_bytes(*crc) {
+        let before = chunks.clone();
+        let chunk = chunks.next()?;
+        if !chunk.is_intact() {
             return None;
         }
-        let (name, payload) = checked.split_at(4);
-        match name {
+        match chunk.name {
             // Depth, colour type, compression, filter and interlace methods.
-            b"IHDR" if payload.get(8..) != Some(&[8, color_type, 0, 0, 0]) => return None,
+            b"IHDR" if chunk.payload.get(8..) != Some(&[8, color_type, 0, 0, 0]) => return None,
             b"acTL" | b"tRNS" => return None,
-            b"IDAT" => parts.push(payload),
-            _ if !parts.is_empty() => break,
+            b"IDAT" => {
+                parts.get_or_insert(before);
+                count += 1;
+                total += chunk.payload.len();
+            }
+            _ if parts.is_some() => break,
             _ => {}
         }
     }
-    Some(match parts.as_slice() {
-        [one] => Cow::Borrowed(one),
-        many => Cow::Owned(many.concat()),
-    })
+    // A file may have millions of them.
+    let mut parts = parts?.take(count).map(|chunk| chunk.payload);
+    if count == 1 {
+        return parts.next().map(Cow::Borrowed);
+    }
+    let mut data = Vec::with_capacity(total);
+    parts.for_each(|part| data.extend_from_slice(part));
+    Some(Cow::Owned(data))
 }
 
 /// The compressed picture for an `IDAT` chunk. `pixel_bytes` is the size of one pixel.

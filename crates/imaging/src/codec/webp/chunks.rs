@@ -1,16 +1,48 @@
 //! Reads and writes the RIFF chunks of a WebP file (RFC 9649, section 2).
 
-use crate::metadata::Metadata;
+use crate::limits::Limits;
+use crate::metadata::{self, Metadata};
+use crate::orientation::Orientation;
+
+/// What the chunks contain.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Chunks<'a> {
+    /// The frames of an animation; 0 for a still picture.
+    pub(super) frames: u32,
+    exif: Option<&'a [u8]>,
+    xmp: Option<&'a [u8]>,
+    icc: Option<&'a [u8]>,
+}
+
+impl Chunks<'_> {
+    pub(super) fn orientation(&self) -> Orientation {
+        self.exif
+            .map_or_else(Orientation::default, metadata::orientation)
+    }
+
+    /// Copies the metadata within the limit.
+    ///
+    /// # Errors
+    ///
+    /// If the profile is above the limit.
+    pub(super) fn metadata(&self, limits: &Limits) -> Result<Metadata, String> {
+        let icc = self.icc.map(|icc| metadata::stored_profile(icc, limits));
+        Ok(Metadata {
+            exif: self.exif.and_then(|exif| metadata::block(exif, limits)),
+            xmp: self.xmp.and_then(|xmp| metadata::block(xmp, limits)),
+            icc: icc.transpose()?,
+        })
+    }
+}
 
 /// Walks over the chunks to the end of the bytes; the decoder finds out whether the picture data is
-/// complete. Returns the number of frames of an animation (0 for a still picture) and the metadata.
+/// complete.
 ///
 /// # Errors
 ///
 /// If there is no complete chunk header.
-pub(super) fn read(bytes: &[u8]) -> Result<(u32, Metadata), String> {
-    let mut frames = 0;
-    let mut metadata = Metadata::default();
+pub(super) fn read(bytes: &[u8]) -> Result<Chunks<'_>, String> {
+    let mut found = Chunks::default();
     let mut rest = bytes.get(12..).unwrap_or_default();
     if rest.len() < 8 {
         return Err("it is cut short".to_owned());
@@ -18,18 +50,18 @@ pub(super) fn read(bytes: &[u8]) -> Result<(u32, Metadata), String> {
     while let Some((name, payload, after)) = chunk(rest) {
         rest = after;
         match name {
-            b"ANMF" => frames += 1,
+            b"ANMF" => found.frames += 1,
             b"EXIF" => {
                 // Some writers include the prefix that only JPEG needs.
                 let tiff = payload.strip_prefix(b"Exif\0\0").unwrap_or(payload);
-                metadata.exif = Some(tiff.to_vec());
+                found.exif = Some(tiff);
             }
-            b"XMP " => metadata.xmp = Some(payload.to_vec()),
-            b"ICCP" => metadata.icc = Some(payload.to_vec()),
+            b"XMP " => found.xmp = Some(payload),
+            b"ICCP" => found.icc = Some(payload),
             _ => {}
         }
     }
-    Ok((frames, metadata))
+    Ok(found)
 }
 
 /// The first chunk's name and payload, and the bytes after it.

@@ -1,0 +1,159 @@
+//! Walks over the chunks of a PNG file (PNG third edition, section 5.3), and finds the metadata
+//! before the picture data.
+
+use libdeflater::{Crc, DecompressionError, Decompressor};
+
+use crate::limits::Limits;
+use crate::metadata::{self, Metadata};
+use crate::orientation::Orientation;
+
+const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+/// The keyword of a text chunk with an XMP packet.
+const XMP: &[u8] = b"XML:com.adobe.xmp";
+/// Deflate cannot make more of a byte.
+const MOST_INFLATED: usize = 1032;
+
+/// One complete chunk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chunk<'a> {
+    pub(super) name: &'a [u8],
+    pub(super) payload: &'a [u8],
+    /// Name and payload, which the checksum is of.
+    checked: &'a [u8],
+    checksum: u32,
+}
+
+impl Chunk<'_> {
+    /// Whether the checksum is right.
+    pub(super) fn is_intact(&self) -> bool {
+        let mut found = Crc::new();
+        found.update(self.checked);
+        found.sum() == self.checksum
+    }
+}
+
+/// The chunks of a file.
+#[derive(Clone, Debug)]
+pub(super) struct Chunks<'a>(&'a [u8]);
+
+impl<'a> Chunks<'a> {
+    /// Returns `None` if the signature is missing.
+    pub(super) fn of(bytes: &'a [u8]) -> Option<Self> {
+        bytes.strip_prefix(SIGNATURE).map(Self)
+    }
+}
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = Chunk<'a>;
+
+    /// Returns `None` at the end of the bytes, and if a chunk is cut short.
+    fn next(&mut self) -> Option<Chunk<'a>> {
+        let (length, rest) = self.0.split_first_chunk::<4>()?;
+        let length = u32::from_be_bytes(*length) as usize;
+        let checked = rest.get(..length.checked_add(4)?)?;
+        let (checksum, rest) = rest[checked.len()..].split_first_chunk::<4>()?;
+        self.0 = rest;
+        let (name, payload) = checked.split_at(4);
+        Some(Chunk {
+            name,
+            payload,
+            checked,
+            checksum: u32::from_be_bytes(*checksum),
+        })
+    }
+}
+
+/// Reads the metadata and the orientation before the picture data. As in other readers, a chunk with a
+/// wrong checksum does not count, and the first of several does. Nothing is inflated beyond the limit.
+///
+/// # Errors
+///
+/// If the profile is above the limit.
+pub(super) fn metadata(bytes: &[u8], limits: &Limits) -> Result<(Metadata, Orientation), String> {
+    let mut found = Metadata::default();
+    let (mut exif, mut has_profile, mut has_xmp) = (None, false, false);
+    let most = usize::try_from(limits.max_metadata_bytes).unwrap_or(usize::MAX);
+    for chunk in Chunks::of(bytes).into_iter().flatten() {
+        match chunk.name {
+            b"IDAT" => break,
+            b"iCCP" if !has_profile && chunk.is_intact() => {
+                has_profile = true;
+                found.icc = profile(chunk.payload, most)?;
+            }
+            b"eXIf" if exif.is_none() && chunk.is_intact() => exif = Some(chunk.payload),
+            b"iTXt" if !has_xmp && chunk.payload.starts_with(XMP) && chunk.is_intact() => {
+                if let Some(text) = xmp(chunk.payload) {
+                    has_xmp = true;
+                    found.xmp = text.read(most);
+                }
+            }
+            _ => {}
+        }
+    }
+    let orientation = exif.map_or_else(Orientation::default, metadata::orientation);
+    found.exif = exif.and_then(|exif| metadata::block(exif, limits));
+    Ok((found, orientation))
+}
+
+/// The profile in an `iCCP` chunk (11.3.2.3); `None` if it is damaged.
+fn profile(payload: &[u8], most: usize) -> Result<Option<Vec<u8>>, String> {
+    let name = payload.iter().take(80).position(|byte| *byte == 0);
+    let Some(name) = name.filter(|length| *length > 0) else {
+        return Ok(None);
+    };
+    let Some((0, data)) = payload[name + 1..].split_first() else {
+        return Ok(None);
+    };
+    match inflate(data, most) {
+        Ok(profile) => Ok(Some(profile)),
+        Err(DecompressionError::InsufficientSpace) => Err(format!(
+            "its colour profile has more than {most} bytes when it is decompressed; the limit is {most}"
+        )),
+        Err(DecompressionError::BadData) => Ok(None),
+    }
+}
+
+/// The text of an `iTXt` chunk.
+#[derive(Debug)]
+enum Text<'a> {
+    Plain(&'a str),
+    Compressed(&'a [u8]),
+}
+
+/// The text in an `iTXt` chunk with the keyword of XMP (11.3.3.4); `None` if the chunk is damaged.
+fn xmp(payload: &[u8]) -> Option<Text<'_>> {
+    let rest = payload.strip_prefix(XMP)?.strip_prefix(b"\0")?;
+    let ([is_compressed, method], rest) = rest.split_first_chunk()?;
+    let mut parts = rest.splitn(3, |byte| *byte == 0);
+    let (language, keyword, text) = (parts.next()?, parts.next()?, parts.next()?);
+    if !language.is_ascii() || std::str::from_utf8(keyword).is_err() {
+        return None;
+    }
+    match (is_compressed, method) {
+        (0, _) => std::str::from_utf8(text).ok().map(Text::Plain),
+        (1, 0) => Some(Text::Compressed(text)),
+        _ => None,
+    }
+}
+
+impl Text<'_> {
+    /// The text; `None` if it is damaged or longer than `most`.
+    fn read(&self, most: usize) -> Option<Vec<u8>> {
+        let bytes = match self {
+            Text::Plain(text) if text.len() <= most => text.as_bytes().to_vec(),
+            Text::Plain(_) => return None,
+            Text::Compressed(data) => inflate(data, most).ok()?,
+        };
+        std::str::from_utf8(&bytes).is_ok().then_some(bytes)
+    }
+}
+
+/// Inflates a zlib stream to no more than `most` bytes.
+fn inflate(data: &[u8], most: usize) -> Result<Vec<u8>, DecompressionError> {
+    let room = data.len().saturating_mul(MOST_INFLATED).min(most);
+    let mut bytes = vec![0; room];
+    let length = Decompressor::new().zlib_decompress(data, &mut bytes)?;
+    bytes.truncate(length);
+    bytes.shrink_to_fit();
+    Ok(bytes)
+}
