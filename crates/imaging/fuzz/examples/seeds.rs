@@ -34,15 +34,27 @@ fn main() -> Result<()> {
         write(&corpus.join("header"), name, bytes)?;
         // One byte for each option. The first sets a width, the second none, and so on.
         let choices = [[129; 1].as_slice(), &vec![0; OPTIONS.len() - 1]].concat();
-        write(&corpus.join("resize"), name, &[&choices, bytes.as_slice()].concat())?;
+        write(
+            &corpus.join("resize"),
+            name,
+            &[&choices, bytes.as_slice()].concat(),
+        )?;
         if *format == "jpeg" {
             let file = [&[0], bytes.as_slice()].concat();
             write(&corpus.join("jpeg_differential"), name, &file)?;
         }
     }
     for kind in (1..=47).step_by(2) {
-        let input = [&[kind, 21, 70], pictures::rgb().get(..300).unwrap_or_default()].concat();
-        write(&corpus.join("jpeg_differential"), &format!("good-{kind}"), &input)?;
+        let input = [
+            &[kind, 21, 70],
+            pictures::rgb().get(..300).unwrap_or_default(),
+        ]
+        .concat();
+        write(
+            &corpus.join("jpeg_differential"),
+            &format!("good-{kind}"),
+            &input,
+        )?;
     }
     metadata(&corpus.join("metadata"))
 }
@@ -65,7 +77,11 @@ fn written_here(pictures: &mut Vec<Picture>) -> Result<()> {
         ("png", &[("palette", "7")]),
     ];
     for (number, (format, more)) in requests.into_iter().enumerate() {
-        for (kind, source) in [("opaque", &opaque), ("clear", &clear), ("animated", &animation)] {
+        for (kind, source) in [
+            ("opaque", &opaque),
+            ("clear", &clear),
+            ("animated", &animation),
+        ] {
             let pairs = [&[("width", "24"), ("format", format)], more].concat();
             let bytes = resize(source, &options(&pairs), &limits)?.bytes;
             pictures.push((format, format!("{kind}-{number}"), bytes));
@@ -107,8 +123,16 @@ fn read_only(pictures: &mut Vec<Picture>) -> Result<()> {
     for (name, bytes) in pictures::tiffs()? {
         pictures.push(("tiff", name, bytes));
     }
-    pictures.push(("ico", "png".to_owned(), pictures::ico(&pictures::png(png::ColorType::Rgba, png::BitDepth::Eight)?)));
-    pictures.push(("ico", "bmp".to_owned(), pictures::ico(&pictures::icon_bmp())));
+    pictures.push((
+        "ico",
+        "png".to_owned(),
+        pictures::ico(&pictures::png(png::ColorType::Rgba, png::BitDepth::Eight)?),
+    ));
+    pictures.push((
+        "ico",
+        "bmp".to_owned(),
+        pictures::ico(&pictures::icon_bmp()),
+    ));
     for (name, bytes) in pictures::jxls()? {
         pictures.push(("jxl", name, bytes));
     }
@@ -120,7 +144,10 @@ fn by_programs(pictures: &mut Vec<Picture>) -> Result<()> {
     let folder = std::env::temp_dir().join(format!("picresize-seeds-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
     let source = folder.join("source.png");
-    fs::write(&source, pictures::png(png::ColorType::Rgb, png::BitDepth::Eight)?)?;
+    fs::write(
+        &source,
+        pictures::png(png::ColorType::Rgb, png::BitDepth::Eight)?,
+    )?;
     let made = [
         ("jxl", "cjxl", "lossy", &["-q", "80"][..]),
         ("jxl", "cjxl", "progressive", &["-q", "60", "-p"]),

@@ -98,7 +98,12 @@ fn good_file(kind: u8, (width, height): (u8, u8), seed: &[u8]) {
             .expect("the picture has planes")
     };
     for eighths in [1, 3] {
-        compare(&own(eighths), &as_floats(&turbo(eighths)), SAME_TRANSFORM, &case);
+        compare(
+            &own(eighths),
+            &as_floats(&turbo(eighths)),
+            SAME_TRANSFORM,
+            &case,
+        );
     }
     if has_whole_blocks {
         let whole = turbo(8);
@@ -116,7 +121,11 @@ fn picture((width, height): (usize, usize), seed: &[u8], has_low_contrast: bool)
     for y in 0..height {
         for x in 0..width * 3 {
             let value = seed[(y * 89 + x) % seed.len()];
-            rgb.push(if has_low_contrast { 96 + value / 4 } else { value });
+            rgb.push(if has_low_contrast {
+                96 + value / 4
+            } else {
+                value
+            });
         }
     }
     rgb
@@ -125,7 +134,11 @@ fn picture((width, height): (usize, usize), seed: &[u8], has_low_contrast: bool)
 fn compare(own: &DecodedPlanes, expected: &[(usize, usize, Vec<f64>)], most: f64, case: &str) {
     assert_eq!(own.len(), expected.len(), "{case}: planes");
     for (index, (own, expected)) in own.iter().zip(expected).enumerate() {
-        assert_eq!((own.0, own.1), (expected.0, expected.1), "{case}: plane {index}");
+        assert_eq!(
+            (own.0, own.1),
+            (expected.0, expected.1),
+            "{case}: plane {index}"
+        );
         for (at, (found, exact)) in own.2.iter().zip(&expected.2).enumerate() {
             let apart = (f64::from(*found) - exact).abs();
             let (x, y) = (at % own.0, at / own.0);
@@ -149,7 +162,10 @@ fn as_floats(planes: &DecodedPlanes) -> Vec<(usize, usize, Vec<f64>)> {
 
 /// Each block of 8 × 8 samples to `side` × `side`: the inverse transform of that size over the
 /// lowest frequencies.
-fn reduce((width, height, samples): &(usize, usize, Vec<u8>), side: usize) -> (usize, usize, Vec<f64>) {
+fn reduce(
+    (width, height, samples): &(usize, usize, Vec<u8>),
+    side: usize,
+) -> (usize, usize, Vec<f64>) {
     let (columns, rows) = (width / 8, height / 8);
     let mut reduced = vec![0.0; columns * rows * side * side];
     for row in 0..rows {

@@ -2,7 +2,9 @@
 //! every picture must pass.
 
 use libfuzzer_sys::Corpus;
-use picresize_imaging::{Format, ImagingError, Limits, Plan, ResizeOptions, Source, inspect, sniff};
+use picresize_imaging::{
+    Format, ImagingError, Limits, Plan, ResizeOptions, Source, inspect, sniff,
+};
 
 pub mod differential;
 mod request;

@@ -38,7 +38,9 @@ fn value(values: &Values, choice: u8) -> String {
         }
         Values::Color => pick(&["#08f", "#10203040", "#ffffff", "black", "transparent"]),
         Values::Format => {
-            let writable = Format::ALL.into_iter().filter(|format| format.is_writable());
+            let writable = Format::ALL
+                .into_iter()
+                .filter(|format| format.is_writable());
             let names: Vec<&str> = writable.map(Format::name).collect();
             pick(&names)
         }

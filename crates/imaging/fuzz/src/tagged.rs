@@ -33,9 +33,16 @@ fn pixels() -> Vec<u8> {
 /// A JPEG whose first segment has this marker, signature and content.
 fn jpeg(marker: u8, signature: &[u8], content: &[u8]) -> Option<Vec<u8>> {
     static PLAIN: OnceLock<Vec<u8>> = OnceLock::new();
-    let plain = PLAIN.get_or_init(|| encode_jpeg(&pixels(), (WIDTH, HEIGHT), Subsamp::Sub2x2, false));
+    let plain =
+        PLAIN.get_or_init(|| encode_jpeg(&pixels(), (WIDTH, HEIGHT), Subsamp::Sub2x2, false));
     let length = u16::try_from(2 + signature.len() + content.len()).ok()?;
-    let segment = [&[0xff, marker], &length.to_be_bytes()[..], signature, content].concat();
+    let segment = [
+        &[0xff, marker],
+        &length.to_be_bytes()[..],
+        signature,
+        content,
+    ]
+    .concat();
     Some([&plain[..2], &segment, &plain[2..]].concat())
 }
 
@@ -45,8 +52,12 @@ fn png(kind: ChunkType, content: &[u8]) -> Vec<u8> {
     let mut encoder = png::Encoder::new(&mut bytes, WIDTH as u32, HEIGHT as u32);
     encoder.set_color(png::ColorType::Rgb);
     let mut writer = encoder.write_header().expect("the size is valid");
-    writer.write_chunk(kind, content).expect("memory is large enough");
-    writer.write_image_data(&pixels()).expect("the size is right");
+    writer
+        .write_chunk(kind, content)
+        .expect("memory is large enough");
+    writer
+        .write_image_data(&pixels())
+        .expect("the size is right");
     drop(writer);
     bytes
 }
@@ -60,8 +71,12 @@ pub fn encode_jpeg(
 ) -> Vec<u8> {
     let mut compressor = Compressor::new().expect("libjpeg-turbo starts");
     compressor.set_quality(92).expect("the quality is valid");
-    compressor.set_subsamp(subsamp).expect("the subsampling is valid");
-    compressor.set_progressive(progressive).expect("libjpeg-turbo is progressive");
+    compressor
+        .set_subsamp(subsamp)
+        .expect("the subsampling is valid");
+    compressor
+        .set_progressive(progressive)
+        .expect("libjpeg-turbo is progressive");
     let image = Image {
         pixels: rgb,
         width,
@@ -69,5 +84,7 @@ pub fn encode_jpeg(
         height,
         format: PixelFormat::RGB,
     };
-    compressor.compress_to_vec(image).expect("the picture is valid")
+    compressor
+        .compress_to_vec(image)
+        .expect("the picture is valid")
 }

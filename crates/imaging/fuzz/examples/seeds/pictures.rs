@@ -89,7 +89,18 @@ pub(crate) fn icon_bmp() -> Vec<u8> {
 
 fn bitmap(bits: u16, height: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for field in [40, WIDTH, height, 1 | u32::from(bits) << 16, 0, 0, 2835, 2835, 0, 0] {
+    for field in [
+        40,
+        WIDTH,
+        height,
+        1 | u32::from(bits) << 16,
+        0,
+        0,
+        2835,
+        2835,
+        0,
+        0,
+    ] {
         bytes.extend(field.to_le_bytes());
     }
     if bits <= 8 {
@@ -114,7 +125,22 @@ fn bitmap(bits: u16, height: u32) -> Vec<u8> {
 
 /// An icon with one picture.
 pub(crate) fn ico(picture: &[u8]) -> Vec<u8> {
-    let mut file = vec![0, 0, 1, 0, 1, 0, WIDTH as u8, HEIGHT as u8, 0, 0, 1, 0, 32, 0];
+    let mut file = vec![
+        0,
+        0,
+        1,
+        0,
+        1,
+        0,
+        WIDTH as u8,
+        HEIGHT as u8,
+        0,
+        0,
+        1,
+        0,
+        32,
+        0,
+    ];
     file.extend((picture.len() as u32).to_le_bytes());
     file.extend(22_u32.to_le_bytes());
     file.extend(picture);
