@@ -9,10 +9,10 @@
 //! - libjpeg-turbo has the same transforms to one and three eighths, in integers of 13 fractional
 //!   bits. Each decoder is at most one level from the exact value: [`SAME_TRANSFORM`].
 //! - It has others to two and four eighths. There, its samples at full size are transformed exactly,
-//!   and the low frequencies back. Its samples are at most one level from the exact value, in which
-//!   their mean error of a block counts fully and others at most as much; rounding adds one:
-//!   [`OTHER_TRANSFORM`]. For this, samples must not be clipped, so the picture has low contrast, and
-//!   whole blocks.
+//!   and the low frequencies back. A full-size sample is less than one level from the exact value.
+//!   The absolute weights of the 64 samples in one result add up to 2.5, and the rounding of
+//!   the project's decoder adds a half: [`OTHER_TRANSFORM`]. Clipped samples would be further away, so
+//!   this picture has low contrast, and whole blocks.
 
 use std::f64::consts::PI;
 
