@@ -5,7 +5,7 @@
 //!
 //! # One call
 //!
-//! [`resize`] does everything. [`Limits`] restrict sizes and memory; the defaults suit a server.
+//! [`resize`] does everything. [`Limits`] restrict sizes, memory and time; the defaults suit a server.
 //!
 //! ```
 //! use picresize_imaging::{Fit, Format, Limits, ResizeOptions, resize};
@@ -28,8 +28,8 @@
 //! # Three steps
 //!
 //! Each step can fail, and none does the work of a later one. [`inspect`] reads the header,
-//! [`Source::plan`] checks options and limits and estimates the memory, and [`Plan::resize`] does
-//! the work. One source can have many plans.
+//! [`Source::plan`] checks options and limits and estimates memory and time, and [`Plan::resize`]
+//! does the work. One source can have many plans.
 //!
 //! ```
 //! use picresize_imaging::{Limits, ResizeOptions, inspect};
@@ -77,7 +77,7 @@
 //! |---|---|
 //! | other uses of a picture | `similarity`, `fingerprint` |
 //! | steps that act on pixels | `pipeline`, `render` |
-//! | decisions, from the header alone | `plan`, `estimate`, `shrink_on_load` |
+//! | decisions, from the header alone | `plan`, `duration`, `estimate`, `shrink_on_load` |
 //! | the parsed header | `source` |
 //! | the formats | `codec`, `sniff` |
 //! | operations on pixels | `planar`, `smart`, `color`, `quantize`, `compose`, `sharpen`, `linear`, `resample`, `animation` |
@@ -90,6 +90,7 @@ mod animation;
 mod codec;
 mod color;
 mod compose;
+mod duration;
 mod error;
 mod estimate;
 mod fingerprint;
@@ -130,6 +131,12 @@ pub use plan::{Plan, result_format};
 pub use similarity::{similarity, similarity_bytes};
 pub use sniff::sniff;
 pub use source::{Source, inspect, preload};
+
+/// Entries for the fuzz targets alone.
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing {
+    pub use crate::codec::differential::{DecodedPlanes, own_jpeg_planes, turbo_jpeg_planes};
+}
 
 /// Changes whenever the same input may give different bytes.
 pub const ENGINE_VERSION: &str = "4";

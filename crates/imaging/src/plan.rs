@@ -1,8 +1,11 @@
 //! Plans a resize: makes all decisions that need only the header, and checks options and limits
 //! before the picture is decoded.
 
+use std::time::Duration;
+
 use crate::codec;
 use crate::codec::encode_options::EncodeOptions;
+use crate::duration;
 use crate::error::ImagingError;
 use crate::estimate::{self, Task};
 use crate::format::Format;
@@ -24,6 +27,7 @@ pub struct Plan {
     pub(crate) load: ShrinkOnLoad,
     pub(crate) encode: EncodeOptions,
     memory_bytes: u64,
+    duration: Duration,
 }
 
 impl Source {
@@ -65,6 +69,14 @@ impl Source {
                 limits.max_memory_bytes
             )));
         }
+        let duration = duration::estimate(header, &load, &task, frames);
+        if duration > Duration::from_secs(limits.max_seconds.into()) {
+            return Err(ImagingError::TooLarge(format!(
+                "the picture would take about {} seconds of processor time; the limit is {}",
+                duration.as_secs_f64().ceil(),
+                limits.max_seconds
+            )));
+        }
         Ok(Plan {
             source: self.clone(),
             options: options.clone(),
@@ -75,6 +87,7 @@ impl Source {
             load,
             encode,
             memory_bytes,
+            duration,
         })
     }
 }
@@ -103,6 +116,12 @@ impl Plan {
     /// An upper bound of the memory that [`Plan::resize`] needs in addition to the source's bytes.
     pub fn memory_bytes(&self) -> u64 {
         self.memory_bytes
+    }
+
+    /// An estimate of the processor time that [`Plan::resize`] needs. It depends on the plan alone,
+    /// not on the machine: a current server is about as fast, others may need a few times as long.
+    pub fn duration(&self) -> Duration {
+        self.duration
     }
 }
 

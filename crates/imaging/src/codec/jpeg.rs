@@ -11,6 +11,8 @@ use crate::planes::{Eighths, Planes};
 use crate::raster::{Layout, Raster, Samples, pixel_count};
 
 mod baseline;
+#[cfg(feature = "fuzzing")]
+pub mod differential;
 mod frame;
 mod markers;
 mod memory;

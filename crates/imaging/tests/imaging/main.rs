@@ -5,6 +5,7 @@
 mod bytes;
 mod corpus;
 mod documentation;
+mod duration;
 mod fingerprint;
 mod formats;
 mod heic;

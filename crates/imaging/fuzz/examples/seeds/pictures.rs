@@ -1,0 +1,225 @@
+//! Small pictures in formats that the library does not write, and blocks of metadata.
+
+use std::io::Cursor;
+
+use anyhow::{Result, anyhow};
+use image::codecs::tiff::TiffEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+use picresize_kernels::avif::{BitDepth, Settings};
+use zune_core::bit_depth::BitDepth as Depth;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::EncoderOptions;
+use zune_jpegxl::JxlSimpleEncoder;
+
+pub(crate) const WIDTH: u32 = 24;
+pub(crate) const HEIGHT: u32 = 18;
+
+fn sample(x: u32, y: u32, channel: u32) -> u8 {
+    match channel {
+        0 => (x * 255 / WIDTH) as u8,
+        1 => (y * 255 / HEIGHT) as u8,
+        2 => ((x / 5 + y / 3) % 2 * 200) as u8,
+        _ => 255 - ((x * y) % 255) as u8,
+    }
+}
+
+fn samples(channels: u32) -> Vec<u8> {
+    let pixels = (0..WIDTH * HEIGHT).map(|at| (at % WIDTH, at / WIDTH));
+    pixels
+        .flat_map(|(x, y)| (0..channels).map(move |channel| sample(x, y, channel)))
+        .collect()
+}
+
+pub(crate) fn rgb() -> Vec<u8> {
+    samples(3)
+}
+
+fn twice(samples: &[u8]) -> Vec<u8> {
+    samples.iter().flat_map(|&byte| [byte; 2]).collect()
+}
+
+pub(crate) fn png(color: png::ColorType, depth: png::BitDepth) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, WIDTH, HEIGHT);
+    encoder.set_color(color);
+    encoder.set_depth(depth);
+    let samples = samples(color.samples() as u32);
+    let mut writer = encoder.write_header()?;
+    match depth {
+        png::BitDepth::Sixteen => writer.write_image_data(&twice(&samples))?,
+        _ => writer.write_image_data(&samples)?,
+    }
+    writer.finish()?;
+    Ok(bytes)
+}
+
+pub(crate) fn apng() -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, WIDTH, HEIGHT);
+    encoder.set_color(png::ColorType::Rgba);
+    encoder.set_animated(3, 0)?;
+    let mut writer = encoder.write_header()?;
+    for shift in 0..3 {
+        let mut samples = samples(4);
+        samples.rotate_left(shift * 40);
+        writer.write_image_data(&samples)?;
+    }
+    writer.finish()?;
+    Ok(bytes)
+}
+
+/// A bitmap with its file header.
+pub(crate) fn bmp(bits: u16) -> Vec<u8> {
+    let bitmap = bitmap(bits, HEIGHT);
+    let colors = if bits <= 8 { 4 << bits } else { 0 };
+    let mut file = b"BM".to_vec();
+    file.extend((14 + bitmap.len() as u32).to_le_bytes());
+    file.extend([0; 4]);
+    file.extend((14_u32 + 40 + colors).to_le_bytes());
+    file.extend(bitmap);
+    file
+}
+
+/// A bitmap of 32 bits as in an icon: its height counts the mask.
+pub(crate) fn icon_bmp() -> Vec<u8> {
+    let mut bitmap = bitmap(32, HEIGHT * 2);
+    bitmap.extend(vec![0; (WIDTH as usize).div_ceil(32) * 4 * HEIGHT as usize]);
+    bitmap
+}
+
+fn bitmap(bits: u16, height: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for field in [
+        40,
+        WIDTH,
+        height,
+        1 | u32::from(bits) << 16,
+        0,
+        0,
+        2835,
+        2835,
+        0,
+        0,
+    ] {
+        bytes.extend(field.to_le_bytes());
+    }
+    if bits <= 8 {
+        for color in 0..1_u32 << bits {
+            bytes.extend((color * 0x0003_0507).to_le_bytes());
+        }
+    }
+    let row_bytes = (WIDTH as usize * usize::from(bits)).div_ceil(32) * 4;
+    for y in 0..HEIGHT {
+        let start = bytes.len();
+        for x in 0..WIDTH {
+            match bits {
+                24 | 32 => bytes.extend((0..u32::from(bits / 8)).map(|c| sample(x, y, c))),
+                _ if x % (8 / u32::from(bits)) == 0 => bytes.push(sample(x, y, 0)),
+                _ => {}
+            }
+        }
+        bytes.resize(start + row_bytes, 0);
+    }
+    bytes
+}
+
+/// An icon with one picture.
+pub(crate) fn ico(picture: &[u8]) -> Vec<u8> {
+    let mut file = vec![
+        0,
+        0,
+        1,
+        0,
+        1,
+        0,
+        WIDTH as u8,
+        HEIGHT as u8,
+        0,
+        0,
+        1,
+        0,
+        32,
+        0,
+    ];
+    file.extend((picture.len() as u32).to_le_bytes());
+    file.extend(22_u32.to_le_bytes());
+    file.extend(picture);
+    file
+}
+
+pub(crate) fn tiffs() -> Result<Vec<(String, Vec<u8>)>> {
+    let kinds = [
+        ("gray", 1, ExtendedColorType::L8),
+        ("rgb", 3, ExtendedColorType::Rgb8),
+        ("rgba", 4, ExtendedColorType::Rgba8),
+        ("deep", 3, ExtendedColorType::Rgb16),
+    ];
+    let encode = |(name, channels, color): (&str, u32, ExtendedColorType)| {
+        let mut samples = samples(channels);
+        if color == ExtendedColorType::Rgb16 {
+            samples = twice(&samples);
+        }
+        let mut file = Cursor::new(Vec::new());
+        TiffEncoder::new(&mut file).write_image(&samples, WIDTH, HEIGHT, color)?;
+        Ok((name.to_owned(), file.into_inner()))
+    };
+    kinds.into_iter().map(encode).collect()
+}
+
+/// Lossless JPEG XL.
+pub(crate) fn jxls() -> Result<Vec<(String, Vec<u8>)>> {
+    let kinds = [
+        ("gray", 1, ColorSpace::Luma),
+        ("rgb", 3, ColorSpace::RGB),
+        ("rgba", 4, ColorSpace::RGBA),
+    ];
+    let encode = |(name, channels, colors): (&str, u32, ColorSpace)| {
+        let samples = samples(channels);
+        let size = (WIDTH as usize, HEIGHT as usize);
+        let options = EncoderOptions::new(size.0, size.1, colors, Depth::Eight);
+        let mut file = Vec::new();
+        JxlSimpleEncoder::new(&samples, options)
+            .encode(&mut file)
+            .map_err(|error| anyhow!("{error:?}"))?;
+        Ok((name.to_owned(), file))
+    };
+    kinds.into_iter().map(encode).collect()
+}
+
+pub(crate) fn deep_avif() -> Result<Vec<u8>> {
+    let settings = Settings {
+        quality: 60.0,
+        bit_depth: BitDepth::Ten,
+        speed: 10,
+        exif: None,
+    };
+    settings
+        .encode_rgb(&rgb(), (WIDTH as usize, HEIGHT as usize))
+        .map_err(|error| anyhow!(error))
+}
+
+/// An EXIF block: turned by a quarter, by "Ann", with a second directory.
+pub(crate) fn exif() -> Vec<u8> {
+    let mut exif = b"MM\0*\0\0\0\x08\0\x02".to_vec();
+    exif.extend(b"\x01\x12\0\x03\0\0\0\x01\0\x06\0\0");
+    exif.extend(b"\x01\x3b\0\x02\0\0\0\x04Ann\0");
+    exif.extend(38_u32.to_be_bytes());
+    exif.extend(b"\0\x01\x82\x98\0\x02\0\0\0\x04Ann\0\0\0\0\0");
+    exif
+}
+
+/// A zlib stream of one stored block (RFC 1950, RFC 1951).
+pub(crate) fn stored_zlib(content: &[u8]) -> Vec<u8> {
+    let length = content.len() as u16;
+    let (mut low, mut high) = (1_u32, 0_u32);
+    for byte in content {
+        low = (low + u32::from(*byte)) % 65_521;
+        high = (high + low) % 65_521;
+    }
+    let mut stream = vec![0x78, 1, 1];
+    stream.extend(length.to_le_bytes());
+    stream.extend((!length).to_le_bytes());
+    stream.extend(content);
+    stream.extend((high << 16 | low).to_be_bytes());
+    stream
+}
