@@ -12,7 +12,7 @@ use crate::raster::{Layout, Raster, Samples};
 
 mod baseline;
 #[cfg(feature = "fuzzing")]
-pub mod differential;
+pub(crate) mod differential;
 mod frame;
 mod markers;
 mod memory;
