@@ -37,7 +37,7 @@ mod ycbcr;
 use decoder::ParsedPicture;
 use encode_options::{EncodeOptions, EncodedPixels};
 #[cfg(feature = "fuzzing")]
-pub use jpeg::differential;
+pub(crate) use jpeg::differential;
 
 /// Reads the header of a picture.
 pub(crate) fn parse(

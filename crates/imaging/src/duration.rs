@@ -13,7 +13,7 @@
 //! | PNG | 0.12 s | 0.3 s |
 //! | GIF | 0.23 s | 0.4 s |
 //! | WebP | 0.12 s | 0.3 s |
-//! | WebP, `lossless` | 2.0 s | 2.3 s |
+//! | WebP, `lossless` | 2.0 s | 2.9 s |
 //! | WebP, `max_bytes` | 0.7 s | 1.8 s |
 //! | AVIF | 2.4 s | 3.7 s |
 //! | AVIF, quality 100 | 4.6 s | 6.2 s |

@@ -12,7 +12,7 @@ use crate::raster::{Layout, Raster, Samples, pixel_count};
 
 mod baseline;
 #[cfg(feature = "fuzzing")]
-pub mod differential;
+pub(crate) mod differential;
 mod frame;
 mod markers;
 mod memory;
