@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::fields::clip;
 use super::operations::operation_json;
 use super::problem::Problem;
 use super::state::ApiState;
@@ -74,19 +75,23 @@ async fn fingerprint(
     state: &Arc<ApiState>,
     look_up: &LookUp,
 ) -> Result<Option<Fingerprint>, Problem> {
-    let held = look_up.parsed.memory.num_permits() as u64 * 1024;
+    let held = look_up.parsed.picture.len() as u64;
     let mut limits = state.limits.clone();
-    let room = state.upload_memory_bytes.saturating_sub(held);
+    let room = state.uploads.total().saturating_sub(held);
     limits.max_memory_bytes = limits.max_memory_bytes.min(room);
     let needed = look_up.source.fingerprint_bytes();
     if needed > limits.max_memory_bytes {
         return Ok(None);
     }
-    let _core = state.look_ups.acquire().await;
-    let _memory = state.reserve(needed).await?;
+    let core = Arc::clone(&state.look_ups).acquire_owned().await;
+    let memory = state.uploads.reserve(needed).await?;
     let picture = Bytes::clone(&look_up.parsed.picture);
     let source = look_up.source.clone();
-    let task = tokio::task::spawn_blocking(move || source.fingerprint(&picture, &limits));
+    let task = tokio::task::spawn_blocking(move || {
+        // The thread has the permits: it goes on when the client has left.
+        let _held = (core, memory);
+        source.fingerprint(&picture, &limits)
+    });
     Ok(task.await.unwrap_or_else(|error| {
         let digest = look_up.digest;
         tracing::error!(%error, %digest, "a picture crashed its codec during a look-up");
@@ -256,11 +261,6 @@ fn number(text: &str, least: u32, most: u32) -> Result<u32, String> {
                 clip(text)
             )
         })
-}
-
-/// Shortens a value that was sent, for an error message.
-fn clip(text: &str) -> String {
-    text.chars().take(40).collect()
 }
 
 #[cfg(test)]
