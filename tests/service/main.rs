@@ -4,6 +4,7 @@
 
 mod accept;
 mod claim_check;
+mod connections;
 mod contract;
 mod corpus;
 mod errors;
@@ -12,6 +13,7 @@ mod forget;
 mod golden;
 mod kill;
 mod lookup;
+mod memory;
 mod mysql;
 mod poison;
 mod process;
