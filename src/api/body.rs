@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 use tokio::time::Instant;
 
 use super::budget::Reservation;
+use super::connection::Activity;
 use super::problem::{Kind, Problem};
 use super::state::ApiState;
 
@@ -28,6 +29,7 @@ pub(super) struct ReceivedBody {
 pub(super) async fn receive(
     mut body: Body,
     announced: Option<u64>,
+    activity: Option<&Activity>,
     state: &ApiState,
 ) -> Result<ReceivedBody, Problem> {
     let limit = state.max_body_bytes;
@@ -42,7 +44,18 @@ pub(super) async fn receive(
     let mut reserved = 0;
     // Waiting for memory is not the client's fault, so it moves the deadline.
     let mut deadline = Instant::now() + state.body_timeout;
-    while let Some(frame) = next_frame(&mut body, reserved, deadline, state).await? {
+    let note = |waits| {
+        if let Some(activity) = activity {
+            activity.waits_for_body(waits);
+        }
+    };
+    loop {
+        note(true);
+        let frame = next_frame(&mut body, reserved, deadline, state).await;
+        note(false);
+        let Some(frame) = frame? else {
+            break;
+        };
         let length = (received.bytes.len() + frame.len()) as u64;
         if length > limit {
             return Err(too_large(limit));

@@ -32,7 +32,8 @@ const MOST_HEADER_BYTES: usize = 32 << 10;
 const MOST_HEADERS: usize = 100;
 /// The buffer of a connection.
 const BUFFER_BYTES: usize = 64 << 10;
-/// How long a client may pause in reading an answer while others wait for memory.
+/// How long a client may pause in reading an answer while others wait for memory, and in sending a
+/// body while others wait for a connection.
 const SHORT_PAUSE: Duration = Duration::from_secs(2);
 /// What is read after the last answer, at most.
 const LINGER: Duration = Duration::from_secs(30);
@@ -56,6 +57,8 @@ enum Phase {
     Idle,
     /// A header is arriving, or the connection is new.
     Header,
+    /// The next bytes of a request's body are waited for.
+    Body,
     /// A request is being answered.
     Request,
 }
@@ -88,10 +91,21 @@ impl Activity {
         })
     }
 
-    /// Since when it has no request; `None` if it has one.
-    pub(super) fn without_request_since(&self) -> Option<Instant> {
+    /// Since when it may give its place to another connection, if it may: while it has no request,
+    /// or while its client pauses in the middle of a body.
+    pub(super) fn dispensable_since(&self) -> Option<Instant> {
         let state = self.state();
-        (state.phase != Phase::Request).then_some(state.since)
+        let is_dispensable = match state.phase {
+            Phase::Idle | Phase::Header => true,
+            Phase::Body => state.since.elapsed() >= SHORT_PAUSE,
+            Phase::Request => false,
+        };
+        is_dispensable.then_some(state.since)
+    }
+
+    /// Notes whether a request waits for its client to send more.
+    pub(super) fn waits_for_body(&self, waits: bool) {
+        self.enter(if waits { Phase::Body } else { Phase::Request });
     }
 
     fn enter(&self, phase: Phase) {
@@ -111,7 +125,7 @@ impl Activity {
                 self.enter(Phase::Header);
             }
             Phase::Header => state.has_begun = true,
-            Phase::Request => {}
+            Phase::Body | Phase::Request => {}
         }
     }
 
@@ -151,7 +165,7 @@ impl Patience {
             next = Some((blocked + self.write).min(now + SHORT_PAUSE));
         }
         let (limit, overdue) = match state.phase {
-            Phase::Request => return Ok(next),
+            Phase::Body | Phase::Request => return Ok(next),
             Phase::Idle => (self.idle, Overdue::Idle),
             Phase::Header => {
                 let has_begun = state.has_begun;
@@ -218,9 +232,10 @@ where
     App::Error: Into<std::convert::Infallible> + std::error::Error + Send + Sync,
     App::Future: Send + 'static,
 {
-    let service = service_fn(|request: hyper::Request<Incoming>| {
+    let service = service_fn(|mut request: hyper::Request<Incoming>| {
         activity.enter(Phase::Request);
         let answering = Answering(Arc::clone(activity));
+        request.extensions_mut().insert(Arc::clone(activity));
         let response = app.clone().call(request.map(Body::new));
         async move {
             let response = response.await?;

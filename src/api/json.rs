@@ -135,13 +135,13 @@ impl<'de> Object<'_, 'de> {
         } else if value.starts_with(['[', '{']) {
             let message = "must be a single value, not a list or an object";
             errors.push(FieldError::new(key, message));
-        } else if !is_text {
-            self.fields.add(key, value.to_owned());
         } else if value.len() > 6 * MOST_VALUE_BYTES {
             // Even if every letter of it is written as \u0000.
             self.fields.refuse_long(key);
-        } else {
+        } else if is_text {
             self.fields.add(key, unquoted(value));
+        } else {
+            self.fields.add(key, value.to_owned());
         }
     }
 }

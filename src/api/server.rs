@@ -1,8 +1,8 @@
 //! Accepts connections, within a limit of their number.
 //!
 //! The limit is below the limit of open files, so that files and other sockets can always be
-//! opened. When it is reached, the connection that has been without a request for the longest time
-//! gives its place to a new one. If all have a request, the new one is answered with 503.
+//! opened. When it is reached, the connection whose client has been silent for the longest time gives
+//! its place to a new one. If all have a request, the new one is answered with 503.
 
 use std::collections::HashMap;
 use std::io;
@@ -203,12 +203,12 @@ impl Places {
         })
     }
 
-    /// Closes the connection that has been without a request for the longest time. Returns whether
-    /// there is one.
+    /// Closes the connection whose client has been silent for the longest time. Returns whether there
+    /// is one.
     fn evict(&self) -> bool {
         let mut taken = self.taken();
         let idle = taken.by_id.iter().filter_map(|(id, (activity, _))| {
-            let since = activity.without_request_since()?;
+            let since = activity.dispensable_since()?;
             Some((since, *id))
         });
         let Some((_, id)) = idle.min() else {

@@ -2,6 +2,7 @@
 //! a multipart form.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Query, Request};
@@ -9,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
 use super::body::{self, ReceivedBody};
+use super::connection::Activity;
 use super::fields::{Fields, MOST_FIELDS, clip};
 use super::problem::{Kind, Problem};
 use super::state::ApiState;
@@ -50,7 +52,9 @@ impl Submission {
         let (parts, body) = request.into_parts();
         let form = Form::of(&parts.headers).map_err(Problem::and_close)?;
         let query = query_pairs(&parts).map_err(Problem::and_close)?;
-        let body = body::receive(body, content_length(&parts.headers), state).await?;
+        let announced = content_length(&parts.headers);
+        let activity = parts.extensions.get::<Arc<Activity>>();
+        let body = body::receive(body, announced, activity.map(Arc::as_ref), state).await?;
         if body.bytes.is_empty() {
             return Err(Problem::new(Kind::MissingBody, format!("send {FORMS}")));
         }
