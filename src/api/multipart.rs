@@ -102,9 +102,7 @@ fn parameter(field: &str, name: &str) -> Option<String> {
     let mut rest = field;
     loop {
         rest = rest.split_once(';')?.1.trim_start();
-        let Some((key, value)) = rest.split_once('=') else {
-            return None;
-        };
+        let (key, value) = rest.split_once('=')?;
         let (value, after) = parameter_value(value);
         if key.trim().eq_ignore_ascii_case(name) {
             return Some(value);

@@ -72,11 +72,13 @@ async fn load(
     id: OperationId,
     length: u64,
 ) -> Result<Option<Bytes>, Problem> {
-    let memory = state.answers.reserve(length).await?;
+    // While it is loaded, the table's driver has a copy of it.
+    let mut memory = state.answers.reserve(length.saturating_mul(2)).await?;
     let store = Arc::clone(&state.store);
     // A task of its own, because loading goes on when the client leaves, and needs its memory.
     let loading = tokio::spawn(async move {
         let bytes = store.result(id).await?;
+        memory.shrink(length);
         Ok::<_, StoreError>(bytes.map(|bytes| memory.hold(bytes)))
     });
     let loaded = loading.await.map_err(|error| Problem::internal(&error))?;
