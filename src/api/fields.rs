@@ -2,6 +2,8 @@
 
 use crate::operation::FieldError;
 
+/// The field that carries the picture.
+pub(super) const IMAGE: &str = "image";
 /// The most fields of a query, a form or an object.
 pub(super) const MOST_FIELDS: usize = 64;
 /// The most bytes of a field's value.

@@ -7,9 +7,8 @@ use std::ops::Range;
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::fields::{Fields, MOST_FIELDS, MOST_VALUE_BYTES};
+use super::fields::{Fields, IMAGE, MOST_FIELDS, MOST_VALUE_BYTES};
 use super::problem::{Kind, Problem};
-use super::submission::IMAGE;
 use crate::operation::FieldError;
 
 /// The most lists and objects within each other, as in serde_json.

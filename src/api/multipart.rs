@@ -5,9 +5,8 @@ use std::ops::Range;
 
 use memchr::memmem::Finder;
 
-use super::fields::{Fields, MOST_FIELDS, MOST_VALUE_BYTES};
+use super::fields::{Fields, IMAGE, MOST_FIELDS, MOST_VALUE_BYTES};
 use super::problem::{Kind, Problem};
-use super::submission::IMAGE;
 use crate::operation::FieldError;
 
 /// The most bytes of the header of a part.

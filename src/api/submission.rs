@@ -11,15 +11,12 @@ use axum::http::{HeaderMap, header};
 
 use super::body::{self, ReceivedBody};
 use super::connection::Activity;
-use super::fields::{Fields, MOST_FIELDS, clip};
+use super::fields::{Fields, IMAGE, MOST_FIELDS, clip};
 use super::problem::{Kind, Problem};
 use super::state::ApiState;
 use super::{base64_text, json, multipart};
 use crate::imaging;
 use crate::operation::{Digest, FieldError, PictureFacts, ResizeOptions};
-
-/// The field that carries the picture.
-pub(super) const IMAGE: &str = "image";
 
 const FORMS: &str = "application/json with a base64 image, image/* or application/octet-stream \
                      with the picture itself, or multipart/form-data";

@@ -74,7 +74,9 @@ async fn many_large_uploads_at_once_stay_within_the_budget() {
     let body = bytes::Bytes::from(body);
     let mut clients = JoinSet::new();
     for _ in 0..64 {
-        let client = Client::new();
+        // By default the client gives up when the service reads nothing for 30 s.
+        let client = Client::builder().tcp_user_timeout(None);
+        let client = client.build().unwrap();
         let url = service.process.url.clone();
         let body = body.clone();
         clients.spawn(async move {
