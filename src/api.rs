@@ -2,9 +2,9 @@
 //! This file has the routes and starts the server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
 use axum::http::{HeaderValue, Method, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -16,19 +16,29 @@ use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use self::problem::{Kind, Problem, no_such_path};
+use self::server::Rules;
 use self::state::ApiState;
 use crate::processing::PixelProcesses;
 use crate::settings::Settings;
 use crate::storage::Storage;
 
 mod accept;
+mod answer;
+mod base64_text;
+mod body;
+mod budget;
+mod connection;
 mod erasure;
+mod fields;
 mod health;
+mod json;
 mod lookup;
+mod multipart;
 mod negotiation;
 mod operations;
 mod page;
 mod problem;
+mod server;
 mod state;
 mod submission;
 mod trace_context;
@@ -45,14 +55,11 @@ pub async fn serve(
     settings: &Settings,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let app = app(
-        health::routes(storage.clone()),
-        ApiState::new(storage, processes, settings),
-    );
-    let service = axum::ServiceExt::<Request>::into_make_service(app);
-    axum::serve(listener, service)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+    let state = ApiState::new(storage.clone(), processes, settings);
+    let mut rules = rules(settings);
+    rules.answers = Some(Arc::clone(&state.answers));
+    let app = app(health::routes(storage), state);
+    server::serve(listener, app, rules, stop).await
 }
 
 /// Serves only health and readiness until `stop`, for a process without the API.
@@ -63,12 +70,22 @@ pub async fn serve(
 pub async fn serve_health(
     listener: TcpListener,
     storage: Storage,
+    settings: &Settings,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let app = health::routes(storage).fallback(no_such_path);
-    axum::serve(listener, app)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+    server::serve(listener, app, rules(settings), stop).await
+}
+
+fn rules(settings: &Settings) -> Rules {
+    let server = &settings.server;
+    Rules {
+        max_connections: server.max_connections,
+        header_timeout: Duration::from_secs(server.header_timeout_seconds),
+        idle_timeout: Duration::from_secs(server.idle_timeout_seconds),
+        write_timeout: Duration::from_secs(server.write_timeout_seconds),
+        answers: None,
+    }
 }
 
 fn app(health: Router, state: ApiState) -> NormalizePath<Router> {

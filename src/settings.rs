@@ -231,6 +231,14 @@ mod tests {
                 "[server]\nupload_memory_mib = 1",
                 "server.upload_memory_mib",
             ),
+            (
+                "[server]\nanswer_memory_mib = 1",
+                "server.answer_memory_mib",
+            ),
+            (
+                "[server]\nheader_timeout_seconds = 0",
+                "server.header_timeout_seconds",
+            ),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(named), "{text:?} gives {error:?}");

@@ -29,6 +29,8 @@ const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
 pub struct Storage {
     pub log: Arc<dyn EventLog>,
     pub store: Arc<dyn PictureStore>,
+    /// The disk of the embedded files, if there are some.
+    disk: Option<Disk>,
     /// Locked as long as the folder is in use.
     _folder: Option<Arc<DataFolder>>,
 }
@@ -86,6 +88,7 @@ impl Storage {
         Ok(Self {
             log: open_log(settings).await?,
             store: open_store(settings).await?,
+            disk: Disk::of(settings),
             _folder: folder,
         })
     }
@@ -105,8 +108,17 @@ impl Storage {
         Ok(Self {
             log: open_log(settings).await?,
             store: open_store(settings).await?,
+            disk: Disk::of(settings),
             _folder: None,
         })
+    }
+
+    /// Says what is wrong if the disk of the embedded files is nearly full. A log that cannot be
+    /// written still answers `ping`.
+    pub async fn shortage(&self) -> Option<String> {
+        let disk = self.disk.clone()?;
+        let looking = tokio::task::spawn_blocking(move || disk.shortage());
+        looking.await.ok().flatten()
     }
 
     /// Like [`open`](Self::open), but waits for servers that do not answer yet.
@@ -224,6 +236,49 @@ fn mysql_options(settings: &Settings, migrating: bool) -> MysqlOptions {
         connections: mysql.connections,
         max_picture_bytes: limits.max_picture_bytes.max(limits.max_result_bytes),
     }
+}
+
+/// The disk that holds the embedded files.
+#[derive(Clone, Debug)]
+struct Disk {
+    folder: PathBuf,
+    min_free_mib: u64,
+}
+
+impl Disk {
+    fn of(settings: &Settings) -> Option<Self> {
+        let is_used = settings.storage.log == LogKind::Embedded
+            || settings.storage.table == TableKind::Embedded;
+        let min_free_mib = settings.data.min_free_mib;
+        (is_used && min_free_mib > 0).then(|| Self {
+            folder: settings.data.folder.clone(),
+            min_free_mib,
+        })
+    }
+
+    /// What is wrong if there is too little free space.
+    fn shortage(&self) -> Option<String> {
+        let (folder, least) = (self.folder.display(), self.min_free_mib);
+        match free_mib(&self.folder) {
+            Ok(Some(free)) if free < least => Some(format!(
+                "the disk of {folder} has {free} MiB free; data.min_free_mib is {least}"
+            )),
+            Ok(_) => None,
+            Err(error) => Some(format!("the data folder {folder} cannot be used: {error}")),
+        }
+    }
+}
+
+/// The free space of a folder's disk that this process may use, if the system tells.
+#[cfg(unix)]
+fn free_mib(folder: &Path) -> std::io::Result<Option<u64>> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(Some(disk.f_bavail.saturating_mul(disk.f_frsize) >> 20))
+}
+
+#[cfg(not(unix))]
+fn free_mib(folder: &Path) -> std::io::Result<Option<u64>> {
+    folder.metadata().map(|_| None)
 }
 
 /// A data folder that is locked by this process. The lock ends with the process, even if it is

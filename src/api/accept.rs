@@ -39,7 +39,7 @@ pub(super) async fn accept(
     State(state): State<Arc<ApiState>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let key = idempotency_key(request.headers())?;
+    let key = idempotency_key(request.headers()).map_err(Problem::and_close)?;
     let trace_parent = trace_parent(request.headers());
     let submission = Submission::read(request, &state).await?;
     let checked = submission.check(&state).await?;
@@ -53,14 +53,11 @@ pub(super) async fn accept(
         checked,
         trace_parent,
     };
-    let Some(key) = key else {
-        return Ok(accepted(&accepting.append(&state).await?));
-    };
-    let _turn = state.key_lock(accepting.id).lock().await;
-    match known(&state, &accepting, &key).await? {
-        Some(known) => Ok(accepted(&known)),
-        None => Ok(accepted(&accepting.append(&state).await?)),
-    }
+    // A task of its own, because what was begun is finished when the client leaves: the log may
+    // have the event already.
+    let operation = tokio::spawn(accepting.accept(state, key)).await;
+    let operation = operation.map_err(|error| Problem::internal(&error))??;
+    Ok(accepted(&operation))
 }
 
 /// The operation that was accepted with this key before, if there is one.
@@ -92,6 +89,18 @@ async fn known(
 }
 
 impl Accepting {
+    /// Accepts the operation, unless it was accepted with the same key before.
+    async fn accept(self, state: Arc<ApiState>, key: Option<String>) -> Result<Operation, Problem> {
+        let Some(key) = key else {
+            return self.append(&state).await;
+        };
+        let _turn = state.key_lock(self.id).lock().await;
+        match known(&state, &self, &key).await? {
+            Some(known) => Ok(known),
+            None => self.append(&state).await,
+        }
+    }
+
     /// Stores the request durably. Once this returns, the request can't be lost.
     async fn append(self, state: &ApiState) -> Result<Operation, Problem> {
         let Self { id, checked, .. } = self;

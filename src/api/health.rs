@@ -1,4 +1,5 @@
-//! `/healthz` and `/readyz`: whether the process is alive, and whether its log and table answer.
+//! `/healthz` and `/readyz`: whether the process is alive, and whether its log and table answer and
+//! have room.
 
 use std::time::Duration;
 
@@ -28,10 +29,14 @@ async fn alive() -> Json<Value> {
 
 /// `GET /readyz`
 async fn ready(State(storage): State<Storage>) -> Result<Json<Value>, Problem> {
-    let (log, store) = tokio::join!(
+    let (log, store, shortage) = tokio::join!(
         tokio::time::timeout(PATIENCE, storage.log.ping()),
         tokio::time::timeout(PATIENCE, storage.store.ping()),
+        tokio::time::timeout(PATIENCE, storage.shortage()),
     );
+    if let Ok(Some(shortage)) = shortage {
+        return Err(Problem::new(Kind::Unavailable, shortage));
+    }
     let mut silent = Vec::new();
     if !matches!(log, Ok(Ok(()))) {
         silent.push("the event log");

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use serde_json::{Value, json};
 
+use super::fields::clip;
 use super::operations::operation_json;
 use super::problem::Problem;
 use super::state::ApiState;
@@ -67,11 +68,10 @@ async fn fingerprint(
 ) -> Result<Option<Fingerprint>, Problem> {
     let picture = &look_up.parsed.picture;
     let needed = state.processor.header(picture).await?.memory_bytes;
-    let held = look_up.parsed.memory.num_permits() as u64 * 1024;
-    if needed > state.upload_memory_bytes.saturating_sub(held) {
+    if needed > state.uploads.total().saturating_sub(picture.len() as u64) {
         return Ok(None);
     }
-    let memory = state.reserve(needed).await?;
+    let memory = state.uploads.reserve(needed).await?;
     match state.processor.fingerprint(picture, memory).await {
         Ok(hash) => Ok(hash),
         Err(error @ ProcessingError::NoProcess(_)) => Err(error.into()),
@@ -241,11 +241,6 @@ fn number(text: &str, least: u32, most: u32) -> Result<u32, String> {
                 clip(text)
             )
         })
-}
-
-/// Shortens a value that was sent, for an error message.
-fn clip(text: &str) -> String {
-    text.chars().take(40).collect()
 }
 
 #[cfg(test)]

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::answer::Base64Body;
 use super::negotiation::{Form, preferred_form};
 use super::problem::{Kind, Problem};
 use super::state::ApiState;
 use crate::operation::{Operation, OperationId, PictureFacts, Status};
+use crate::picture_store::StoreError;
 
 /// Seconds until a client should ask again for a result that is not finished yet.
 const POLL_SECONDS: u32 = 1;
@@ -43,18 +45,15 @@ pub(super) async fn fetch(
     if is_known(&headers, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }
-    let Some(bytes) = state.store.result(operation.id).await? else {
+    let Some(bytes) = load(&state, operation.id, result.bytes).await? else {
         return Err(Problem::unknown(operation.id));
     };
-    let mut response = if as_picture {
-        (
-            [(header::CONTENT_TYPE, result.format.content_type())],
-            bytes,
-        )
-            .into_response()
+    let (content_type, body) = if as_picture {
+        (result.format.content_type(), Body::from(bytes))
     } else {
-        Json(result_json(operation.id, result, &bytes)).into_response()
+        ("application/json", result_json(operation.id, result, bytes))
     };
+    let mut response = ([(header::CONTENT_TYPE, content_type)], body).into_response();
     let answer = response.headers_mut();
     if let Ok(etag) = HeaderValue::from_str(&etag) {
         answer.insert(header::ETAG, etag);
@@ -65,6 +64,25 @@ pub(super) async fn fetch(
         HeaderValue::from_static("private, no-cache"),
     );
     Ok(response)
+}
+
+/// Loads a result within the memory of answers, which it holds until it was sent.
+async fn load(
+    state: &Arc<ApiState>,
+    id: OperationId,
+    length: u64,
+) -> Result<Option<Bytes>, Problem> {
+    // While it is loaded, the table's driver has a copy of it.
+    let mut memory = state.answers.reserve(length.saturating_mul(2)).await?;
+    let store = Arc::clone(&state.store);
+    // A task of its own, because loading goes on when the client leaves, and needs its memory.
+    let loading = tokio::spawn(async move {
+        let bytes = store.result(id).await?;
+        memory.shrink(length);
+        Ok::<_, StoreError>(bytes.map(|bytes| memory.hold(bytes)))
+    });
+    let loaded = loading.await.map_err(|error| Problem::internal(&error))?;
+    Ok(loaded?)
 }
 
 /// `GET /api/{id}/status`: the operation's full history.
@@ -111,10 +129,11 @@ fn pending(operation: &Operation) -> Response {
 }
 
 /// The result without a `status` key: clients of the previous system poll until that key is gone.
-fn result_json(id: OperationId, result: &PictureFacts, bytes: &Bytes) -> Value {
-    json!({
+fn result_json(id: OperationId, result: &PictureFacts, bytes: Bytes) -> Body {
+    const EMPTY_IMAGE: &str = "\"image\":\"\"";
+    let text = json!({
         "identifier": id,
-        "image": base64::engine::general_purpose::STANDARD.encode(bytes),
+        "image": "",
         "width": result.width,
         "height": result.height,
         "format": result.format.name(),
@@ -122,6 +141,10 @@ fn result_json(id: OperationId, result: &PictureFacts, bytes: &Bytes) -> Value {
         "bytes": result.bytes,
         "digest": result.digest,
     })
+    .to_string();
+    let image = text.find(EMPTY_IMAGE).expect("the image was just written");
+    let (before, after) = text.split_at(image + EMPTY_IMAGE.len() - 1);
+    Body::new(Base64Body::new(before.to_owned(), bytes, after.to_owned()))
 }
 
 /// The full history of an operation, without the bytes of its result.

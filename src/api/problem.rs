@@ -16,6 +16,9 @@ use crate::processing::ProcessingError;
 
 /// Seconds after which a client may try again after a 503.
 const RETRY_SECONDS: u32 = 2;
+const CONTENT_TYPE: &str = "application/problem+json";
+/// The most wrong fields that an answer names.
+const MOST_ERRORS: usize = 16;
 
 /// The kind of error. It determines `type`, `title` and `status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +27,7 @@ pub(super) enum Kind {
     UnreadableBody,
     BodyTooLarge,
     BodyTimeout,
+    HeaderTimeout,
     UnsupportedContentType,
     InvalidFields,
     NotAPicture,
@@ -63,6 +67,11 @@ impl Kind {
                 StatusCode::REQUEST_TIMEOUT,
                 "body-timeout",
                 "The body did not arrive in time",
+            ),
+            Self::HeaderTimeout => (
+                StatusCode::REQUEST_TIMEOUT,
+                "header-timeout",
+                "The header did not arrive in time",
             ),
             Self::UnsupportedContentType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -145,6 +154,9 @@ pub(super) struct Problem {
     kind: Kind,
     detail: String,
     errors: Vec<FieldError>,
+    /// Whether the connection is closed after the answer, because the client may still be sending
+    /// a body that nobody reads.
+    closes: bool,
 }
 
 impl Problem {
@@ -153,7 +165,14 @@ impl Problem {
             kind,
             detail: detail.into(),
             errors: Vec::new(),
+            closes: false,
         }
+    }
+
+    /// Closes the connection after the answer.
+    pub(super) fn and_close(mut self) -> Self {
+        self.closes = true;
+        self
     }
 
     /// Adds the fields that are wrong.
@@ -162,8 +181,14 @@ impl Problem {
         self
     }
 
-    pub(super) fn fields(errors: Vec<FieldError>) -> Self {
-        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    /// Names the first of the fields that are wrong.
+    pub(super) fn fields(mut errors: Vec<FieldError>) -> Self {
+        let more = errors.len().saturating_sub(MOST_ERRORS);
+        errors.truncate(MOST_ERRORS);
+        let mut lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        if more > 0 {
+            lines.push(format!("and {more} more fields are wrong"));
+        }
         Self::new(Kind::InvalidFields, lines.join("; ")).with_errors(errors)
     }
 
@@ -282,28 +307,51 @@ struct FieldBody<'a> {
     message: &'a str,
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+impl Problem {
+    fn body(&self) -> Body<'_> {
         let (status, slug, title) = self.kind.facts();
         let fields = self.errors.iter().map(|error| FieldBody {
             field: &error.field,
             message: &error.message,
         });
-        let body = Body {
+        Body {
             r#type: format!("urn:picresize:problem:{slug}"),
             title,
             status: status.as_u16(),
             detail: &self.detail,
             errors: fields.collect(),
+        }
+    }
+
+    /// The whole answer as it is sent, for a connection that has no request. It is closed then.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let (status, ..) = self.kind.facts();
+        let body = serde_json::to_string(&self.body()).unwrap_or_default();
+        let retry = if status == StatusCode::SERVICE_UNAVAILABLE {
+            format!("retry-after: {RETRY_SECONDS}\r\n")
+        } else {
+            String::new()
         };
-        let mut response = (status, axum::Json(body)).into_response();
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-type: {CONTENT_TYPE}\r\ncontent-length: {}\r\n{retry}\
+             connection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, ..) = self.kind.facts();
+        let mut response = (status, axum::Json(self.body())).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, RETRY_SECONDS.into());
+        }
+        if self.closes {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

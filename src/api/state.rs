@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Mutex;
 
-use super::problem::{Kind, Problem};
+use super::budget::Budget;
 use crate::event_log::EventLog;
 use crate::operation::OperationId;
 use crate::picture_store::PictureStore;
@@ -13,8 +13,7 @@ use crate::processing::{PixelProcesses, Processor, ProcessorOptions};
 use crate::settings::{EventModel, Settings};
 use crate::storage::Storage;
 
-/// How long a request waits for memory for its body.
-const MEMORY_WAIT: Duration = Duration::from_secs(5);
+const MIB: u64 = 1 << 20;
 /// The number of locks on which requests with an idempotency key take turns.
 const KEY_LOCKS: usize = 64;
 
@@ -28,22 +27,26 @@ pub(super) struct ApiState {
     pub(super) max_picture_bytes: u64,
     pub(super) max_body_bytes: u64,
     pub(super) body_timeout: Duration,
+    pub(super) body_pause: Duration,
     /// Whether pictures are stored in the table, and events only refer to them.
     pub(super) claim_check: bool,
     /// How long an operation's pictures are kept. `None` means for ever.
     pub(super) keep: Option<Duration>,
     /// Whether an equal request is answered from a stored result.
     pub(super) reuse_results: bool,
-    /// The memory for bodies, in KiB.
-    pub(super) upload_memory: Arc<Semaphore>,
-    pub(super) upload_memory_bytes: u64,
+    /// The memory for bodies until they are stored, and for decoding pictures in look-ups.
+    pub(super) uploads: Arc<Budget>,
+    /// The memory for results that are being sent.
+    pub(super) answers: Arc<Budget>,
     pub(super) key_locks: [Mutex<()>; KEY_LOCKS],
 }
 
 impl ApiState {
     pub(super) fn new(storage: Storage, processes: PixelProcesses, settings: &Settings) -> Self {
-        let memory_kib = settings.server.upload_memory_mib.saturating_mul(1024);
-        let permits = usize::try_from(memory_kib).unwrap_or(Semaphore::MAX_PERMITS);
+        let server = &settings.server;
+        let budget = |mib: u64, exhausted| {
+            Budget::new(mib.saturating_mul(MIB), settings.memory_wait(), exhausted)
+        };
         Self {
             log: storage.log,
             store: storage.store,
@@ -57,36 +60,19 @@ impl ApiState {
             max_picture_bytes: settings.limits.max_picture_bytes,
             max_body_bytes: settings.max_body_bytes(),
             body_timeout: settings.body_timeout(),
+            body_pause: settings.body_pause(),
             claim_check: settings.events.model == EventModel::ClaimCheck,
             keep: settings.keep(),
-            reuse_results: settings.server.reuse_results,
-            upload_memory: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
-            upload_memory_bytes: memory_kib.saturating_mul(1024),
-            key_locks: std::array::from_fn(|_| Mutex::default()),
-        }
-    }
-
-    /// Waits for memory for a body of this length, or for the largest body if the length is not
-    /// known.
-    pub(super) async fn reserve_body(
-        &self,
-        length: Option<u64>,
-    ) -> Result<OwnedSemaphorePermit, Problem> {
-        let bytes = length.unwrap_or(u64::MAX).min(self.max_body_bytes);
-        self.reserve(bytes).await
-    }
-
-    /// Waits for this much memory.
-    pub(super) async fn reserve(&self, bytes: u64) -> Result<OwnedSemaphorePermit, Problem> {
-        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        let permit = Arc::clone(&self.upload_memory).acquire_many_owned(kib);
-        match tokio::time::timeout(MEMORY_WAIT, permit).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(closed)) => Err(Problem::internal(&closed)),
-            Err(_) => Err(Problem::new(
-                Kind::Unavailable,
+            reuse_results: server.reuse_results,
+            uploads: budget(
+                server.upload_memory_mib,
                 "too many pictures are being received at once; please try again",
-            )),
+            ),
+            answers: budget(
+                server.answer_memory_mib,
+                "too many results are being sent at once; please try again",
+            ),
+            key_locks: std::array::from_fn(|_| Mutex::default()),
         }
     }
 

@@ -76,9 +76,9 @@ async fn run_roles(settings: Settings, roles: Roles) -> Result<ExitCode> {
         }
         Roles::Worker => {
             println!("picresize worker is ready; its health is at {url}/readyz");
-            let (storage, stop) = (storage.clone(), stop.clone());
+            let (storage, settings, stop) = (storage.clone(), settings.clone(), stop.clone());
             running.spawn(async move {
-                api::serve_health(listener, storage, stop)
+                api::serve_health(listener, storage, &settings, stop)
                     .await
                     .context("the admin server stopped")
             });

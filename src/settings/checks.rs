@@ -16,7 +16,15 @@ impl Settings {
     pub fn check(&self) -> Result<(), SettingsError> {
         let (server, limits, worker) = (&self.server, &self.limits, &self.worker);
         let at_least_one = [
+            (
+                "server.header_timeout_seconds",
+                server.header_timeout_seconds,
+            ),
+            ("server.idle_timeout_seconds", server.idle_timeout_seconds),
             ("server.body_timeout_seconds", server.body_timeout_seconds),
+            ("server.body_pause_seconds", server.body_pause_seconds),
+            ("server.write_timeout_seconds", server.write_timeout_seconds),
+            ("server.memory_wait_seconds", server.memory_wait_seconds),
             ("limits.max_picture_bytes", limits.max_picture_bytes),
             ("limits.max_source_pixels", limits.max_source_pixels),
             ("limits.max_frames", limits.max_frames.into()),
@@ -45,6 +53,22 @@ impl Settings {
             return Err(SettingsError::Value {
                 key: "logs.filter",
                 problem: format!("is {:?}: {error}", self.logs.filter),
+            });
+        }
+        self.check_memory()
+    }
+
+    /// Checks that the largest body and the largest result fit into their memory.
+    fn check_memory(&self) -> Result<(), SettingsError> {
+        let (server, limits) = (&self.server, &self.limits);
+        let one_result = limits.max_result_bytes.div_ceil(MIB);
+        if server.answer_memory_mib < one_result {
+            return Err(SettingsError::Value {
+                key: "server.answer_memory_mib",
+                problem: format!(
+                    "is {}: one result may take {one_result} MiB (limits.max_result_bytes is {})",
+                    server.answer_memory_mib, limits.max_result_bytes
+                ),
             });
         }
         let one_body = self.max_body_bytes().div_ceil(MIB);

@@ -53,6 +53,16 @@ impl Settings {
         Duration::from_secs(self.server.body_timeout_seconds)
     }
 
+    /// How long a client may pause while it sends a request's body.
+    pub fn body_pause(&self) -> Duration {
+        Duration::from_secs(self.server.body_pause_seconds)
+    }
+
+    /// How long a request waits for memory.
+    pub fn memory_wait(&self) -> Duration {
+        Duration::from_secs(self.server.memory_wait_seconds)
+    }
+
     /// How long work in progress may take to finish after a stop signal.
     pub fn grace(&self) -> Duration {
         Duration::from_secs(self.lifecycle.grace_seconds)

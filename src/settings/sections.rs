@@ -64,12 +64,15 @@ pub struct Data {
     /// Created if it is missing; one process at a time owns it.
     #[serde(deserialize_with = "text::text")]
     pub folder: PathBuf,
+    /// The service is not ready when the folder's disk has less free space; 0 for no check.
+    pub min_free_mib: u64,
 }
 
 impl Default for Data {
     fn default() -> Self {
         Self {
             folder: PathBuf::from("picresize-data"),
+            min_free_mib: 64,
         }
     }
 }
@@ -218,10 +221,24 @@ impl Default for Retention {
 pub struct Server {
     /// Address and port; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Connections at once; 0 derives the number from the limit of open files.
+    pub max_connections: usize,
+    /// How long a client may take to send a request's header.
+    pub header_timeout_seconds: u64,
+    /// How long a connection is kept open without a request.
+    pub idle_timeout_seconds: u64,
     /// How long a client may take to send a request's body.
     pub body_timeout_seconds: u64,
-    /// Memory for the bodies of requests that are being received; further requests wait.
+    /// How long a client may pause while it sends a body.
+    pub body_pause_seconds: u64,
+    /// How long a client may pause while it reads an answer.
+    pub write_timeout_seconds: u64,
+    /// Memory for the bodies of requests, until they are stored; further requests wait.
     pub upload_memory_mib: u64,
+    /// Memory for results that are being sent; further requests wait.
+    pub answer_memory_mib: u64,
+    /// How long a request waits for memory.
+    pub memory_wait_seconds: u64,
     /// Whether a repeated request is answered from the stored result.
     pub reuse_results: bool,
 }
@@ -230,8 +247,15 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            max_connections: 0,
+            header_timeout_seconds: 10,
+            idle_timeout_seconds: 60,
             body_timeout_seconds: 60,
+            body_pause_seconds: 10,
+            write_timeout_seconds: 30,
             upload_memory_mib: 512,
+            answer_memory_mib: 128,
+            memory_wait_seconds: 10,
             reuse_results: true,
         }
     }

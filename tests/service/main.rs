@@ -4,6 +4,7 @@
 
 mod accept;
 mod claim_check;
+mod connections;
 mod contract;
 mod corpus;
 mod errors;
@@ -13,6 +14,7 @@ mod golden;
 mod isolation;
 mod kill;
 mod lookup;
+mod memory;
 mod mysql;
 mod poison;
 mod process;

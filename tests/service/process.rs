@@ -62,6 +62,15 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// A line of the process's status, in KiB.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn status_kib(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let words = line.unwrap().trim_start_matches(':').split_whitespace();
+        words.rev().nth(1).unwrap().parse().unwrap()
+    }
+
     /// Sends a signal by its name.
     #[cfg(unix)]
     pub(crate) fn signal(&self, name: &str) {

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::process::{Process, program, run, text, wait_for_log};
 use crate::shared_storage::Shared;
 use crate::support::{
-    KAFKA_SASL, PATIENCE, Picture, TestServer, address, files, pictures, png, post, request, wait,
+    KAFKA_SASL, PATIENCE, Picture, TestServer, address, files, noise_png, pictures, png, post,
+    request, wait,
 };
 
 async fn submit(client: &Client, url: &str, picture: &[u8], options: Value) -> String {
@@ -152,27 +153,6 @@ async fn a_large_picture_goes_through_and_a_larger_one_is_refused() {
     let noise = noise_png(3600, 3200);
     let response = post(&client, &api.url, &request(&noise, json!({"width": 300}))).await;
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
-}
-
-fn noise_png(width: u32, height: u32) -> Vec<u8> {
-    let mut state = 1_u64;
-    let pixels: Vec<u8> = (0..width * height * 3)
-        .map(|_| {
-            // xorshift64 (Marsaglia 2003)
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 32) as u8
-        })
-        .collect();
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width, height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_compression(png::Compression::Fastest);
-    let mut writer = encoder.write_header().unwrap();
-    writer.write_image_data(&pixels).unwrap();
-    writer.finish().unwrap();
-    bytes
 }
 
 #[test]

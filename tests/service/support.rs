@@ -222,6 +222,28 @@ pub(crate) fn png(width: u32, height: u32, seed: u32) -> Vec<u8> {
     bytes
 }
 
+/// A PNG of noise, which no format compresses.
+pub(crate) fn noise_png(width: u32, height: u32) -> Vec<u8> {
+    let mut state = 1_u64;
+    let pixels: Vec<u8> = (0..width * height * 3)
+        .map(|_| {
+            // xorshift64 (Marsaglia 2003)
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        })
+        .collect();
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_compression(png::Compression::Fastest);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&pixels).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
 /// Format, width and height of a picture.
 pub(crate) fn facts(bytes: &[u8]) -> (String, u32, u32) {
     let info = picresize::imaging::inspect(bytes, &picresize::imaging::Limits::default()).unwrap();
