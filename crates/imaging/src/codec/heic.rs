@@ -33,7 +33,12 @@ const MIAF_DEFAULT: Coding = Coding {
 
 /// Reads the container. Its items are checked before libheif sees them.
 pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, String> {
-    let items = Items::read(bytes)?;
+    let items = Items::read(bytes);
+    if items.is_err() && boxes::has_no_items(bytes) {
+        // libheif says what kind of file this is instead.
+        ImageHandle::open(bytes)?;
+    }
+    let items = items?;
     let coded = hevc::coded(&items)?;
     let picture = ImageHandle::open(bytes)?;
     let layout = match (coded.chroma_format == 0, picture.has_alpha()) {

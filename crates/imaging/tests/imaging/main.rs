@@ -9,6 +9,10 @@ mod fingerprint;
 mod formats;
 mod heic;
 mod heif;
+#[cfg(target_os = "linux")]
+mod hostile;
+mod hostile_heif;
+mod hostile_jxl;
 mod jpeg;
 mod jpegs;
 mod libheif;

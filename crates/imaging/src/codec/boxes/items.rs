@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::{boxes, exif_of_item};
 
 /// The most boxes in one box, or in the file itself.
-const MOST_BOXES: usize = 4096;
+pub(super) const MOST_BOXES: usize = 4096;
 /// The most items. A picture of 100 megapixels has 400 tiles of the usual size.
 const MOST_ITEMS: usize = 4096;
 /// The most extents of all items together.
@@ -21,7 +21,7 @@ const MOST_ASSOCIATIONS: usize = 65_536;
 /// Items may share data, but all extents together are at most this many times the file, and
 /// [`SHARED_BYTES`].
 const SHARED_TIMES: u64 = 4;
-const SHARED_BYTES: u64 = 4 << 20;
+const SHARED_BYTES: u64 = 32 << 20;
 
 /// The items of a file.
 #[derive(Debug, Default)]
