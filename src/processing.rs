@@ -20,6 +20,7 @@ use crate::settings::Settings;
 compile_error!("picresize runs on Unix; on Windows, use the container image");
 
 mod admission;
+mod allocator;
 mod child;
 mod error;
 mod pixel_process;
@@ -29,6 +30,7 @@ mod request;
 mod shared_file;
 
 pub use admission::SourceMemory;
+pub use allocator::return_freed_pictures;
 pub use child::run as run_pixel_process;
 pub use error::ProcessingError;
 pub use pixel_process::{COMMAND, WITH_HEIC};

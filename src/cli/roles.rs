@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::processing::PixelProcesses;
 use crate::settings::Settings;
 use crate::storage::Storage;
-use crate::{api, lifecycle, telemetry, worker};
+use crate::{api, lifecycle, processing, telemetry, worker};
 
 /// The roles of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub(super) fn run(settings: Settings, roles: Roles) -> Result<ExitCode> {
         Roles::Worker => settings.check_shared("worker")?,
     }
     telemetry::start(&settings.logs.filter)?;
+    processing::return_freed_pictures();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

@@ -31,9 +31,6 @@ impl Measured {
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(folder.path().join("data"));
-        // By default the C library raises this with every large block that is freed. Then it takes
-        // such blocks from its heaps, and keeps them.
-        command.env("MALLOC_MMAP_THRESHOLD_", "262144");
         for (key, value) in settings {
             command.env(format!("PICRESIZE__{key}"), value.to_string());
         }

@@ -16,6 +16,8 @@ use crate::raster::Raster;
 #[cfg(feature = "avif")]
 mod avif;
 #[cfg(any(feature = "avif", feature = "heic"))]
+mod bits;
+#[cfg(any(feature = "avif", feature = "heic"))]
 mod boxes;
 pub(crate) mod decoder;
 pub(crate) mod encode_options;

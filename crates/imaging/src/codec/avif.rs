@@ -1,8 +1,11 @@
-//! AVIF: `avif-parse` reads the container, `rav1d` decodes AV1, and `ravif` encodes.
+//! AVIF: `rav1d` decodes AV1, and `ravif` encodes. Before the decoder sees the data, the container
+//! and the headers in the data are checked here.
 
-use avif_parse::{AV1Metadata, AvifData};
+use std::borrow::Cow;
+
 use picresize_kernels::avif::{BitDepth, Settings};
 
+use crate::codec::boxes::items::Items;
 use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::encode_options::EncodeOptions;
 use crate::codec::header::Header;
@@ -13,6 +16,7 @@ use crate::metadata::Metadata;
 use crate::raster::{Layout, Raster, Samples};
 
 mod memory;
+mod obu;
 mod properties;
 mod rav1d;
 
@@ -28,21 +32,35 @@ struct Avif {
     coding: Option<Coding>,
 }
 
-/// Reads the container and the sequence header.
-pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, String> {
-    let (data, info) = open(bytes)?;
-    let properties = properties::read(bytes);
-    let has_alpha = data.alpha_item.is_some();
-    let layout = match (info.monochrome, has_alpha) {
+/// Reads the container and the headers of the AV1 data.
+pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, String> {
+    if bytes.get(8..12) == Some(b"avis") {
+        return Err("it is animated AVIF, which is not supported".to_owned());
+    }
+    let items = Items::read(bytes)?;
+    let data = Data::find(&items)?;
+    let color = obu::read(&data.color)?;
+    let alpha = data.alpha.as_deref().map(obu::read).transpose()?;
+    let size = (color.sequence.width, color.sequence.height);
+    if let Some(alpha) = &alpha {
+        let (width, height) = (alpha.sequence.width, alpha.sequence.height);
+        if (width, height) != size {
+            return Err(format!(
+                "its alpha channel has {width} × {height} pixels, but its colours have {} × {}",
+                size.0, size.1
+            ));
+        }
+    }
+    let properties = properties::read(&items, limits)?;
+    let layout = match (color.sequence.is_monochrome, alpha.is_some()) {
         (true, false) => Layout::Gray,
         (true, true) => Layout::GrayAlpha,
         (false, false) => Layout::Rgb,
         (false, true) => Layout::Rgba,
     };
-    let size = (info.max_frame_width.get(), info.max_frame_height.get());
-    let bits = if info.bit_depth > 8 { 16 } else { 8 };
+    let bits = if color.sequence.bits > 8 { 16 } else { 8 };
     let coding = properties.coding;
-    let decoder_bytes = memory::decoder_bytes(&info, has_alpha, bytes.len());
+    let decoder_bytes = memory::decoder_bytes(&color, alpha.as_ref(), bytes.len());
     let header = Header {
         decoder_bytes,
         kept_bytes: decoder_bytes / 3,
@@ -50,11 +68,50 @@ pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, Str
         metadata: Metadata {
             exif: properties.exif,
             xmp: None,
-            icc: properties.icc.or_else(|| coding?.profile()),
+            icc: properties
+                .icc
+                .map(<[u8]>::to_vec)
+                .or_else(|| coding?.profile()),
         },
         ..Header::new(Format::Avif, size, layout, bits)
     };
     Ok(ParsedPicture::new(header, Avif { coding }))
+}
+
+/// The AV1 data of a picture.
+struct Data<'a> {
+    color: Cow<'a, [u8]>,
+    alpha: Option<Cow<'a, [u8]>>,
+    /// Whether the colours are multiplied by alpha.
+    is_premultiplied: bool,
+}
+
+impl<'a> Data<'a> {
+    fn find(items: &Items<'a>) -> Result<Self, String> {
+        let primary = items.primary;
+        let alpha = items
+            .alpha_channels()
+            .find(|(picture, _)| *picture == primary);
+        let alpha = alpha.map(|(_, alpha)| alpha);
+        Ok(Self {
+            color: data_of(items, primary)?,
+            alpha: alpha.map(|alpha| data_of(items, alpha)).transpose()?,
+            is_premultiplied: alpha
+                .is_some_and(|alpha| items.targets(b"prem", primary).any(|item| item == alpha)),
+        })
+    }
+}
+
+fn data_of<'a>(items: &Items<'a>, id: u32) -> Result<Cow<'a, [u8]>, String> {
+    let item = items.get(id).ok_or("its picture is missing")?;
+    if item.kind != *b"av01" {
+        let kind = item.kind.escape_ascii();
+        return Err(format!(
+            "its picture is an item of kind {kind}; only av01 is supported in AVIF"
+        ));
+    }
+    item.data()
+        .ok_or_else(|| "the data of its picture is not in the file".to_owned())
 }
 
 impl Decoder for Avif {
@@ -66,13 +123,14 @@ impl Decoder for Avif {
         _shrink: u32,
         _smooth: bool,
     ) -> Result<Raster, String> {
-        let (data, _) = open(bytes)?;
-        let color = rav1d::decode(&data.primary_item)?;
-        let alpha = match &data.alpha_item {
-            Some(item) => Some(rav1d::decode(item)?),
+        let items = Items::read(bytes)?;
+        let data = Data::find(&items)?;
+        let size = (header.width, header.height);
+        let color = rav1d::decode(&data.color, size)?;
+        let alpha = match &data.alpha {
+            Some(item) => Some(rav1d::decode(item, size)?),
             None => None,
         };
-        let size = (header.width, header.height);
         for picture in [Some(&color), alpha.as_ref()].into_iter().flatten() {
             if picture.size() != size {
                 return Err("its planes differ in size".to_owned());
@@ -86,16 +144,9 @@ impl Decoder for Avif {
             alpha.as_ref(),
             header.layout,
             self.coding,
-            data.premultiplied_alpha,
+            data.is_premultiplied,
         ))
     }
-}
-
-fn open(mut bytes: &[u8]) -> Result<(AvifData, AV1Metadata), String> {
-    let data = AvifData::from_reader(&mut bytes).map_err(|error| error.to_string())?;
-    let info = data.primary_item_metadata();
-    let info = info.map_err(|error| error.to_string())?;
-    Ok((data, info))
 }
 
 /// Encodes 8-bit Rgb or Rgba on one thread, so that the result does not depend on the machine.

@@ -1,7 +1,12 @@
 //! Reads the boxes of an ISO base media file, the container of AVIF and HEIC (ISO/IEC 14496-12).
 
+#[cfg(feature = "heic")]
+pub(super) mod derivation;
+pub(super) mod items;
+mod reader;
+
 /// The names and payloads of all complete boxes in `bytes`.
-pub(super) fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
+fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     std::iter::from_fn(move || {
         let (size, rest) = bytes.split_first_chunk::<4>()?;
         let (name, rest) = rest.split_first_chunk::<4>()?;
@@ -19,10 +24,11 @@ pub(super) fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])>
     })
 }
 
-/// The payload of the first box with this name.
-pub(super) fn find<'a>(bytes: &'a [u8], wanted: &[u8; 4]) -> Option<&'a [u8]> {
-    let mut boxes = boxes(bytes);
-    boxes.find_map(|(name, payload)| (name == wanted).then_some(payload))
+/// Whether a file of a usual number of boxes has no list of items.
+#[cfg(feature = "heic")]
+pub(super) fn has_no_items(file: &[u8]) -> bool {
+    let is_usual = boxes(file).nth(items::MOST_BOXES).is_none();
+    is_usual && boxes(file).all(|(name, _)| name != b"meta")
 }
 
 /// The TIFF structure in an Exif item. The item starts with the offset of that structure (ISO/IEC

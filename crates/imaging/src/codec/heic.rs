@@ -1,6 +1,7 @@
 //! HEIC (HEVC in HEIF): decodes with the system's libheif. Writing is not supported.
 
 use crate::codec::boxes;
+use crate::codec::boxes::items::Items;
 use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::header::Header;
 use crate::codec::ycbcr::{self, Coding, YcbcrPlanes};
@@ -31,10 +32,16 @@ const MIAF_DEFAULT: Coding = Coding {
     full_range: true,
 };
 
-/// Reads the container.
-pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, String> {
+/// Reads the container. Its items are checked before libheif sees them.
+pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, String> {
+    let items = Items::read(bytes);
+    if items.is_err() && boxes::has_no_items(bytes) {
+        // libheif says what kind of file this is instead.
+        ImageHandle::open(bytes)?;
+    }
+    let items = items?;
+    let coded = hevc::coded(&items)?;
     let picture = ImageHandle::open(bytes)?;
-    let coded = hevc::coded(bytes);
     let layout = match (coded.chroma_format == 0, picture.has_alpha()) {
         (true, false) => Layout::Gray,
         (true, true) => Layout::GrayAlpha,
@@ -45,8 +52,8 @@ pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, Str
         .bits()
         .ok_or("the number of bits per sample is missing")?;
     let bits = if bits > 8 { 16 } else { 8 };
-    let exif = picture.metadata(c"Exif", None);
-    let icc = picture.icc();
+    let most = limits.max_metadata_bytes;
+    let icc = picture.icc(most)?;
     // libheif applies the rotation in the container's boxes, which is the only valid one: the EXIF
     // orientation must be ignored (ISO/IEC 23008-12). So the orientation stays upright.
     let header = Header::new(Format::Heic, picture.size(), layout, bits);
@@ -55,8 +62,10 @@ pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, Str
         decoder_bytes,
         kept_bytes: decoder_bytes / 3,
         metadata: Metadata {
-            exif: exif.and_then(|item| boxes::exif_of_item(&item)),
-            xmp: picture.metadata(c"mime", Some(c"application/rdf+xml")),
+            exif: picture
+                .metadata(c"Exif", None, most)
+                .and_then(|item| boxes::exif_of_item(&item)),
+            xmp: picture.metadata(c"mime", Some(c"application/rdf+xml"), most),
             icc: icc.or_else(|| picture.coding()?.profile()),
         },
         ..header
@@ -79,7 +88,9 @@ impl Decoder for Heic {
 /// Decodes to any layout except Cmyk, upright. Samples of more than 8 bits become 16-bit.
 fn decode(bytes: &[u8], header: &Header, coded: CodedPictures) -> Result<Raster, String> {
     let picture = ImageHandle::open(bytes)?;
-    let image = picture.decode(most_side(&picture, coded))?;
+    let decoded = sample_count(header.width, header.height, 1) as u64;
+    let memory = header.decoder_bytes + decoded * u64::from(header.pixel_bytes());
+    let image = picture.decode(most_side(&picture, coded), memory)?;
     let alpha = match header.layout.has_alpha() {
         true => Some(plane(&image, Channel::Alpha, header)?),
         false => None,

@@ -1,6 +1,8 @@
 //! JPEG XL: decodes with `jxl-oxide`. Writing is not supported.
+//!
+//! The decoder gets the codestream only, up to the end of the first shown frame. Boxes beside the
+//! codestream, some of which are compressed, and all later frames do not reach it.
 
-use jxl_oxide::frame::Encoding;
 use jxl_oxide::{AllocTracker, InitializeResult, JxlImage, PixelFormat};
 
 use crate::codec::decoder::{Decoder, ParsedPicture};
@@ -8,49 +10,57 @@ use crate::codec::header::Header;
 use crate::format::Format;
 use crate::limits::Limits;
 use crate::metadata::Metadata;
-use crate::raster::{Layout, Raster, pixel_count, sample_count};
+use crate::raster::{Layout, Raster, sample_count};
 
-/// A JPEG XL file.
+mod container;
+mod frames;
+mod memory;
+
+use frames::Frames;
+
+/// A JPEG XL file whose frames were counted.
 #[derive(Debug)]
-struct Jxl;
+struct Jxl {
+    frames: Frames,
+}
 
-/// Bytes passed to the decoder at once until the header is complete.
+/// Bytes passed to the decoder at once.
 const STEP: usize = 4096;
 
-/// Reads the image header and, if needed, the frame headers.
-pub(super) fn parse(bytes: &[u8], _limits: &Limits) -> Result<ParsedPicture, String> {
-    let mut waiting = JxlImage::builder().build_uninit();
-    let mut rest = bytes;
-    loop {
-        // The decoder may leave an incomplete box at the end of a part for the next call.
-        let part = &rest[..rest.len().min(STEP)];
-        let taken = waiting.feed_bytes(part).map_err(|e| e.to_string())?;
-        rest = &rest[taken..];
-        match waiting.try_init().map_err(|e| e.to_string())? {
-            InitializeResult::NeedMoreData(_) if taken == 0 => {
-                return Err("it is cut short".to_owned());
-            }
-            InitializeResult::NeedMoreData(more) => waiting = more,
-            InitializeResult::Initialized(mut image) => {
-                let is_float = is_float(&mut image, rest)?;
-                return Ok(ParsedPicture::new(describe(&image, is_float)?, Jxl));
-            }
-        }
+/// The longest chain of frames that is rendered on the caller's stack.
+const SHORT_CHAIN: u32 = 8;
+/// The stack for each further frame of a chain.
+const STACK_PER_FRAME: usize = 64 << 10;
+
+/// Reads the image header and the frame headers.
+pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, String> {
+    let codestream = container::codestream(bytes)?;
+    let frames = frames::read(&codestream, limits)?;
+    let header = describe(&open(&codestream[..frames.start], None)?)?;
+    let header = Header {
+        decoder_bytes: memory::decoder_bytes(&header, &frames),
+        ..header
+    };
+    Ok(ParsedPicture::new(header, Jxl { frames }))
+}
+
+/// Passes what comes before the first frame to a new decoder.
+fn open(before_frames: &[u8], limit: Option<usize>) -> Result<JxlImage, String> {
+    let mut builder = JxlImage::builder();
+    if let Some(limit) = limit {
+        builder = builder.alloc_tracker(AllocTracker::with_limit(limit));
+    }
+    let mut waiting = builder.build_uninit();
+    waiting
+        .feed_bytes(before_frames)
+        .map_err(|error| error.to_string())?;
+    match waiting.try_init().map_err(|error| error.to_string())? {
+        InitializeResult::NeedMoreData(_) => Err("it is cut short".to_owned()),
+        InitializeResult::Initialized(image) => Ok(image),
     }
 }
 
-/// Whether the decoder computes in floating point: it does for lossy pictures and recompressed
-/// JPEGs, not for lossless pictures. `rest` is the data not fed to the image yet.
-fn is_float(image: &mut JxlImage, rest: &[u8]) -> Result<bool, String> {
-    if image.image_header().metadata.xyb_encoded {
-        return Ok(true);
-    }
-    image.feed_bytes(rest).map_err(|e| e.to_string())?;
-    let mut frames = (0..image.num_loaded_frames()).filter_map(|index| image.frame(index));
-    Ok(!image.is_loading_done() || frames.any(|frame| frame.header().encoding == Encoding::VarDct))
-}
-
-fn describe(image: &JxlImage, is_float: bool) -> Result<Header, String> {
+fn describe(image: &JxlImage) -> Result<Header, String> {
     let layout = match image.pixel_format() {
         PixelFormat::Gray => Layout::Gray,
         PixelFormat::Graya => Layout::GrayAlpha,
@@ -64,7 +74,6 @@ fn describe(image: &JxlImage, is_float: bool) -> Result<Header, String> {
     let bits = if depth > 8 { 16 } else { 8 };
     let header = Header::new(Format::Jxl, (image.width(), image.height()), layout, bits);
     Ok(Header {
-        decoder_bytes: decoder_bytes(&header, is_float),
         // The decoder applies the orientation itself, so it stays upright here.
         metadata: Metadata {
             exif: None,
@@ -75,17 +84,6 @@ fn describe(image: &JxlImage, is_float: bool) -> Result<Header, String> {
     })
 }
 
-/// Floating-point planes, always of three colours, in two stages of the decoder. For lossless
-/// pictures, integers of twice a sample's width and a part of the transforms.
-fn decoder_bytes(header: &Header, is_float: bool) -> u64 {
-    let pixels = pixel_count(header.width, header.height);
-    match is_float {
-        true if header.layout.has_alpha() => pixels * 31,
-        true => pixels * 26,
-        false => pixels * u64::from(header.pixel_bytes()) * 3,
-    }
-}
-
 impl Decoder for Jxl {
     fn decode(
         &self,
@@ -94,18 +92,39 @@ impl Decoder for Jxl {
         _shrink: u32,
         _smooth: bool,
     ) -> Result<Raster, String> {
-        decode(bytes, header)
+        if !self.frames.is_whole {
+            return Err("it is cut short".to_owned());
+        }
+        let further = self.frames.chain.saturating_sub(SHORT_CHAIN) as usize;
+        if further == 0 {
+            return decode(bytes, header, &self.frames);
+        }
+        // The decoder renders the frames that a frame builds on by recursion.
+        std::thread::scope(|scope| {
+            let renderer = std::thread::Builder::new()
+                .stack_size((2 << 20) + further * STACK_PER_FRAME)
+                .spawn_scoped(scope, || decode(bytes, header, &self.frames))
+                .map_err(|error| format!("its many frames need a thread: {error}"))?;
+            renderer
+                .join()
+                .unwrap_or_else(|_| Err("the decoder failed".to_owned()))
+        })
     }
 }
 
-/// Decodes the first frame, upright, in 8 or 16 bits.
-fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
-    let image = JxlImage::builder()
-        .alloc_tracker(AllocTracker::with_limit(most_reserved(header)))
-        .read(bytes)
-        .map_err(|error| error.to_string())?;
-    if !image.is_loading_done() {
-        return Err("it is cut short".to_owned());
+/// Decodes the first shown frame, upright, in 8 or 16 bits.
+fn decode(bytes: &[u8], header: &Header, frames: &Frames) -> Result<Raster, String> {
+    let codestream = container::codestream(bytes)?;
+    let (before, data) = codestream
+        .get(..frames.end)
+        .and_then(|codestream| codestream.split_at_checked(frames.start))
+        .ok_or("it is cut short")?;
+    let mut image = open(before, Some(memory::most_reserved(header)))?;
+    for part in data.chunks(STEP) {
+        image.feed_bytes(part).map_err(|error| error.to_string())?;
+    }
+    if image.num_loaded_keyframes() == 0 {
+        return Err("its first frame is not complete".to_owned());
     }
     let render = image.render_frame(0).map_err(|error| error.to_string())?;
     let mut stream = render.stream();
@@ -125,10 +144,4 @@ fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
         stream.write_to_buffer(&mut samples);
         Ok(Raster::from_u8(width, height, layout, samples))
     }
-}
-
-/// The maximum that the decoder may allocate, of which it uses a part: four copies with four bytes
-/// per sample.
-fn most_reserved(header: &Header) -> usize {
-    sample_count(header.width, header.height, header.layout.channels().max(3)) * 4 * 4
 }

@@ -104,12 +104,12 @@ pub(crate) fn tiled(
     file(length - number(tile, mdat) + 8)
 }
 
-fn make_box(name: &[u8; 4], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn make_box(name: &[u8; 4], payload: &[u8]) -> Vec<u8> {
     let size = (8 + payload.len() as u32).to_be_bytes();
     [&size, name, payload].concat()
 }
 
-fn full_box(name: &[u8; 4], version: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn full_box(name: &[u8; 4], version: u8, payload: &[u8]) -> Vec<u8> {
     make_box(name, &[&[version, 0, 0, 0], payload].concat())
 }
 
@@ -117,7 +117,7 @@ fn number(file: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(file[at..at + 4].try_into().unwrap())
 }
 
-fn size_of(file: &[u8], at: usize) -> usize {
+pub(crate) fn size_of(file: &[u8], at: usize) -> usize {
     number(file, at) as usize
 }
 
@@ -127,7 +127,7 @@ fn grow(file: &mut [u8], at: usize, by: usize) {
 }
 
 /// The start of a box, searched among its siblings from `at` on.
-fn find(file: &[u8], mut at: usize, name: &[u8; 4]) -> usize {
+pub(crate) fn find(file: &[u8], mut at: usize, name: &[u8; 4]) -> usize {
     while file[at + 4..at + 8] != *name {
         at += size_of(file, at);
     }

@@ -12,6 +12,10 @@ mod heic;
 mod heif;
 #[cfg(target_os = "linux")]
 mod hostile;
+#[cfg(target_os = "linux")]
+mod hostile_containers;
+mod hostile_heif;
+mod hostile_jxl;
 mod jpeg;
 mod jpegs;
 mod libheif;

@@ -25,6 +25,9 @@ const MEASUREMENTS: u32 = 3;
 /// Used in place of options if the picture is only looked up.
 const LOOK_UP: &str = "look-up";
 
+/// Used in place of options if only the header is checked.
+const HEADER: &str = "header";
+
 struct Measured {
     /// Whether the work was completed.
     is_whole: bool,
@@ -49,7 +52,12 @@ fn child() {
     }
     bring_in_code();
     let mark = Mark::set();
-    let source = match inspect(&bytes, &Limits::default()) {
+    let source = inspect(&bytes, &Limits::default());
+    if options == HEADER {
+        let said = source.map_or_else(|error| error.to_string(), |_| "accepted".to_owned());
+        return println!("\nHEADER {} {said}", mark.peak());
+    }
+    let source = match source {
         Ok(source) => source,
         Err(error) => return println!("\nREFUSED {error}"),
     };
@@ -129,8 +137,16 @@ fn status_bytes(field: &str) -> u64 {
     kib * 1024
 }
 
-/// Returns `None` if the picture was refused.
-fn measure(path: &Path, options: &str) -> Option<Measured> {
+/// What the header check says, and its peak.
+pub(crate) fn header_peak(path: &Path) -> (String, u64) {
+    let text = run(path, HEADER);
+    let line = text.lines().find_map(|line| line.strip_prefix("HEADER "));
+    let (peak, said) = line.unwrap().split_once(' ').unwrap();
+    (said.to_owned(), peak.parse().unwrap())
+}
+
+/// What the child process prints.
+fn run(path: &Path, options: &str) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "memory::child", "--ignored", "--nocapture"])
         .env(CHILD, format!("{}\n{options}", path.display()))
@@ -138,6 +154,12 @@ fn measure(path: &Path, options: &str) -> Option<Measured> {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}: {text}", path.display());
+    text.into_owned()
+}
+
+/// Returns `None` if the picture was refused.
+fn measure(path: &Path, options: &str) -> Option<Measured> {
+    let text = run(path, options);
     if text.lines().any(|line| line.starts_with("REFUSED")) {
         return None;
     }

@@ -1,24 +1,37 @@
 //! Estimates the memory of the AVIF decoder and encoder, in addition to the decoded picture.
 
-use avif_parse::AV1Metadata;
-
 use crate::codec::encode_options::EncodedPixels;
 
+use super::obu::{Coded, Sequence};
+
+/// The slots of the decoder for earlier frames.
+const SLOTS: u32 = 8;
+
 /// A copy of the file; the decoded AV1 planes of colour and alpha, each padded to whole
-/// superblocks; their 16-bit copies; and the decoder's tables.
-pub(super) fn decoder_bytes(info: &AV1Metadata, has_alpha: bool, file_bytes: usize) -> u64 {
-    let color_planes = match (info.monochrome, info.chroma_subsampling) {
+/// superblocks; their 16-bit copies; the frames that are decoded before the shown one, and a copy
+/// for film grain; and the decoder's tables.
+pub(super) fn decoder_bytes(color: &Coded, alpha: Option<&Coded>, file_bytes: usize) -> u64 {
+    let mut bytes = (1 << 20) + file_bytes as u64;
+    for coded in [Some(color), alpha].into_iter().flatten() {
+        let sequence = &coded.sequence;
+        let padded = |side: u32| u64::from(side).next_multiple_of(128) + 128;
+        let pixels = padded(sequence.width) * padded(sequence.height);
+        let samples = (pixels as f64 * planes(sequence)) as u64;
+        let sample_bytes = u64::from(color.sequence.bits.div_ceil(8));
+        let further = coded.frames.saturating_sub(1).min(SLOTS) + u32::from(sequence.has_grain);
+        bytes += samples * (sample_bytes + 1 + sample_bytes * u64::from(further));
+    }
+    bytes
+}
+
+/// The samples of all planes for each pixel.
+fn planes(sequence: &Sequence) -> f64 {
+    match (sequence.is_monochrome, sequence.halved) {
         (true, _) => 1.0,
         (false, (true, true)) => 1.5,
         (false, (false, false)) => 3.0,
         (false, _) => 2.0,
-    };
-    let planes = color_planes + if has_alpha { 1.0 } else { 0.0 };
-    let padded = |side: u32| u64::from(side).next_multiple_of(128) + 128;
-    let (width, height) = (info.max_frame_width.get(), info.max_frame_height.get());
-    let samples = (padded(width) * padded(height)) as f64 * planes;
-    let planes_bytes = (samples * f64::from(info.bit_depth.div_ceil(8) + 1)) as u64;
-    (1 << 20) + planes_bytes + file_bytes as u64
+    }
 }
 
 /// Includes the decoder's tables, because the result is decoded again for its perceptual hash.

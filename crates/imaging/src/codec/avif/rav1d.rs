@@ -17,10 +17,12 @@ use rav1d::src::lib::{
 };
 
 use crate::codec::ycbcr::{Coding, Plane, YcbcrPlanes};
+use crate::raster::pixel_count;
 
-/// Decodes the first frame of a sequence of AV1 units on the calling thread.
-pub(super) fn decode(units: &[u8]) -> Result<YcbcrPlanes, String> {
-    let decoder = Decoder::open()?;
+/// Decodes the first frame of a sequence of AV1 units on the calling thread. A frame with more pixels
+/// than `most` is refused.
+pub(super) fn decode(units: &[u8], most: (u32, u32)) -> Result<YcbcrPlanes, String> {
+    let decoder = Decoder::open(pixel_count(most.0, most.1))?;
     decoder.send(units)?;
     decoder.picture()
 }
@@ -29,7 +31,7 @@ pub(super) fn decode(units: &[u8]) -> Result<YcbcrPlanes, String> {
 struct Decoder(Option<Dav1dContext>);
 
 impl Decoder {
-    fn open() -> Result<Self, String> {
+    fn open(most_pixels: u64) -> Result<Self, String> {
         let mut settings = MaybeUninit::<Dav1dSettings>::uninit();
         let mut context = None;
         // SAFETY: `dav1d_default_settings` writes every field of the settings, which are alive
@@ -39,6 +41,7 @@ impl Decoder {
             let mut settings = settings.assume_init();
             settings.n_threads = 1;
             settings.max_frame_delay = 1;
+            settings.frame_size_limit = u32::try_from(most_pixels).unwrap_or(u32::MAX);
             dav1d_open(
                 Some(NonNull::from(&mut context)),
                 Some(NonNull::from(&mut settings)),

@@ -1,52 +1,138 @@
-//! Reads from the HEVC configurations of a HEIC file how its pictures are coded (ISO/IEC 14496-15,
-//! 8.3.3.1; sequence parameter sets: ITU-T H.265, 7.3.2.2).
+//! Reads how the pictures of a HEIC file are coded, from their HEVC configurations and their data (ISO/IEC
+//! 14496-15, 8.3.3.1; sequence parameter sets: ITU-T H.265, 7.3.2.2).
 
-use crate::codec::boxes::{boxes, find};
+use std::borrow::Cow;
 
-/// Properties of all coded pictures in a file: the picture or its tiles, alpha, thumbnails.
+use crate::codec::bits::Bits;
+use crate::codec::boxes::derivation::{self, Work};
+use crate::codec::boxes::items::{Item, Items};
+use crate::raster::pixel_count;
+
+/// The most frames in the data of one picture. Cameras write one.
+const MOST_FRAMES: u32 = 4;
+
+/// Properties of all coded pictures that are decoded: the picture or its tiles, and alpha.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CodedPictures {
     /// The highest chroma format among them: 0 is monochrome, 1 is 4:2:0, 2 is 4:2:2, 3 is 4:4:4.
     pub(super) chroma_format: u8,
     /// The size of the picture with the most pixels.
     pub(super) largest: (u32, u32),
-    /// Whether a picture is assembled from tiles.
+    /// The most frames in the data of one picture, at least 1.
+    pub(super) frames: u32,
+    /// Whether the picture is derived from others, such as tiles.
     pub(super) is_tiled: bool,
+    /// Pixels of the picture that is composed, if it is derived.
+    pub(super) composed_pixels: u64,
+    /// Pixels of the derived pictures beside that one.
+    pub(super) between_pixels: u64,
 }
 
-/// Reads the configurations. Damaged ones are left out; the pictures are checked elsewhere.
-pub(super) fn coded(file: &[u8]) -> CodedPictures {
-    let meta = find(file, b"meta").and_then(|meta| meta.get(4..));
-    let meta = meta.unwrap_or_default();
-    let properties = find(meta, b"iprp").and_then(|iprp| find(iprp, b"ipco"));
-    let properties = properties.unwrap_or_default();
-    let items = find(meta, b"iinf").unwrap_or_default();
-    let configurations: Vec<&[u8]> = boxes(properties)
-        .filter_map(|(name, payload)| (name == b"hvcC").then_some(payload))
-        .collect();
-    let chroma_formats = configurations
-        .iter()
-        .filter_map(|payload| payload.get(16).map(|byte| byte & 3));
-    let sizes = configurations.iter().flat_map(|payload| sizes(payload));
-    CodedPictures {
-        chroma_format: chroma_formats.max().unwrap_or(3),
-        largest: sizes
-            .max_by_key(|&(width, height)| u64::from(width) * u64::from(height))
-            .unwrap_or_default(),
-        is_tiled: items.windows(4).any(|kind| kind == b"grid"),
-    }
-}
-
-/// The sizes in the sequence parameter sets of a configuration.
-fn sizes(configuration: &[u8]) -> Vec<(u32, u32)> {
+/// Reads the configurations and the data. Damaged ones are left out; the pictures are checked
+/// elsewhere.
+pub(super) fn coded(items: &Items<'_>) -> Result<CodedPictures, String> {
+    let work = derivation::work(items, |item| {
+        let sizes = Coded::of(items, item).sizes;
+        let pixels = sizes.iter().map(|size| pixel_count(size.0, size.1));
+        pixels.max().unwrap_or_default()
+    })?;
+    let Work {
+        is_derived,
+        composed_pixels,
+        between_pixels,
+        ..
+    } = work;
     let mut sizes = Vec::new();
-    for (kind, unit) in units(configuration) {
-        const SEQUENCE_PARAMETER_SET: u8 = 33;
-        if kind == SEQUENCE_PARAMETER_SET {
-            sizes.extend(size(unit));
+    let mut chroma_format = None;
+    let mut frames = 1;
+    for id in &work.coded {
+        let Some(item) = items.get(*id) else {
+            continue;
+        };
+        let coded = Coded::of(items, item);
+        if coded.frames > MOST_FRAMES {
+            return Err(format!(
+                "its picture {id} has {} frames; the limit is {MOST_FRAMES}",
+                coded.frames
+            ));
+        }
+        frames = frames.max(coded.frames);
+        chroma_format = chroma_format.max(coded.chroma_format);
+        sizes.extend(coded.sizes);
+        sizes.extend(items.size_of(*id));
+    }
+    Ok(CodedPictures {
+        chroma_format: chroma_format.unwrap_or(3),
+        largest: sizes
+            .into_iter()
+            .max_by_key(|&(width, height)| pixel_count(width, height))
+            .unwrap_or_default(),
+        frames,
+        is_tiled: is_derived,
+        composed_pixels,
+        between_pixels,
+    })
+}
+
+const SEQUENCE_PARAMETER_SET: u8 = 33;
+
+/// How one picture is coded.
+#[derive(Default)]
+struct Coded {
+    chroma_format: Option<u8>,
+    /// The sizes in all sequence parameter sets, in the configuration and in the data.
+    sizes: Vec<(u32, u32)>,
+    frames: u32,
+}
+
+impl Coded {
+    fn of(items: &Items<'_>, item: &Item<'_>) -> Self {
+        let mut coded = Self::default();
+        let mut length_size = None;
+        for (name, configuration) in items.properties_of(item.id) {
+            if name != b"hvcC" {
+                continue;
+            }
+            let head = configuration.get(16).zip(configuration.get(21));
+            let Some((chroma_format, lengths)) = head else {
+                continue;
+            };
+            coded.chroma_format = coded.chroma_format.max(Some(chroma_format & 3));
+            length_size = Some(usize::from(lengths & 3) + 1);
+            for (kind, unit) in units(configuration) {
+                coded.add(kind, unit);
+            }
+        }
+        if let Some(length_size) = length_size
+            && let Some(data) = item.data()
+        {
+            coded.add_data(&data, length_size);
+        }
+        coded
+    }
+
+    /// Adds the units of the picture's data, each after its length.
+    fn add_data(&mut self, mut data: &[u8], length_size: usize) {
+        while let Some((length, rest)) = data.split_at_checked(length_size) {
+            let length = length.iter();
+            let length = length.fold(0, |length, byte| length << 8 | usize::from(*byte));
+            let (unit, rest) = rest.split_at(length.min(rest.len()));
+            if let Some(first) = unit.first() {
+                self.add(first >> 1 & 0x3f, unit);
+            }
+            data = rest;
         }
     }
-    sizes
+
+    fn add(&mut self, kind: u8, unit: &[u8]) {
+        if kind == SEQUENCE_PARAMETER_SET {
+            self.sizes.extend(size(unit));
+        }
+        // The first segment of a frame begins with a set bit.
+        if kind < 32 && unit.get(2).is_some_and(|byte| byte & 0x80 != 0) {
+            self.frames += 1;
+        }
+    }
 }
 
 /// The types and payloads of all complete units in the arrays of a configuration.
@@ -72,7 +158,7 @@ fn units(configuration: &[u8]) -> Vec<(u8, &[u8])> {
 
 /// Width and height in a sequence parameter set.
 fn size(unit: &[u8]) -> Option<(u32, u32)> {
-    let mut bits = Bits::new(unit.get(2..)?);
+    let mut bits = unescaped(unit.get(2..)?);
     bits.take(4)?;
     let sub_layers = bits.take(3)?;
     bits.take(1)?;
@@ -87,60 +173,30 @@ fn size(unit: &[u8]) -> Option<(u32, u32)> {
     for (profile, level) in own {
         bits.skip(88 * profile + 8 * level)?;
     }
-    bits.number()?;
-    let chroma_format = bits.number()?;
+    bits.exp_golomb()?;
+    let chroma_format = bits.exp_golomb()?;
     if chroma_format == 3 {
         bits.take(1)?;
     }
-    Some((bits.number()?, bits.number()?))
+    Some((bits.exp_golomb()?, bits.exp_golomb()?))
 }
 
-/// Reads bits, the most significant bit of a byte first.
-struct Bits {
-    bytes: Vec<u8>,
-    at: usize,
-}
-
-impl Bits {
-    /// Creates a reader of a unit, without the emulation prevention bytes (H.265, 7.3.1.1).
-    fn new(unit: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(unit.len());
-        let mut zeros = 0;
-        for &byte in unit {
-            if zeros >= 2 && byte == 3 {
-                zeros = 0;
-                continue;
-            }
-            zeros = if byte == 0 { zeros + 1 } else { 0 };
-            bytes.push(byte);
+/// A reader of a unit, without the emulation prevention bytes (H.265, 7.3.1.1). The start of a
+/// sequence parameter set up to the picture's size is much shorter than this.
+fn unescaped(unit: &[u8]) -> Bits<'static> {
+    const MOST_BYTES: usize = 512;
+    let unit = &unit[..unit.len().min(MOST_BYTES)];
+    let mut bytes = Vec::with_capacity(unit.len());
+    let mut zeros = 0;
+    for &byte in unit {
+        if zeros >= 2 && byte == 3 {
+            zeros = 0;
+            continue;
         }
-        Self { bytes, at: 0 }
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+        bytes.push(byte);
     }
-
-    fn take(&mut self, count: u32) -> Option<u32> {
-        let mut number = 0;
-        for _ in 0..count {
-            let byte = self.bytes.get(self.at / 8)?;
-            number = number << 1 | u32::from(byte >> (7 - self.at % 8) & 1);
-            self.at += 1;
-        }
-        Some(number)
-    }
-
-    fn skip(&mut self, count: u32) -> Option<()> {
-        self.at += count as usize;
-        (self.at <= self.bytes.len() * 8).then_some(())
-    }
-
-    /// Reads an Exp-Golomb code (H.265, 9.2) of up to 31 bits.
-    fn number(&mut self) -> Option<u32> {
-        let mut zeros = 0;
-        while self.take(1)? == 0 {
-            zeros += 1;
-        }
-        let rest = (zeros < 32).then(|| self.take(zeros))??;
-        Some((1 << zeros) - 1 + rest)
-    }
+    Bits::new(Cow::<'static, [u8]>::Owned(bytes))
 }
 
 #[cfg(test)]
@@ -162,9 +218,23 @@ mod tests {
         configuration[16] = 0xfc | chroma_format;
         configuration.extend([33, 0, 1, 0, unit.len() as u8]);
         configuration.extend(unit);
-        let properties = boxed(b"ipco", &boxed(b"hvcC", &configuration));
-        let meta = [&[0; 4][..], &boxed(b"iprp", &properties)].concat();
-        [boxed(b"ftyp", b"heic\0\0\0\0"), boxed(b"meta", &meta)].concat()
+        let properties = [
+            boxed(b"ipco", &boxed(b"hvcC", &configuration)),
+            boxed(b"ipma", &[0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 1, 0x81]),
+        ];
+        let entry = boxed(b"infe", b"\x02\0\0\0\0\x01\0\0hvc1\0");
+        let meta = [
+            vec![0; 4],
+            boxed(b"pitm", &[0, 0, 0, 0, 0, 1]),
+            boxed(b"iloc", &[0; 8]),
+            boxed(b"iinf", &[&[0, 0, 0, 0, 0, 1], entry.as_slice()].concat()),
+            boxed(b"iprp", &properties.concat()),
+        ];
+        [
+            boxed(b"ftyp", b"heic\0\0\0\0"),
+            boxed(b"meta", &meta.concat()),
+        ]
+        .concat()
     }
 
     #[test]
@@ -173,9 +243,14 @@ mod tests {
             let expected = CodedPictures {
                 chroma_format,
                 largest: (1200, 1800),
+                frames: 1,
                 is_tiled: false,
+                composed_pixels: 0,
+                between_pixels: 0,
             };
-            assert_eq!(coded(&file(chroma_format)), expected);
+            let file = file(chroma_format);
+            let items = Items::read(&file).unwrap();
+            assert_eq!(coded(&items).unwrap(), expected);
         }
     }
 
@@ -184,8 +259,8 @@ mod tests {
     fn what_is_cut_off_is_left_out() {
         let whole = file(1);
         for length in 0..whole.len() {
-            let found = coded(&whole[..length]).largest;
-            assert_eq!(found, (0, 0), "{length} bytes");
+            let found = Items::read(&whole[..length]).map(|items| coded(&items));
+            assert!(found.is_err(), "{length} bytes");
         }
         assert_eq!(size(&[0x42, 0x01]), None);
         assert_eq!(size(&[0; 200]), None);

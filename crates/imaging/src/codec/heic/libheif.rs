@@ -1,4 +1,4 @@
-//! The calls into libheif; all unsafe code for HEIC is in this file. The library is not linked: it
+//! The calls into libheif; all unsafe code for HEIC is in this module. The library is not linked: it
 //! is loaded when the first HEIC picture is read, so that the program runs without it. The
 //! declarations here are a part of `heif.h` of libheif 1.15; later versions only add to it.
 #![allow(unsafe_code)]
@@ -11,6 +11,10 @@ use std::sync::LazyLock;
 use libloading::Library;
 
 use crate::codec::ycbcr::Coding;
+
+mod image;
+
+pub(super) use image::{Channel, Image, Plane};
 
 /// The library's file names, by the version of its interface.
 const NAMES: &[&str] = if cfg!(windows) {
@@ -48,18 +52,48 @@ struct Nclx {
     full_range: u8,
 }
 
+/// The first fields of `heif_security_limits`, which libheif has since 1.19. A limit of 0 is none.
+#[repr(C)]
+struct SecurityLimits {
+    version: u8,
+    // Of version 1:
+    image_pixels: u64,
+    tiles: u64,
+    bayer_pattern_pixels: u32,
+    items: u32,
+    color_profile_bytes: u32,
+    memory_block_bytes: u64,
+    components: u32,
+    extents_per_item: u32,
+    entity_group_items: u32,
+    children_per_box: u32,
+    // Of version 2:
+    total_memory_bytes: u64,
+}
+
+/// `heif_context_get_security_limits`: gives the limits of a context, which may be changed there.
+type SecurityLimitsOf = unsafe extern "C" fn(*const c_void) -> *mut SecurityLimits;
+
 macro_rules! functions {
     ($($name:ident($($argument:ty),*) $(-> $result:ty)?;)*) => {
         /// The library's functions by their own names. Contexts, handles and images are opaque.
         #[allow(non_snake_case, reason = "the names are libheif's")]
         struct Functions {
             $($name: unsafe extern "C" fn($($argument),*) $(-> $result)?,)*
+            /// Only later versions have this function.
+            security_limits: Option<SecurityLimitsOf>,
         }
 
         impl Functions {
             fn of(library: &Library) -> Result<Self, libloading::Error> {
                 // SAFETY: the types are those that `heif.h` declares for these names.
-                unsafe { Ok(Self { $($name: *library.get(stringify!($name))?,)* }) }
+                unsafe {
+                    let limits = library.get::<SecurityLimitsOf>("heif_context_get_security_limits");
+                    Ok(Self {
+                        $($name: *library.get(stringify!($name))?,)*
+                        security_limits: limits.ok().map(|function| *function),
+                    })
+                }
             }
         }
     };
@@ -270,15 +304,22 @@ impl<'a> ImageHandle<'a> {
         self.number(self.functions.heif_image_handle_is_premultiplied_alpha) != 0
     }
 
-    pub(super) fn icc(&self) -> Option<Vec<u8>> {
+    /// The colour profile. One of more than `most` bytes is an error, because without it the colours
+    /// would be wrong.
+    pub(super) fn icc(&self, most: u64) -> Result<Option<Vec<u8>>, String> {
         // SAFETY: the handle lives, and the second call writes as many bytes as the first returns.
         unsafe {
             let handle = self.handle.as_ptr();
             let size = (self.functions.heif_image_handle_get_raw_color_profile_size)(handle);
+            if size as u64 > most {
+                return Err(format!(
+                    "its colour profile has {size} bytes; the limit is {most}"
+                ));
+            }
             let mut profile = vec![0; size];
             let target = profile.as_mut_ptr().cast();
             let read = (self.functions.heif_image_handle_get_raw_color_profile)(handle, target);
-            (size > 0 && read.code == 0).then_some(profile)
+            Ok((size > 0 && read.code == 0).then_some(profile))
         }
     }
 
@@ -293,8 +334,14 @@ impl<'a> ImageHandle<'a> {
         take_coding(self.functions, nclx)
     }
 
-    /// The first metadata item of this type and, if one is given, this content type.
-    pub(super) fn metadata(&self, kind: &CStr, content_type: Option<&CStr>) -> Option<Vec<u8>> {
+    /// The first metadata item of this type and, if one is given, this content type. One of more than
+    /// `most` bytes is left out.
+    pub(super) fn metadata(
+        &self,
+        kind: &CStr,
+        content_type: Option<&CStr>,
+        most: u64,
+    ) -> Option<Vec<u8>> {
         let mut ids = [0_u32; 16];
         let handle = self.handle.as_ptr();
         // SAFETY: the handle lives; the buffer has room for the given number of identifiers.
@@ -324,6 +371,9 @@ impl<'a> ImageHandle<'a> {
         // the first returns.
         unsafe {
             let size = (self.functions.heif_image_handle_get_metadata_size)(handle, id);
+            if size as u64 > most {
+                return None;
+            }
             let mut data = vec![0; size];
             let target = data.as_mut_ptr().cast();
             let read = (self.functions.heif_image_handle_get_metadata)(handle, id, target);
@@ -332,8 +382,9 @@ impl<'a> ImageHandle<'a> {
     }
 
     /// Decodes the picture as it is stored. A picture with a side longer than `most_side` is
-    /// refused, also if it is a part of this one.
-    pub(super) fn decode(&self, most_side: u32) -> Result<Image, String> {
+    /// refused, also if it is a part of this one. Later versions of libheif also refuse to take more
+    /// than `memory` bytes.
+    pub(super) fn decode(&self, most_side: u32, memory: u64) -> Result<Image, String> {
         let most_side = c_int::try_from(most_side).unwrap_or(c_int::MAX);
         let mut image = null_mut();
         // SAFETY: context and handle live, `image` is valid for writing, null means default
@@ -341,6 +392,17 @@ impl<'a> ImageHandle<'a> {
         unsafe {
             let context = self.context.context.as_ptr();
             (self.functions.heif_context_set_maximum_image_size_limit)(context, most_side);
+            if let Some(security_limits) = self.functions.security_limits
+                && let Some(limits) = security_limits(context).as_mut()
+            {
+                // Each version of the struct has the fields of those before. The estimate was measured
+                // with an older libheif, so there is room for another.
+                let most = memory.saturating_mul(2).saturating_add(32 << 20);
+                limits.memory_block_bytes = most;
+                if limits.version >= 2 {
+                    limits.total_memory_bytes = most;
+                }
+            }
             check((self.functions.heif_decode_image)(
                 self.handle.as_ptr(),
                 &raw mut image,
@@ -360,110 +422,6 @@ impl Drop for ImageHandle<'_> {
     fn drop(&mut self) {
         // SAFETY: the handle is libheif's and is released once, before its context.
         unsafe { (self.functions.heif_image_handle_release)(self.handle.as_ptr()) };
-    }
-}
-
-/// The planes, with their numbers in `heif_channel`.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Channel {
-    Luma = 0,
-    Blueness = 1,
-    Redness = 2,
-    Red = 3,
-    Green = 4,
-    Blue = 5,
-    Alpha = 6,
-}
-
-/// A decoded picture.
-pub(super) struct Image {
-    functions: &'static Functions,
-    image: NonNull<c_void>,
-}
-
-/// One plane of a decoded picture.
-#[derive(Clone, Copy)]
-pub(super) struct Plane<'a> {
-    pub(super) width: u32,
-    pub(super) height: u32,
-    /// Bits per sample.
-    pub(super) bits: u8,
-    /// Bytes per sample: 1 or 2.
-    sample_bytes: usize,
-    stride: usize,
-    bytes: &'a [u8],
-}
-
-impl Image {
-    /// The colour coding that the container declares, or else the stream.
-    pub(super) fn coding(&self) -> Option<Coding> {
-        let mut nclx = null_mut();
-        // SAFETY: the image lives and `nclx` is valid for writing.
-        unsafe {
-            let image = self.image.as_ptr();
-            (self.functions.heif_image_get_nclx_color_profile)(image, &raw mut nclx);
-        }
-        take_coding(self.functions, nclx)
-    }
-
-    /// A plane, if the picture has it.
-    pub(super) fn plane(&self, channel: Channel) -> Option<Plane<'_>> {
-        let (image, channel) = (self.image.as_ptr(), channel as c_int);
-        let mut stride = 0;
-        // SAFETY: the image lives and `stride` is valid for writing; the pointer is null for a plane
-        // that the picture doesn't have.
-        let start = unsafe {
-            (self.functions.heif_image_get_plane_readonly)(image, channel, &raw mut stride)
-        };
-        let start = NonNull::new(start.cast_mut())?;
-        // SAFETY: the image lives and has the plane, which some of the functions require.
-        let numbers = unsafe {
-            [
-                (self.functions.heif_image_get_width)(image, channel),
-                (self.functions.heif_image_get_height)(image, channel),
-                (self.functions.heif_image_get_bits_per_pixel_range)(image, channel),
-                (self.functions.heif_image_get_bits_per_pixel)(image, channel),
-            ]
-        };
-        let [width, height, bits, stored_bits] = numbers.map(|n| u32::try_from(n).unwrap_or(0));
-        let stride = usize::try_from(stride).ok()?;
-        let sample_bytes = stored_bits.div_ceil(8) as usize;
-        let row = width as usize * sample_bytes;
-        if width == 0 || height == 0 || !matches!(sample_bytes, 1 | 2) || row > stride {
-            return None;
-        }
-        let length = (height as usize - 1) * stride + row;
-        // SAFETY: the plane has `height` rows, `stride` bytes apart, of `width` samples. It lives
-        // as long as the image, which nothing modifies.
-        let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr(), length) };
-        Some(Plane {
-            width,
-            height,
-            bits: u8::try_from(bits).ok()?,
-            sample_bytes,
-            stride,
-            bytes,
-        })
-    }
-}
-
-impl Drop for Image {
-    fn drop(&mut self) {
-        // SAFETY: the image is libheif's and is released once.
-        unsafe { (self.functions.heif_image_release)(self.image.as_ptr()) };
-    }
-}
-
-impl<'a> Plane<'a> {
-    /// The samples of a row.
-    pub(super) fn row(self, y: u32) -> impl Iterator<Item = u16> + 'a {
-        let start = y as usize * self.stride;
-        let row = &self.bytes[start..start + self.width as usize * self.sample_bytes];
-        row.chunks_exact(self.sample_bytes)
-            .map(|sample| match *sample {
-                [low, high] => u16::from_ne_bytes([low, high]),
-                _ => u16::from(sample[0]),
-            })
     }
 }
 

@@ -1,0 +1,312 @@
+//! HEIF files that list more than they are: extents that overlap, pictures that are derived from
+//! each other, data that is larger than its header says. Each is refused by its header.
+
+use png::ColorType;
+
+use super::heif::{find, full_box, make_box, size_of};
+use super::made::avif;
+use super::support::request;
+use picresize_imaging::{Limits, inspect, resize};
+
+/// An item and the references from it. Its data lies in `idat`.
+#[derive(Clone, Default)]
+struct Item {
+    kind: [u8; 4],
+    data: Vec<u8>,
+    /// How often the data is listed.
+    extents: u16,
+    /// The numbers of its properties, starting at 1.
+    properties: Vec<u8>,
+    references: Vec<([u8; 4], Vec<u16>)>,
+}
+
+impl Item {
+    fn new(kind: &[u8; 4], data: &[u8], properties: &[u8]) -> Self {
+        Self {
+            kind: *kind,
+            data: data.to_vec(),
+            extents: 1,
+            properties: properties.to_vec(),
+            references: Vec::new(),
+        }
+    }
+
+    /// A grid of `tiles`, each of 64 × 64 pixels.
+    fn grid(columns: u8, rows: u8, tiles: &[u16]) -> Self {
+        let side = |count: u8| (u16::from(count) * 64).to_be_bytes();
+        let data = [
+            &[0, 0, rows - 1, columns - 1],
+            &side(columns)[..],
+            &side(rows),
+        ]
+        .concat();
+        let mut item = Self::new(b"grid", &data, &[1]);
+        item.references = vec![(*b"dimg", tiles.to_vec())];
+        item
+    }
+}
+
+/// A file of these items with numbers from 1; the first is the picture.
+fn file(brand: &[u8; 4], properties: &[Vec<u8>], items: &[Item]) -> Vec<u8> {
+    let count = (items.len() as u16).to_be_bytes();
+    let mut entries = count.to_vec();
+    let mut places = [&[0x44, 0], &count[..]].concat();
+    let mut associations = [&[0, 0], &count[..]].concat();
+    let (mut references, mut idat) = (Vec::new(), Vec::new());
+    for (item, id) in items.iter().zip(1_u16..) {
+        let id = id.to_be_bytes();
+        let entry = [&id[..], &[0, 0], &item.kind, &[0]].concat();
+        entries.extend(full_box(b"infe", 2, &entry));
+        places.extend([&id[..], &[0, 1, 0, 0], &item.extents.to_be_bytes()].concat());
+        let start = (idat.len() as u32).to_be_bytes();
+        let length = (item.data.len() as u32).to_be_bytes();
+        for _ in 0..item.extents {
+            places.extend([start, length].concat());
+        }
+        idat.extend(&item.data);
+        associations.extend([&id[..], &[item.properties.len() as u8], &item.properties].concat());
+        for (kind, targets) in &item.references {
+            let mut payload = [id, (targets.len() as u16).to_be_bytes()].concat();
+            payload.extend(targets.iter().flat_map(|target| target.to_be_bytes()));
+            references.extend(make_box(kind, &payload));
+        }
+    }
+    let iprp = [
+        make_box(b"ipco", &properties.concat()),
+        full_box(b"ipma", 0, &associations),
+    ];
+    let boxes = [
+        full_box(b"pitm", 0, &[0, 1]),
+        full_box(b"iinf", 0, &entries),
+        full_box(b"iloc", 1, &places),
+        full_box(b"iref", 0, &references),
+        make_box(b"iprp", &iprp.concat()),
+        make_box(b"idat", &idat),
+    ];
+    let kind = [&brand[..], &[0; 4], b"mif1"].concat();
+    [
+        make_box(b"ftyp", &kind),
+        full_box(b"meta", 0, &boxes.concat()),
+    ]
+    .concat()
+}
+
+fn ispe(width: u32, height: u32) -> Vec<u8> {
+    full_box(
+        b"ispe",
+        0,
+        &[width.to_be_bytes(), height.to_be_bytes()].concat(),
+    )
+}
+
+fn auxiliary(kind: &[u8]) -> Vec<u8> {
+    full_box(b"auxC", 0, &[kind, &[0]].concat())
+}
+
+/// The AV1 data of a picture that is one item.
+fn av1(width: u32, height: u32) -> Vec<u8> {
+    let samples: Vec<u8> = (0..width * height * 3).map(|at| (at / 7) as u8).collect();
+    let file = avif(&samples, (width, height), ColorType::Rgb, false);
+    let mdat = find(&file, 0, b"mdat");
+    file[mdat + 8..mdat + size_of(&file, mdat)].to_vec()
+}
+
+fn refusal(file: &[u8]) -> String {
+    inspect(file, &Limits::default()).unwrap_err().to_string()
+}
+
+#[track_caller]
+fn assert_refused(file: &[u8], part: &str) {
+    let refusal = refusal(file);
+    assert!(refusal.contains(part), "{refusal}");
+}
+
+/// The writer here makes good files, so what is refused is what was added.
+#[test]
+fn an_item_in_the_file_is_read() {
+    let file = file(
+        b"avif",
+        &[ispe(64, 48)],
+        &[Item::new(b"av01", &av1(64, 48), &[1])],
+    );
+    let resized = resize(&file, &request("width=32"), &Limits::default()).unwrap();
+    assert_eq!((resized.width, resized.height), (32, 24));
+}
+
+#[test]
+fn extents_that_repeat_the_data_are_refused() {
+    for (brand, kind) in [(b"avif", b"av01"), (b"heic", b"hvc1")] {
+        let mut item = Item::new(kind, &[7; 50_000], &[1]);
+        let file_of = |item: &Item| file(brand, &[ispe(64, 48)], std::slice::from_ref(item));
+        item.extents = 20_000;
+        assert_refused(&file_of(&item), "extents; the limit is 16384");
+        item.extents = 1000;
+        assert_refused(
+            &file_of(&item),
+            "its item 1 has 50000000 bytes, but the whole file has",
+        );
+        // Each item is smaller than the file, but all are not.
+        item.extents = 1;
+        let items = vec![item; 400];
+        let many = file(brand, &[ispe(64, 48)], &items);
+        assert!(many.len() > 20_000_000);
+        let data = |item: &Item, extents| Item {
+            data: vec![7; 50_000],
+            extents,
+            ..item.clone()
+        };
+        let few: Vec<_> = (0..200).map(|_| data(&items[0], 15)).collect();
+        assert_refused(
+            &file(brand, &[ispe(64, 48)], &few),
+            "its items share so much data",
+        );
+    }
+}
+
+#[test]
+fn metadata_items_that_share_data_are_refused() {
+    let mut items = vec![Item::new(b"hvc1", &[1; 64], &[1])];
+    let mut exif = Item::new(b"Exif", &[0; 5000], &[]);
+    exif.extents = 3;
+    items.extend(vec![exif; 100]);
+    assert_refused(
+        &file(b"heic", &[ispe(64, 48)], &items),
+        "its items share so much data",
+    );
+}
+
+#[test]
+fn too_many_items_are_refused() {
+    let items = vec![Item::new(b"hvc1", &[1], &[1]); 5000];
+    for brand in [b"heic", b"avif"] {
+        let file = file(brand, &[ispe(64, 64)], &items);
+        assert_refused(&file, "the limit is 4096");
+    }
+}
+
+/// Grids of twice the next grid: the work doubles with each level.
+#[test]
+fn grids_of_grids_are_refused() {
+    for levels in [9, 12, 30, 2000] {
+        let mut items: Vec<_> = (0..levels)
+            .map(|level| Item::grid(2, 1, &[level + 2, level + 2]))
+            .collect();
+        items.push(Item::new(b"hvc1", &[1; 64], &[1]));
+        let file = file(b"heic", &[ispe(64, 64)], &items);
+        assert_refused(&file, "in more than 8 levels");
+    }
+}
+
+/// Few levels, but each has many times the next.
+#[test]
+fn wide_grids_of_grids_are_refused() {
+    let many = |next: u16| vec![next; 100];
+    let mut items: Vec<_> = (0..4)
+        .map(|level| Item::grid(10, 10, &many(level + 2)))
+        .collect();
+    items.push(Item::new(b"hvc1", &[1; 64], &[1]));
+    let file = file(b"heic", &[ispe(640, 640)], &items);
+    assert_refused(
+        &file,
+        "it is composed of 100000000 pictures; the limit is 4096",
+    );
+}
+
+/// The tiles are larger than the whole that is cut out of them.
+#[test]
+fn tiles_much_larger_than_the_picture_are_refused() {
+    let items = [
+        Item::grid(1, 1, &[2; 200]),
+        Item::new(b"hvc1", &[1; 64], &[2]),
+    ];
+    let file = file(b"heic", &[ispe(64, 64), ispe(4000, 4000)], &items);
+    assert_refused(
+        &file,
+        "the pictures that it is composed of have 3200004096 pixels",
+    );
+}
+
+#[test]
+fn pictures_derived_from_themselves_are_refused() {
+    let own = [Item::grid(1, 1, &[1])];
+    assert_refused(
+        &file(b"heic", &[ispe(64, 64)], &own),
+        "in more than 8 levels",
+    );
+    let each_other = [Item::grid(1, 1, &[2]), Item::grid(1, 1, &[1])];
+    let file_of_two = file(b"heic", &[ispe(64, 64)], &each_other);
+    assert_refused(&file_of_two, "in more than 8 levels");
+    let mut alpha = Item::new(b"hvc1", &[1; 64], &[1, 2]);
+    alpha.references = vec![(*b"auxl", vec![1])];
+    let properties = [ispe(64, 64), auxiliary(b"urn:mpeg:hevc:2015:auxid:1")];
+    assert_refused(
+        &file(b"heic", &properties, &[alpha]),
+        "in more than 8 levels",
+    );
+}
+
+#[test]
+fn boxes_that_are_there_twice_are_refused() {
+    let good = file(
+        b"avif",
+        &[ispe(64, 48)],
+        &[Item::new(b"av01", &av1(64, 48), &[1])],
+    );
+    let meta = find(&good, 0, b"meta");
+    let twice = [&good[..], &good[meta..]].concat();
+    assert_refused(&twice, "it has two boxes meta in the file");
+}
+
+#[test]
+fn data_larger_than_its_header_is_refused() {
+    let (small, large) = (av1(64, 48), av1(640, 480));
+    let item = |data: &[u8]| Item::new(b"av01", data, &[1]);
+    // Before its sequence header there is a unit that only separates.
+    assert_eq!(small[..2], [0x12, 0]);
+    let header = &small[2..4 + usize::from(small[3])];
+    assert_eq!(header[0] >> 3, 1);
+    let data = [header, large.as_slice()].concat();
+    let hidden = file(b"avif", &[ispe(64, 48)], &[item(&data)]);
+    assert_refused(&hidden, "its AV1 data has two different sequence headers");
+    // The decoder would take the size in the data; the estimate does so too.
+    let other = file(b"avif", &[ispe(64, 48)], &[item(&large)]);
+    assert_eq!(inspect(&other, &Limits::default()).unwrap().width(), 640);
+}
+
+#[test]
+fn alpha_larger_than_the_picture_is_refused() {
+    let mut alpha = Item::new(b"av01", &av1(640, 480), &[1, 2]);
+    alpha.references = vec![(*b"auxl", vec![1])];
+    let items = [Item::new(b"av01", &av1(64, 48), &[1]), alpha];
+    let kind = auxiliary(b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha");
+    let file = file(b"avif", &[ispe(64, 48), kind], &items);
+    assert_refused(
+        &file,
+        "its alpha channel has 640 × 480 pixels, but its colours have 64 × 48",
+    );
+}
+
+/// EXIF that is too large is left out; without its colour profile a picture would look wrong.
+#[test]
+fn large_metadata_is_not_read() {
+    let picture = Item::new(b"av01", &av1(64, 48), &[1]);
+    let exif = [
+        &[0; 4][..],
+        b"MM\0*\0\0\0\x08\0\0\0\0\0\0",
+        &vec![0; 2 << 20],
+    ]
+    .concat();
+    let items = [picture.clone(), Item::new(b"Exif", &exif, &[])];
+    let with_exif = file(b"avif", &[ispe(64, 48)], &items);
+    assert!(inspect(&with_exif, &Limits::default()).is_ok());
+    let icc = make_box(b"colr", &[b"prof", vec![0; 2 << 20].as_slice()].concat());
+    let picture = Item {
+        properties: vec![1, 2],
+        ..picture
+    };
+    let with_icc = file(b"avif", &[ispe(64, 48), icc], &[picture]);
+    assert_refused(
+        &with_icc,
+        "its colour profile has 2097152 bytes; the limit is 1048576",
+    );
+}

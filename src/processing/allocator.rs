@@ -1,0 +1,19 @@
+//! Makes the C library's allocator give the memory of pictures back.
+
+/// Blocks of at least this size are given back to the system as soon as they are freed.
+#[cfg(target_env = "gnu")]
+const THRESHOLD_BYTES: libc::c_int = 256 << 10;
+
+/// Makes the allocator give large blocks back when they are freed. Without this, glibc keeps ever
+/// larger blocks once it has seen some freed, and a service that once had many pictures at once
+/// keeps their memory for good.
+pub fn return_freed_pictures() {
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: it only changes how the allocator treats later blocks.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, THRESHOLD_BYTES);
+        }
+    }
+}
