@@ -62,7 +62,8 @@ fn sources() -> BTreeMap<String, Source> {
         for entry in fs::read_dir(&folder).unwrap().map(Result::unwrap) {
             let file = format!("{folder}/{}", entry.file_name().display());
             let name = file[folder.len() + 1..].trim_end_matches(".rs");
-            let module = format!("{parent}::{name}").replace("::lib", "");
+            let module = format!("{parent}::{name}");
+            let module = module.trim_end_matches("::lib").to_owned();
             if entry.path().is_dir() {
                 open.push([file, module]);
                 continue;

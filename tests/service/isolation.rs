@@ -39,25 +39,6 @@ fn expected(n: u32) -> Vec<u8> {
     resized.unwrap().bytes
 }
 
-/// The pixel processes of a service.
-fn children(service: &Process) -> Vec<rustix::process::Pid> {
-    let own = service.id().to_string();
-    let mut children = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse() else {
-            continue;
-        };
-        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        // After the name in parentheses: the state, then the parent.
-        let rest = stat.rsplit(") ").next().unwrap_or_default();
-        let mut fields = rest.split(' ');
-        if fields.next() != Some("Z") && fields.next() == Some(&own) {
-            children.extend(rustix::process::Pid::from_raw(pid));
-        }
-    }
-    children
-}
-
 async fn start(change: impl FnOnce(&mut Settings)) -> TestServer {
     TestServer::start_with(|settings| {
         settings.limits.max_seconds = 2;
@@ -256,7 +237,8 @@ async fn a_process_that_is_killed_is_replaced() {
             break;
         }
         assert!(Instant::now() < deadline, "it never failed");
-        for child in children(&service) {
+        for child in service.children() {
+            let child = rustix::process::Pid::from_raw(child as i32).unwrap();
             // It may have ended already.
             let _ = rustix::process::kill_process(child, rustix::process::Signal::KILL);
         }

@@ -2,6 +2,8 @@
 
 #![cfg(target_os = "linux")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, StatusCode};
@@ -10,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::process::{Process, program};
+use crate::process::{Process, children, program, status_kib};
 use crate::support::{PATIENCE, encode, noise_png, png, post, request, wait};
 
 const MIB: u64 = 1 << 20;
@@ -20,6 +22,9 @@ const BASE_MIB: u64 = 150;
 /// A running service with some settings, and its folder.
 struct Measured {
     process: Process,
+    /// The most memory that it and its pixel processes had together, in KiB.
+    peak: Arc<AtomicU64>,
+    is_over: Arc<AtomicBool>,
     client: Client,
     _folder: tempfile::TempDir,
 }
@@ -34,22 +39,36 @@ impl Measured {
         for (key, value) in settings {
             command.env(format!("PICRESIZE__{key}"), value.to_string());
         }
+        let process = Process::start(command);
+        let (peak, is_over) = (
+            Arc::new(AtomicU64::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let (pid, highest, end) = (process.id(), Arc::clone(&peak), Arc::clone(&is_over));
+        std::thread::spawn(move || {
+            while !end.load(Ordering::Relaxed) {
+                highest.fetch_max(memory_kib(pid), Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
         Self {
-            process: Process::start(command),
+            process,
+            peak,
+            is_over,
             client: Client::new(),
             _folder: folder,
         }
     }
 
     fn peak_mib(&self) -> u64 {
-        self.process.status_kib("VmHWM") / 1024
+        self.peak.load(Ordering::Relaxed) / 1024
     }
 
     /// Waits until it takes at most this much memory.
     async fn shrinks_to(&self, mib: u64) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let now = self.process.status_kib("VmRSS") / 1024;
+            let now = memory_kib(self.process.id()) / 1024;
             if now <= mib {
                 return;
             }
@@ -57,6 +76,19 @@ impl Measured {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
+
+impl Drop for Measured {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The memory of a service and its pixel processes. Code counts once, because they share it.
+fn memory_kib(service: u32) -> u64 {
+    let pixels = children(service).into_iter();
+    let pixels = pixels.map(|pid| status_kib(pid, &["RssAnon", "RssShmem"]));
+    status_kib(service, &["VmRSS"]) + pixels.sum::<u64>()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,13 +62,10 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// A line of the process's status, in KiB.
+    /// Its pixel processes.
     #[cfg(target_os = "linux")]
-    pub(crate) fn status_kib(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let words = line.unwrap().trim_start_matches(':').split_whitespace();
-        words.rev().nth(1).unwrap().parse().unwrap()
+    pub(crate) fn children(&self) -> Vec<u32> {
+        children(self.child.id())
     }
 
     /// Sends a signal by its name.
@@ -149,4 +146,33 @@ pub(crate) fn wait_for_log(mut command: Command, text: &str) {
 pub(crate) fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
+}
+
+/// The processes that a process has started and that have not ended.
+#[cfg(target_os = "linux")]
+pub(crate) fn children(parent: u32) -> Vec<u32> {
+    let mut children = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse() else {
+            continue;
+        };
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        // After the name in parentheses: the state, then the parent.
+        let rest = stat.rsplit(") ").next().unwrap_or_default();
+        let mut fields = rest.split(' ');
+        if fields.next() != Some("Z") && fields.next() == Some(&parent.to_string()) {
+            children.push(pid);
+        }
+    }
+    children
+}
+
+/// The sum of these lines of a process's status, in KiB; 0 if it has ended.
+#[cfg(target_os = "linux")]
+pub(crate) fn status_kib(pid: u32, names: &[&str]) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let lines = status.lines().filter_map(|line| line.split_once(':'));
+    let wanted = lines.filter(|(name, _)| names.contains(name));
+    let sizes = wanted.filter_map(|(_, size)| size.split_whitespace().next()?.parse::<u64>().ok());
+    sizes.sum()
 }

@@ -47,6 +47,13 @@ pub(super) async fn given_up(server: &TestServer, seed: u32) -> OperationId {
     log.append(Topic::Requests, record).await.unwrap();
     let (status, _) = server.wait(&operation.id.to_string()).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    // The worker skips the request, because its operation has failed.
+    let (group, deadline) = (&server.settings.worker.group, Instant::now() + PATIENCE);
+    let now = Timestamp::now() + Duration::from_secs(1);
+    while !log.has_finished(Topic::Requests, group, now).await.unwrap() {
+        assert!(Instant::now() < deadline, "the request was never skipped");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     operation.id
 }
 

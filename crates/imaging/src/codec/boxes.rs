@@ -24,13 +24,6 @@ fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     })
 }
 
-/// Whether a file of a usual number of boxes has no list of items.
-#[cfg(feature = "heic")]
-pub(super) fn has_no_items(file: &[u8]) -> bool {
-    let is_usual = boxes(file).nth(items::MOST_BOXES).is_none();
-    is_usual && boxes(file).all(|(name, _)| name != b"meta")
-}
-
 /// The TIFF structure in an Exif item. The item starts with the offset of that structure (ISO/IEC
 /// 23008-12, A.2.1).
 pub(super) fn exif_of_item(item: &[u8]) -> Option<Vec<u8>> {

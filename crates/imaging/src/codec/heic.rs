@@ -1,7 +1,7 @@
 //! HEIC (HEVC in HEIF): decodes with the system's libheif. Writing is not supported.
 
 use crate::codec::boxes;
-use crate::codec::boxes::items::Items;
+use crate::codec::boxes::items::{self, Items};
 use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::header::Header;
 use crate::codec::ycbcr::{self, Coding, YcbcrPlanes};
@@ -35,7 +35,7 @@ const MIAF_DEFAULT: Coding = Coding {
 /// Reads the container. Its items are checked before libheif sees them.
 pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, String> {
     let items = Items::read(bytes);
-    if items.is_err() && boxes::has_no_items(bytes) {
+    if items.is_err() && items::has_no_items(bytes) {
         // libheif says what kind of file this is instead.
         ImageHandle::open(bytes)?;
     }

@@ -3,7 +3,8 @@
 
 use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::header::Header;
-use crate::codec::{image_rs, png};
+use crate::codec::image_rs;
+use crate::codec::png;
 use crate::format::Format;
 use crate::raster::{Layout, Raster};
 

@@ -46,10 +46,8 @@ pub(super) fn read(mut data: &[u8]) -> Result<Coded, String> {
                 let sequence = sequence.ok_or("its AV1 sequence header is damaged")?;
                 first = Some((sequence, unit.payload));
             }
-            (SEQUENCE_HEADER, Some((_, payload))) => {
-                if unit.payload != *payload {
-                    return Err("its AV1 data has two different sequence headers".to_owned());
-                }
+            (SEQUENCE_HEADER, Some((_, payload))) if unit.payload != *payload => {
+                return Err("its AV1 data has two different sequence headers".to_owned());
             }
             (FRAME | FRAME_HEADER, Some((sequence, _))) if unit.is_decoded(sequence) => {
                 let layer = unit.layer.unwrap_or_default();

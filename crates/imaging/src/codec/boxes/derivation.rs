@@ -18,15 +18,15 @@ const SPARE_PIXELS: u64 = 4 << 20;
 
 /// What the decoder has to do for the primary picture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::codec) struct Work {
+pub(crate) struct Work {
     /// The coded pictures that are decoded, each once.
-    pub(in crate::codec) coded: Vec<u32>,
+    pub(crate) coded: Vec<u32>,
     /// Whether the primary picture is derived from others.
-    pub(in crate::codec) is_derived: bool,
+    pub(crate) is_derived: bool,
     /// Pixels of the primary picture when it is composed, if it is derived.
-    pub(in crate::codec) composed_pixels: u64,
+    pub(crate) composed_pixels: u64,
     /// Pixels of the derived pictures that are in memory beside the primary one.
-    pub(in crate::codec) between_pixels: u64,
+    pub(crate) between_pixels: u64,
 }
 
 /// What one picture costs, with all that it is derived from.
@@ -41,7 +41,7 @@ struct Cost {
 }
 
 /// Adds up the work. `coded_pixels` says how many pixels a coded picture has.
-pub(in crate::codec) fn work(
+pub(crate) fn work(
     items: &Items<'_>,
     coded_pixels: impl Fn(&Item<'_>) -> u64,
 ) -> Result<Work, String> {

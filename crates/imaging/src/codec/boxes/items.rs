@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::{boxes, exif_of_item};
 
 /// The most boxes in one box, or in the file itself.
-pub(super) const MOST_BOXES: usize = 4096;
+const MOST_BOXES: usize = 4096;
 /// The most items. A picture of 100 megapixels has 400 tiles of the usual size.
 const MOST_ITEMS: usize = 4096;
 /// The most extents of all items together.
@@ -23,10 +23,17 @@ const MOST_ASSOCIATIONS: usize = 65_536;
 const SHARED_TIMES: u64 = 4;
 const SHARED_BYTES: u64 = 32 << 20;
 
+/// Whether a file of a usual number of boxes has no list of items.
+#[cfg(feature = "heic")]
+pub(crate) fn has_no_items(file: &[u8]) -> bool {
+    let is_usual = boxes(file).nth(MOST_BOXES).is_none();
+    is_usual && boxes(file).all(|(name, _)| name != b"meta")
+}
+
 /// The items of a file.
 #[derive(Debug, Default)]
-pub(in crate::codec) struct Items<'a> {
-    pub(in crate::codec) primary: u32,
+pub(crate) struct Items<'a> {
+    pub(crate) primary: u32,
     /// In the order of their numbers.
     items: Vec<Item<'a>>,
     properties: Vec<Property<'a>>,
@@ -35,12 +42,12 @@ pub(in crate::codec) struct Items<'a> {
 }
 
 /// The name and the payload of a property.
-pub(in crate::codec) type Property<'a> = (&'a [u8; 4], &'a [u8]);
+pub(crate) type Property<'a> = (&'a [u8; 4], &'a [u8]);
 
 #[derive(Debug)]
-pub(in crate::codec) struct Item<'a> {
-    pub(in crate::codec) id: u32,
-    pub(in crate::codec) kind: [u8; 4],
+pub(crate) struct Item<'a> {
+    pub(crate) id: u32,
+    pub(crate) kind: [u8; 4],
     /// `None` if the data lies outside of the file.
     extents: Option<Vec<&'a [u8]>>,
     properties: Vec<u16>,
@@ -56,7 +63,7 @@ struct Reference {
 
 impl<'a> Items<'a> {
     /// Reads the items. What is cut short ends there.
-    pub(in crate::codec) fn read(file: &'a [u8]) -> Result<Self, String> {
+    pub(crate) fn read(file: &'a [u8]) -> Result<Self, String> {
         let [meta] = only(file, "the file", [b"meta"])?;
         let meta = meta.ok_or("it has no list of items (meta)")?;
         let meta = meta.get(4..).unwrap_or_default();
@@ -254,17 +261,17 @@ impl<'a> Items<'a> {
         self.items.get_mut(at)
     }
 
-    pub(in crate::codec) fn get(&self, id: u32) -> Option<&Item<'a>> {
+    pub(crate) fn get(&self, id: u32) -> Option<&Item<'a>> {
         let at = self.items.binary_search_by_key(&id, |item| item.id).ok()?;
         self.items.get(at)
     }
 
-    pub(in crate::codec) fn iter(&self) -> impl Iterator<Item = &Item<'a>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Item<'a>> {
         self.items.iter()
     }
 
     /// The properties of an item, in order.
-    pub(in crate::codec) fn properties_of(&self, id: u32) -> impl Iterator<Item = Property<'a>> {
+    pub(crate) fn properties_of(&self, id: u32) -> impl Iterator<Item = Property<'a>> {
         let own = self.get(id).map(|item| item.properties.as_slice());
         own.unwrap_or_default().iter().filter_map(|index| {
             let index = usize::from(*index).checked_sub(1)?;
@@ -273,7 +280,7 @@ impl<'a> Items<'a> {
     }
 
     /// The items to which an item refers, in order.
-    pub(in crate::codec) fn targets(&self, kind: &[u8; 4], from: u32) -> impl Iterator<Item = u32> {
+    pub(crate) fn targets(&self, kind: &[u8; 4], from: u32) -> impl Iterator<Item = u32> {
         self.references
             .iter()
             .filter(move |reference| reference.from == from && reference.kind == *kind)
@@ -282,7 +289,7 @@ impl<'a> Items<'a> {
     }
 
     /// The pairs of a picture with alpha channel and the item of that channel.
-    pub(in crate::codec) fn alpha_channels(&self) -> impl Iterator<Item = (u32, u32)> {
+    pub(crate) fn alpha_channels(&self) -> impl Iterator<Item = (u32, u32)> {
         self.references
             .iter()
             .filter(|reference| reference.kind == *b"auxl" && self.is_alpha(reference.from))
@@ -310,7 +317,7 @@ impl<'a> Items<'a> {
 
     /// Width and height that an item declares (`ispe`).
     #[cfg(feature = "heic")]
-    pub(in crate::codec) fn size_of(&self, id: u32) -> Option<(u32, u32)> {
+    pub(crate) fn size_of(&self, id: u32) -> Option<(u32, u32)> {
         self.properties_of(id).find_map(|(name, payload)| {
             let mut reader = Reader(payload.get(4..)?);
             (name == b"ispe").then_some((reader.short(4)?, reader.short(4)?))
@@ -318,7 +325,7 @@ impl<'a> Items<'a> {
     }
 
     /// The TIFF structure of the first Exif item, if it has at most `most` bytes.
-    pub(in crate::codec) fn exif(&self, most: u64) -> Option<Vec<u8>> {
+    pub(crate) fn exif(&self, most: u64) -> Option<Vec<u8>> {
         let item = self.iter().find(|item| item.kind == *b"Exif")?;
         match item.length() <= most {
             true => exif_of_item(&item.data()?),
@@ -330,7 +337,7 @@ impl<'a> Items<'a> {
 impl<'a> Item<'a> {
     /// The item's data, copied only if it has several extents; `None` if it lies outside of the
     /// file.
-    pub(in crate::codec) fn data(&self) -> Option<Cow<'a, [u8]>> {
+    pub(crate) fn data(&self) -> Option<Cow<'a, [u8]>> {
         match self.extents.as_deref()? {
             [] => None,
             [extent] => Some(Cow::Borrowed(extent)),
@@ -338,7 +345,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    pub(in crate::codec) fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         let extents = self.extents.iter().flatten();
         extents.map(|extent| extent.len() as u64).sum()
     }

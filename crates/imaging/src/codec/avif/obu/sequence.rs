@@ -6,16 +6,16 @@ use crate::codec::bits::Bits;
 const EACH_FRAME: u32 = 2;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::codec::avif) struct Sequence {
-    pub(in crate::codec::avif) width: u32,
-    pub(in crate::codec::avif) height: u32,
+pub(crate) struct Sequence {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
     /// Bits per sample: 8, 10 or 12.
-    pub(in crate::codec::avif) bits: u8,
-    pub(in crate::codec::avif) is_monochrome: bool,
+    pub(crate) bits: u8,
+    pub(crate) is_monochrome: bool,
     /// Whether the chroma planes are halved in each direction.
-    pub(in crate::codec::avif) halved: (bool, bool),
+    pub(crate) halved: (bool, bool),
     /// Whether frames may have film grain, for which the decoder makes a copy.
-    pub(in crate::codec::avif) has_grain: bool,
+    pub(crate) has_grain: bool,
     pub(super) is_reduced: bool,
     pub(super) width_bits: u32,
     pub(super) height_bits: u32,

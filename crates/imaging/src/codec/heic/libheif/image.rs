@@ -5,11 +5,11 @@ use std::ptr::{NonNull, null_mut};
 
 use crate::codec::ycbcr::Coding;
 
-use super::{Functions, take_coding};
+use super::library::{Functions, take_coding};
 
 /// The planes, with their numbers in `heif_channel`.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::codec::heic) enum Channel {
+pub(crate) enum Channel {
     Luma = 0,
     Blueness = 1,
     Redness = 2,
@@ -20,18 +20,18 @@ pub(in crate::codec::heic) enum Channel {
 }
 
 /// A decoded picture.
-pub(in crate::codec::heic) struct Image {
+pub(crate) struct Image {
     pub(super) functions: &'static Functions,
     pub(super) image: NonNull<c_void>,
 }
 
 /// One plane of a decoded picture.
 #[derive(Clone, Copy)]
-pub(in crate::codec::heic) struct Plane<'a> {
-    pub(in crate::codec::heic) width: u32,
-    pub(in crate::codec::heic) height: u32,
+pub(crate) struct Plane<'a> {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
     /// Bits per sample.
-    pub(in crate::codec::heic) bits: u8,
+    pub(crate) bits: u8,
     /// Bytes per sample: 1 or 2.
     sample_bytes: usize,
     stride: usize,
@@ -40,7 +40,7 @@ pub(in crate::codec::heic) struct Plane<'a> {
 
 impl Image {
     /// The colour coding that the container declares, or else the stream.
-    pub(in crate::codec::heic) fn coding(&self) -> Option<Coding> {
+    pub(crate) fn coding(&self) -> Option<Coding> {
         let mut nclx = null_mut();
         // SAFETY: the image lives and `nclx` is valid for writing.
         unsafe {
@@ -51,7 +51,7 @@ impl Image {
     }
 
     /// A plane, if the picture has it.
-    pub(in crate::codec::heic) fn plane(&self, channel: Channel) -> Option<Plane<'_>> {
+    pub(crate) fn plane(&self, channel: Channel) -> Option<Plane<'_>> {
         let (image, channel) = (self.image.as_ptr(), channel as c_int);
         let mut stride = 0;
         // SAFETY: the image lives and `stride` is valid for writing; the pointer is null for a plane
@@ -100,7 +100,7 @@ impl Drop for Image {
 
 impl<'a> Plane<'a> {
     /// The samples of a row.
-    pub(in crate::codec::heic) fn row(self, y: u32) -> impl Iterator<Item = u16> + 'a {
+    pub(crate) fn row(self, y: u32) -> impl Iterator<Item = u16> + 'a {
         let start = y as usize * self.stride;
         let row = &self.bytes[start..start + self.width as usize * self.sample_bytes];
         row.chunks_exact(self.sample_bytes)
