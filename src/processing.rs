@@ -5,6 +5,7 @@
 //! each, and judges what it answers, or how it died.
 
 use std::any::Any;
+use std::io;
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::imaging::{self, ENGINE_VERSION, Format, Limits};
-use crate::operation::{Digest, Fingerprint, PictureFacts, ResizeOptions};
+use crate::operation::{Fingerprint, PictureFacts, ResizeOptions};
 use crate::picture_store::FinishedPicture;
 use crate::settings::Settings;
 
@@ -22,17 +23,19 @@ compile_error!("picresize runs on Unix; on Windows, use the container image");
 mod admission;
 mod allocator;
 mod child;
+mod child_process;
 mod error;
 mod pixel_process;
 mod pool;
 mod protocol;
 mod request;
+mod resources;
 mod shared_file;
 
-pub use admission::SourceMemory;
+pub use admission::Memory;
 pub use allocator::return_freed_pictures;
 pub use child::run as run_pixel_process;
-pub use error::ProcessingError;
+pub use error::{ProcessingError, Retry};
 pub use pixel_process::{COMMAND, WITH_HEIC};
 pub use pixel_process::{Cause, Death};
 pub use pool::PixelProcesses;
@@ -41,7 +44,7 @@ pub use request::RequestedOperation;
 use admission::{Admission, Core};
 use pixel_process::{Kind, StepLimits};
 use pool::Lease;
-use protocol::{LimitsForm, Outcome, Planned, Request, TaskForm, options_form};
+use protocol::{LimitsForm, Outcome, Planned, Request, TaskForm, clip, options_form};
 
 const MIB: u64 = 1 << 20;
 /// The number of operations that wait with their pictures loaded, for each one in progress.
@@ -101,6 +104,8 @@ pub struct ProcessedPicture {
     pub picture: FinishedPicture,
     /// The time of decoding, resampling and encoding together.
     pub elapsed: Duration,
+    /// Held until the picture is stored.
+    _memory: Option<Memory>,
 }
 
 /// What the header of a picture says.
@@ -131,8 +136,8 @@ impl Processor {
         self.admission.max_running() * (1 + WAITING_PER_CORE)
     }
 
-    /// Waits for memory for a source of at most this many bytes.
-    pub async fn source_memory(&self, bytes: u64) -> SourceMemory {
+    /// Waits for memory for a source of at most this many bytes, and its copy.
+    pub async fn source_memory(&self, bytes: u64) -> Memory {
         self.admission.source(bytes).await
     }
 
@@ -165,14 +170,15 @@ impl Processor {
         task: &TaskForm,
     ) -> Result<PictureHeader, ProcessingError> {
         let pictures = slice::from_ref(picture);
-        let mut attempts = 0;
+        let (mut attempts, mut retry) = (0, None);
         loop {
             attempts += 1;
             let core = self.headers.core().await;
-            let planned = self.plan(core, pictures, task, attempts > 1).await;
+            let planned = self.plan(core, pictures, task, retry).await;
             let header = planned.and_then(|(_, planned)| header_of(&planned));
-            if let Some(header) = self.concluded(header, attempts) {
-                return header;
+            match self.retry(header, attempts) {
+                Ok(next) => retry = Some(next),
+                Err(header) => return header,
             }
         }
     }
@@ -187,15 +193,16 @@ impl Processor {
         picture: &Bytes,
         options: &ResizeOptions,
     ) -> Result<ProcessedPicture, ProcessingError> {
-        let mut attempts = 0;
+        let (mut attempts, mut retry) = (0, None);
         loop {
             attempts += 1;
-            let made = match self.admit(picture, options, attempts > 1).await {
+            let made = match self.admit(picture, options, retry).await {
                 Ok(admitted) => self.finish(admitted).await,
                 Err(error) => Err(error),
             };
-            if let Some(made) = self.concluded(made, attempts) {
-                return made;
+            match self.retry(made, attempts) {
+                Ok(next) => retry = Some(next),
+                Err(made) => return made,
             }
         }
     }
@@ -210,17 +217,18 @@ impl Processor {
         &self,
         picture: &Bytes,
         options: &ResizeOptions,
-        is_retry: bool,
+        retry: Option<Retry>,
     ) -> Result<AdmittedPicture, ProcessingError> {
-        let core = self.admission.core().await;
+        let core = match retry {
+            Some(Retry::Alone) => self.admission.all_cores().await,
+            Some(Retry::InFreshProcess) | None => self.admission.core().await,
+        };
         let (pictures, task) = (
             slice::from_ref(picture),
             TaskForm::Resize(options_form(options)),
         );
-        let (mut lease, planned) = self.plan(core, pictures, &task, is_retry).await?;
-        // The source has a copy in the file that the process shares.
-        let bytes = planned.memory_bytes + picture.len() as u64;
-        lease.hold(self.admission.pixels(bytes).await);
+        let (mut lease, planned) = self.plan(core, pictures, &task, retry).await?;
+        lease.hold(self.admission.pixels(planned.memory_bytes).await);
         Ok(AdmittedPicture {
             lease,
             memory_bytes: planned.memory_bytes,
@@ -257,15 +265,20 @@ impl Processor {
             return Err(nonsense());
         }
         let result = lease.process().result(bytes).await;
-        let bytes = result.map_err(|_| nonsense())?;
+        let (bytes, digest) = result.map_err(|_| nonsense())?;
         let facts = PictureFacts {
             format,
             width,
             height,
             bytes: bytes.len() as u64,
-            digest: Digest::of(&bytes),
+            digest,
         };
+        let mut memory: Option<Memory> = lease.release();
+        if let Some(memory) = &mut memory {
+            memory.shrink(facts.bytes);
+        }
         Ok(ProcessedPicture {
+            _memory: memory,
             picture: FinishedPicture {
                 facts,
                 fingerprint: fingerprint.map(Fingerprint),
@@ -288,12 +301,13 @@ impl Processor {
         memory: impl Any + Send + Sync,
     ) -> Result<Option<Fingerprint>, ProcessingError> {
         let memory: Arc<dyn Any + Send + Sync> = Arc::new(memory);
-        let mut attempts = 0;
+        let (mut attempts, mut retry) = (0, None);
         loop {
             attempts += 1;
-            let hash = self.hash(picture, &memory, attempts > 1).await;
-            if let Some(hash) = self.concluded(hash, attempts) {
-                return hash;
+            let hash = self.hash(picture, &memory, retry).await;
+            match self.retry(hash, attempts) {
+                Ok(next) => retry = Some(next),
+                Err(hash) => return hash,
             }
         }
     }
@@ -302,11 +316,11 @@ impl Processor {
         &self,
         picture: &Bytes,
         memory: &Arc<dyn Any + Send + Sync>,
-        is_retry: bool,
+        retry: Option<Retry>,
     ) -> Result<Option<Fingerprint>, ProcessingError> {
         let core = self.admission.core().await;
         let (pictures, task) = (slice::from_ref(picture), &TaskForm::Fingerprint);
-        let (mut lease, planned) = self.plan(core, pictures, task, is_retry).await?;
+        let (mut lease, planned) = self.plan(core, pictures, task, retry).await?;
         lease.hold(Arc::clone(memory));
         match self.proceed(&mut lease, planned.memory_bytes).await? {
             Outcome::Fingerprinted(hash) => Ok(hash.map(Fingerprint)),
@@ -330,7 +344,7 @@ impl Processor {
         let pictures = [picture.clone(), before, after];
         let task = TaskForm::Score(references.map(options_form));
         let core = self.admission.core().await;
-        let (mut lease, planned) = self.plan(core, &pictures, &task, false).await?;
+        let (mut lease, planned) = self.plan(core, &pictures, &task, None).await?;
         lease.hold(self.admission.pixels(planned.memory_bytes).await);
         match self.proceed(&mut lease, planned.memory_bytes).await? {
             Outcome::Scored(scores) => Ok(scores),
@@ -344,13 +358,13 @@ impl Processor {
         core: Core,
         pictures: &[Bytes],
         task: &TaskForm,
-        is_retry: bool,
+        retry: Option<Retry>,
     ) -> Result<(Lease, Planned), ProcessingError> {
         let kind = match imaging::sniff(&pictures[0])? {
             Format::Heic => Kind::WithHeic,
             _ => Kind::Usual,
         };
-        let lease = if is_retry {
+        let lease = if retry.is_some() {
             self.processes.lease_fresh(kind).await
         } else {
             self.processes.lease(kind).await
@@ -374,7 +388,9 @@ impl Processor {
             .await
             .map_err(fatal)?
         {
-            Outcome::Planned(planned) => Ok((lease, planned)),
+            Outcome::Planned(planned) if planned.memory_bytes <= limits.max_memory_bytes => {
+                Ok((lease, planned))
+            }
             other => Err(refusal(other)),
         }
     }
@@ -393,22 +409,26 @@ impl Processor {
         lease.process().proceed(step).await.map_err(fatal)
     }
 
-    /// The outcome of an attempt; `None` if there should be another one.
-    fn concluded<T>(
+    /// How to try again after the outcome of an attempt, or the outcome if it is final.
+    fn retry<T>(
         &self,
         outcome: Result<T, ProcessingError>,
         attempts: u32,
-    ) -> Option<Result<T, ProcessingError>> {
+    ) -> Result<Retry, Result<T, ProcessingError>> {
         match outcome {
-            Err(error) if self.may_retry(&error, attempts) => None,
-            Err(error) => Some(Err(error.after(attempts))),
-            done => Some(done),
+            Err(error) => match self.may_retry(&error, attempts) {
+                Some(retry) => Ok(retry),
+                None => Err(Err(error.after(attempts))),
+            },
+            done => Err(done),
         }
     }
 
-    /// Whether to try again after an error of the attempt with this number.
-    pub fn may_retry(&self, error: &ProcessingError, attempts: u32) -> bool {
-        error.may_be_retried() && attempts < self.options.max_attempts
+    /// How to try again after an error of the attempt with this number, if that may help.
+    pub fn may_retry(&self, error: &ProcessingError, attempts: u32) -> Option<Retry> {
+        error
+            .retry()
+            .filter(|_| attempts < self.options.max_attempts)
     }
 }
 
@@ -429,9 +449,11 @@ fn refusal(outcome: Outcome) -> ProcessingError {
             None => nonsense(),
         },
         Outcome::Panicked(message) => {
+            let message = clip(&message);
             tracing::warn!(message, "a codec panicked");
             ProcessingError::Panicked(message)
         }
+        Outcome::Unusable(message) => ProcessingError::NoProcess(io::Error::other(clip(&message))),
         _ => nonsense(),
     }
 }

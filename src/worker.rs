@@ -16,7 +16,7 @@ use self::retry::Retries;
 use self::sweep::Retention;
 use crate::event_log::watermark::Watermark;
 use crate::event_log::{Consumer, Delivery, EventPosition, LogError, Topic};
-use crate::processing::{PixelProcesses, Processor, ProcessorOptions, SourceMemory};
+use crate::processing::{Memory, PixelProcesses, Processor, ProcessorOptions};
 use crate::settings::Settings;
 use crate::storage::{Storage, StorageError};
 
@@ -136,7 +136,7 @@ impl Worker {
         }
     }
 
-    fn take(&mut self, delivery: Delivery, source_memory: &mut Option<SourceMemory>) {
+    fn take(&mut self, delivery: Delivery, source_memory: &mut Option<Memory>) {
         match delivery {
             Delivery::Event(position, record) => {
                 self.watermark.delivered(position);

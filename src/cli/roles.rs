@@ -58,10 +58,12 @@ async fn run_roles(settings: Settings, roles: Roles) -> Result<ExitCode> {
         () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
     };
     let processes = PixelProcesses::new()?;
-    processes
-        .start_ahead()
-        .await
-        .context("cannot start the processes that work on pictures")?;
+    tokio::select! {
+        started = processes.start_ahead() => {
+            started.context("cannot start the processes that work on pictures")?;
+        }
+        () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
+    }
     let url = format!("http://{}", listener.local_addr()?);
     let mut running = JoinSet::new();
     match roles {

@@ -1,42 +1,39 @@
 //! Admits pictures: as many at once as there are cores, and only as many as fit into memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 const MIB: u64 = 1 << 20;
 
 /// The cores and the memory that pictures share.
+///
+/// Sources have a share of the memory for themselves. A picture holds its source while it waits for
+/// its pixels, so pictures that took both from one share could wait for each other for ever.
 #[derive(Debug)]
 pub(super) struct Admission {
     max_running: usize,
     cores: Arc<Semaphore>,
-    memory_mib: Arc<Semaphore>,
-    max_memory_mib: u32,
-    /// The memory that sources hold.
-    sources_mib: Arc<AtomicU32>,
+    sources: Share,
+    pixels: Share,
 }
 
-/// The right to use a core. A picture that ends others must not get it back before its process has
-/// ended.
+/// A part of the memory, in MiB.
+#[derive(Debug)]
+struct Share {
+    total: u32,
+    free: Arc<Semaphore>,
+}
+
+/// The right to use a core, or all of them.
 #[derive(Debug)]
 pub(super) struct Core {
     _permit: OwnedSemaphorePermit,
 }
 
-/// The memory that pictures may take.
+/// Reserved memory, held as long as the bytes it stands for.
 #[derive(Debug)]
-pub(super) struct Memory {
-    _permit: OwnedSemaphorePermit,
-}
-
-/// The memory of a source that waits in this process, held as long as its bytes.
-#[derive(Debug)]
-pub struct SourceMemory {
-    permit: OwnedSemaphorePermit,
-    held: Arc<AtomicU32>,
-}
+pub struct Memory(OwnedSemaphorePermit);
 
 impl Admission {
     /// `concurrency` is how many pictures are processed at once; 0 means one for each core.
@@ -45,14 +42,13 @@ impl Admission {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             wanted => wanted,
         };
-        let max_memory_mib =
-            u32::try_from(memory_mib).map_or(u32::MAX >> 3, |mib| mib.min(u32::MAX >> 3));
+        let total = u32::try_from(memory_mib).map_or(u32::MAX >> 3, |mib| mib.min(u32::MAX >> 3));
+        let sources = (total / 4).max(1);
         Self {
             max_running,
             cores: Arc::new(Semaphore::new(max_running)),
-            memory_mib: Arc::new(Semaphore::new(max_memory_mib as usize)),
-            max_memory_mib,
-            sources_mib: Arc::default(),
+            sources: Share::of(sources),
+            pixels: Share::of((total - sources).max(1)),
         }
     }
 
@@ -67,51 +63,51 @@ impl Admission {
         }
     }
 
-    /// Waits for memory for a source of at most this many bytes.
-    pub(super) async fn source(&self, bytes: u64) -> SourceMemory {
-        let permit = permits(&self.memory_mib, self.mib(bytes)).await;
-        let count = permit.num_permits() as u32;
-        self.sources_mib.fetch_add(count, Ordering::SeqCst);
-        SourceMemory {
-            permit,
-            held: Arc::clone(&self.sources_mib),
+    /// Waits until nothing else is processed, and keeps it so.
+    pub(super) async fn all_cores(&self) -> Core {
+        let all = u32::try_from(self.max_running).unwrap_or(u32::MAX);
+        Core {
+            _permit: permits(&self.cores, all).await,
         }
     }
 
-    /// Waits for memory for a picture's pixels. More memory than there is waits for all of it but
-    /// that of sources: those are released only when their own pictures are done.
+    /// Waits for memory for a source of at most this many bytes, and for its copy in a shared file.
+    pub(super) async fn source(&self, bytes: u64) -> Memory {
+        self.sources.take(bytes.saturating_mul(2)).await
+    }
+
+    /// Waits for memory for a picture's pixels. More memory than there is waits for all of it, so
+    /// such a picture is alone.
     pub(super) async fn pixels(&self, bytes: u64) -> Memory {
-        // Whoever asks for memory later waits behind this request, so the sources hold no more by
-        // then.
-        let sources = self.sources_mib.load(Ordering::SeqCst);
-        let most = self.max_memory_mib.saturating_sub(sources);
-        Memory {
-            _permit: permits(&self.memory_mib, self.mib(bytes).min(most)).await,
-        }
-    }
-
-    fn mib(&self, bytes: u64) -> u32 {
-        let mib = u32::try_from(bytes.div_ceil(MIB)).unwrap_or(u32::MAX);
-        mib.min(self.max_memory_mib)
+        self.pixels.take(bytes).await
     }
 }
 
-impl SourceMemory {
-    /// Gives back what a source of this many bytes does not need.
+impl Share {
+    fn of(mib: u32) -> Self {
+        Self {
+            total: mib,
+            free: Arc::new(Semaphore::new(mib as usize)),
+        }
+    }
+
+    async fn take(&self, bytes: u64) -> Memory {
+        let mib = u32::try_from(bytes.div_ceil(MIB)).unwrap_or(u32::MAX);
+        Memory(permits(&self.free, mib.min(self.total)).await)
+    }
+}
+
+impl Memory {
+    /// Gives back what this many bytes do not need.
     pub fn shrink(&mut self, bytes: u64) {
         let needed = usize::try_from(bytes.div_ceil(MIB)).unwrap_or(usize::MAX);
-        let surplus = self.permit.num_permits().saturating_sub(needed);
-        if let Some(surplus) = self.permit.split(surplus) {
-            self.held
-                .fetch_sub(surplus.num_permits() as u32, Ordering::SeqCst);
-        }
+        let surplus = self.0.num_permits().saturating_sub(needed);
+        drop(self.0.split(surplus));
     }
-}
 
-impl Drop for SourceMemory {
-    fn drop(&mut self) {
-        let count = self.permit.num_permits() as u32;
-        self.held.fetch_sub(count, Ordering::SeqCst);
+    /// Gives back what a source of this many bytes and its copy do not need.
+    pub fn shrink_to_source(&mut self, bytes: u64) {
+        self.shrink(bytes.saturating_mul(2));
     }
 }
 
@@ -124,34 +120,39 @@ async fn permits(semaphore: &Arc<Semaphore>, count: u32) -> OwnedSemaphorePermit
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    fn free(admission: &Admission) -> usize {
-        admission.memory_mib.available_permits()
-    }
+    use super::*;
 
     #[tokio::test]
     async fn more_memory_than_there_is_waits_for_all_of_it() {
         let admission = Admission::new(1, 4);
-        let memory = admission.pixels(100 * MIB).await;
-        assert_eq!(free(&admission), 0);
+        let mut memory = admission.pixels(100 * MIB).await;
+        assert_eq!(admission.pixels.free.available_permits(), 0);
+        memory.shrink(MIB);
+        assert_eq!(admission.pixels.free.available_permits(), 2);
         drop(memory);
-        assert_eq!(free(&admission), 4);
+        assert_eq!(admission.pixels.free.available_permits(), 3);
     }
 
+    /// The worker reserves a source before it has an event, and keeps that for as long as none comes.
     #[tokio::test]
-    async fn sources_that_wait_do_not_block_each_other() {
-        let admission = Admission::new(1, 8);
-        let mut first = admission.source(3 * MIB).await;
-        first.shrink(2 * MIB);
-        let second = admission.source(MIB).await;
-        // The second source is released only after its picture, so nobody can have all 8.
-        let pixels = admission.pixels(100 * MIB).await;
-        assert_eq!(free(&admission), 0);
-        drop(pixels);
-        drop((first, second));
-        let all = admission.pixels(8 * MIB).await;
-        assert_eq!(free(&admission), 0);
-        drop(all);
+    async fn sources_and_pixels_do_not_wait_for_each_other() {
+        let admission = Admission::new(4, 1024);
+        let first = admission.pixels(700 * MIB).await;
+        let mut sources = Vec::new();
+        for _ in 0..4 {
+            sources.push(admission.source(32 * MIB).await);
+        }
+        let next = admission.source(32 * MIB);
+        let large = admission.pixels(1024 * MIB);
+        tokio::pin!(next, large);
+        let soon = Duration::from_millis(1);
+        assert!(tokio::time::timeout(soon, &mut next).await.is_err());
+        assert!(tokio::time::timeout(soon, &mut large).await.is_err());
+        drop(first);
+        drop(large.await);
+        sources.pop();
+        drop(next.await);
     }
 }

@@ -13,17 +13,14 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::protocol::{Answer, Outcome, Planned, Request, TaskForm, frame, message_length};
+use super::protocol::{Outcome, Planned, Request, TaskForm, frame, message_length};
 use super::shared_file::map;
 use crate::imaging::{self, Format, ImagingError, Limits, Plan, Source};
 use crate::operation::ResizeOptions;
 
 #[cfg(debug_assertions)]
 mod fault;
-mod meter;
 mod sandbox;
-
-use meter::Meter;
 
 /// The message of the last panic.
 static PANIC: Mutex<String> = Mutex::new(String::new());
@@ -50,17 +47,16 @@ fn serve(reads_heic: bool) -> io::Result<()> {
     if reads_heic {
         imaging::preload(Format::Heic);
     }
-    let meter = Meter::open()?;
     let protection = sandbox::confine();
     let mut session = Session { shared, work: None };
-    send(&mut parent, Outcome::Started(protection), &meter)?;
+    send(&mut parent, &Outcome::Started(protection))?;
     while let Some(request) = receive(&mut parent)? {
         let outcome = catch_unwind(AssertUnwindSafe(|| session.answer(request)));
         let outcome = outcome.unwrap_or_else(|_| {
             session.work = None;
             Outcome::Panicked(PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone())
         });
-        send(&mut parent, outcome, &meter)?;
+        send(&mut parent, &outcome)?;
     }
     Ok(())
 }
@@ -78,9 +74,8 @@ fn receive(parent: &mut UnixStream) -> io::Result<Option<Request>> {
     Ok(Some(serde_json::from_slice(&message)?))
 }
 
-fn send(parent: &mut UnixStream, outcome: Outcome, meter: &Meter) -> io::Result<()> {
-    let usage = meter.read();
-    parent.write_all(&frame(&Answer { outcome, usage }))
+fn send(parent: &mut UnixStream, outcome: &Outcome) -> io::Result<()> {
+    parent.write_all(&frame(outcome))
 }
 
 /// The work between two requests.
@@ -147,7 +142,7 @@ impl Session {
 
     fn proceed(&mut self) -> Outcome {
         let Some(work) = self.work.take() else {
-            return Outcome::Panicked("nothing was planned".to_owned());
+            return Outcome::Unusable("nothing was planned".to_owned());
         };
         let pictures = match map(&self.shared, work.lengths.iter().sum()) {
             Ok(pictures) => pictures,
@@ -253,7 +248,7 @@ fn scores(
     scores
 }
 
-/// The shared file cannot be used. That has nothing to do with the picture.
+/// The shared file cannot be used.
 fn broken(error: &io::Error) -> Outcome {
-    Outcome::Panicked(format!("the shared file cannot be used: {error}"))
+    Outcome::Unusable(format!("the shared file cannot be used: {error}"))
 }

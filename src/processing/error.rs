@@ -5,6 +5,9 @@ use std::io;
 use super::pixel_process::{Cause, Death};
 use crate::imaging::ImagingError;
 
+/// The number of the signal with which the kernel ends a process.
+const KILL: i32 = rustix::process::Signal::KILL.as_raw();
+
 /// Why a picture has no result. The messages are for the person who sent it.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessingError {
@@ -27,15 +30,19 @@ pub enum ProcessingError {
 }
 
 impl ProcessingError {
-    /// Whether another attempt, in a fresh process, may have a result. A picture that reached a
-    /// limit would reach it again.
-    pub(super) fn may_be_retried(&self) -> bool {
+    /// How another attempt may have a result, if it may. A picture that reached a limit would reach
+    /// it again.
+    pub(super) fn retry(&self) -> Option<Retry> {
         let Self::Fatal { death, .. } = self else {
-            return false;
+            return None;
         };
         match death.cause {
-            Cause::Signal(_) | Cause::Exit(_) | Cause::Nonsense => true,
-            Cause::ProcessorTime(_) | Cause::Standstill(_) | Cause::Memory(_) => false,
+            // The kernel may have ended it because all pictures together took too much memory.
+            Cause::Signal(KILL) => Some(Retry::Alone),
+            Cause::Signal(_) | Cause::Exit(_) | Cause::Nonsense | Cause::Standstill(_) => {
+                Some(Retry::InFreshProcess)
+            }
+            Cause::ProcessorTime(_) | Cause::Memory(_) => None,
         }
     }
 
@@ -51,6 +58,15 @@ impl ProcessingError {
     pub fn is_fatal(&self) -> bool {
         matches!(self, Self::Fatal { .. })
     }
+}
+
+/// How a picture that ended its process is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// In a process that has had no other picture.
+    InFreshProcess,
+    /// In such a process, while no other picture is processed.
+    Alone,
 }
 
 fn sentence(death: &Death, attempts: u32) -> String {

@@ -9,17 +9,20 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use super::protocol::{Answer, Outcome, Protection, Request, Usage, frame, message_length};
+use super::child_process::{ChildProcess, Permits};
+use super::protocol::{Outcome, Protection, Request, clip, frame, message_length};
+use super::resources;
 use super::shared_file;
+use crate::operation::Digest;
 
 /// The hidden command that makes an executable a pixel process.
 pub const COMMAND: &str = "pixels";
@@ -29,11 +32,18 @@ pub const WITH_HEIC: &str = "--heic";
 const MIB: u64 = 1 << 20;
 /// How long a pixel process may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
-/// A process that computes nothing for this long will not answer any more. One that computes too
-/// long is ended by the kernel.
-const STANDSTILL: Duration = Duration::from_secs(15);
+/// How often to look whether a process still computes.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// A process that computed nothing for so many looks will not answer any more.
+const MAX_IDLE_LOOKS: u32 = 3;
 /// How often to look whether a process that closed its connection has ended, a millisecond apart.
 const MAX_EXIT_POLLS: u32 = 5_000;
+/// The limits of a process that has no picture yet.
+const START_LIMITS: StepLimits = StepLimits {
+    memory_bytes: 0,
+    seconds: 1,
+    file_bytes: 0,
+};
 /// Copying fewer bytes than this to or from the shared file does not hold up other tasks.
 const COPIED_AT_ONCE: usize = MIB as usize;
 /// The shared file is emptied if a picture left more than this in it.
@@ -43,9 +53,8 @@ const KEPT_FILE_BYTES: usize = MIB as usize;
 const SPARE_ADDRESSES: u64 = 192 * MIB;
 /// A process that keeps this much more memory than it had at its start is replaced.
 const MAX_GROWTH: u64 = 48 * MIB;
-/// A process is replaced after this many pictures, in case it loses memory or its state was
-/// damaged.
-const MAX_PICTURES: u32 = 10_000;
+/// How much of a process's standard error is read at once.
+const MAX_DIAGNOSTICS: u64 = 64 << 10;
 
 /// What a pixel process is started with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,12 +116,11 @@ impl fmt::Display for Cause {
 #[derive(Debug)]
 pub(super) struct PixelProcess {
     pub(super) kind: Kind,
-    child: Child,
+    child: ChildProcess,
     connection: UnixStream,
     shared: Arc<File>,
     /// Its standard error.
     diagnostics: PipeReader,
-    usage: Usage,
     private_at_start: u64,
     pictures: u32,
     /// Whether a step began and its answer has not arrived.
@@ -124,7 +132,7 @@ pub(super) struct PixelProcess {
 /// A pixel process that has been started, and may not be ready yet.
 pub(super) struct Started {
     kind: Kind,
-    child: Child,
+    child: ChildProcess,
     connection: StdUnixStream,
     shared: File,
     diagnostics: PipeReader,
@@ -162,7 +170,7 @@ pub(super) fn start(
         .stderr(its_diagnostics);
     Ok(Started {
         kind,
-        child: command.spawn()?,
+        child: ChildProcess::new(command.spawn()?),
         connection,
         shared,
         diagnostics,
@@ -170,12 +178,6 @@ pub(super) fn start(
 }
 
 impl Started {
-    /// Ends a process that nobody waits for.
-    pub(super) fn abandon(mut self) -> io::Result<ExitStatus> {
-        self.child.kill()?;
-        self.child.wait()
-    }
-
     /// Waits until the process is ready. Returns it, and what protects the system from it.
     pub(super) async fn ready(self) -> io::Result<(PixelProcess, Protection)> {
         let mut process = PixelProcess {
@@ -184,7 +186,6 @@ impl Started {
             connection: UnixStream::from_std(self.connection)?,
             shared: Arc::new(self.shared),
             diagnostics: self.diagnostics,
-            usage: Usage::default(),
             private_at_start: 0,
             pictures: 0,
             is_busy: true,
@@ -196,11 +197,15 @@ impl Started {
             Ok(Err(error)) => return Err(process.not_started(&error.to_string())),
             Err(_) => return Err(process.not_started("it did not answer")),
         };
-        let Outcome::Started(protection) = outcome else {
+        let Outcome::Started(mut protection) = outcome else {
             return Err(process.not_started("it did not greet"));
         };
         process.is_busy = false;
-        process.private_at_start = process.usage.private;
+        process.private_at_start = process.private_bytes();
+        if let Err(error) = process.limit(START_LIMITS) {
+            let missing = format!("limits of memory and processor time ({error})");
+            protection.missing.push(missing);
+        }
         Ok((process, protection))
     }
 }
@@ -215,8 +220,10 @@ impl PixelProcess {
     ) -> Result<Outcome, Death> {
         self.pictures += 1;
         self.file_bytes = pictures.iter().map(Bytes::len).sum();
-        if self.write(pictures).await.is_err() {
-            return Err(self.died(limits).await);
+        if let Err(error) = self.write(pictures).await {
+            return Ok(Outcome::Unusable(format!(
+                "the shared file cannot be written: {error}"
+            )));
         }
         self.step(request, limits).await
     }
@@ -228,51 +235,70 @@ impl PixelProcess {
 
     async fn step(&mut self, request: &Request, limits: StepLimits) -> Result<Outcome, Death> {
         self.is_busy = true;
-        self.limit(limits);
+        // A limit that the system refuses was reported at the start.
+        let _ = self.limit(limits);
         let asked = self.connection.write_all(&frame(request)).await;
         let answer = match asked {
-            Ok(()) => self.await_answer(limits).await,
-            Err(error) => Some(Err(error)),
+            Ok(()) => self.await_answer(limits).await?,
+            Err(error) => Err(error),
         };
         match answer {
-            Some(Ok(outcome)) => {
+            Ok(outcome) => {
                 self.is_busy = false;
                 Ok(outcome)
             }
-            Some(Err(error)) if error.kind() == io::ErrorKind::InvalidData => Err(Death {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(Death {
                 cause: Cause::Nonsense,
-                said: error.to_string(),
+                said: clip(&error.to_string()),
             }),
-            Some(Err(_)) => Err(self.died(limits).await),
-            None => Err(Death {
-                cause: Cause::Standstill(STANDSTILL),
-                said: String::new(),
-            }),
+            Err(_) => Err(self.died(limits).await),
         }
     }
 
-    /// The next answer; `None` if the process does not compute any more and has not answered.
-    async fn await_answer(&mut self, limits: StepLimits) -> Option<io::Result<Outcome>> {
+    /// The next answer. The kernel ends a process that computes for too long; this is for a process
+    /// that does not compute, or has escaped that limit.
+    async fn await_answer(&mut self, limits: StepLimits) -> Result<io::Result<Outcome>, Death> {
+        let death = |cause| Death {
+            cause,
+            said: String::new(),
+        };
         let pid = self.child.id();
-        let mut computed = processor_time(pid);
-        let mut waited = Duration::ZERO;
+        let begun = resources::processor_time(pid);
+        let (mut computed, mut idle, mut waited) = (begun, 0, Duration::ZERO);
         let receiving = self.receive();
         tokio::pin!(receiving);
         loop {
-            if let Ok(answer) = tokio::time::timeout(STANDSTILL, &mut receiving).await {
-                return Some(answer);
+            let started = Instant::now();
+            if let Ok(answer) = tokio::time::timeout(LOOK_INTERVAL, &mut receiving).await {
+                return Ok(answer);
             }
-            waited += STANDSTILL;
-            let now = processor_time(pid);
-            let is_over = match now {
-                Some(_) => now == computed,
-                // Only the clock is left, on systems that do not tell.
-                None => waited >= Duration::from_secs(limits.seconds.into()),
+            // After a longer time, this process stood still too.
+            if started.elapsed() > LOOK_INTERVAL * 2 {
+                continue;
+            }
+            waited += LOOK_INTERVAL;
+            let now = resources::processor_time(pid);
+            idle = if now.is_some() && now == computed {
+                idle + 1
+            } else {
+                0
             };
-            if is_over {
-                return None;
-            }
             computed = now;
+            let seconds = Duration::from_secs(limits.seconds.into());
+            let used = now.zip(begun).map(|(now, begun)| now.saturating_sub(begun));
+            // Under load, a process waits for a core for much longer than it computes.
+            let is_too_long = match used {
+                Some(used) => {
+                    used > seconds + LOOK_INTERVAL || waited > seconds * 16 + LOOK_INTERVAL
+                }
+                None => waited > seconds,
+            };
+            if is_too_long {
+                return Err(death(Cause::ProcessorTime(limits.seconds)));
+            }
+            if idle >= MAX_IDLE_LOOKS {
+                return Err(death(Cause::Standstill(LOOK_INTERVAL * idle)));
+            }
         }
     }
 
@@ -282,42 +308,32 @@ impl PixelProcess {
         let length = message_length(head).ok_or(io::ErrorKind::InvalidData)?;
         let mut message = vec![0; length];
         self.connection.read_exact(&mut message).await?;
-        let answer: Answer = serde_json::from_slice(&message)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        self.usage = answer.usage;
-        Ok(answer.outcome)
+        serde_json::from_slice(&message)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
-    /// Limits the process for the next step. A limit that the system refuses is left out: the
-    /// parent still limits the time.
-    fn limit(&self, limits: StepLimits) {
-        #[cfg(target_os = "linux")]
-        {
-            use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    /// Limits the process for the next step.
+    fn limit(&self, limits: StepLimits) -> io::Result<()> {
+        let StepLimits {
+            memory_bytes,
+            seconds,
+            file_bytes,
+        } = limits;
+        let more = (self.file_bytes as u64)
+            .saturating_add(memory_bytes)
+            .saturating_add(memory_bytes / 4)
+            .saturating_add(SPARE_ADDRESSES);
+        resources::limit(self.child.id(), more, seconds, file_bytes)
+    }
 
-            let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) else {
-                return;
-            };
-            let addresses = self.usage.address_space
-                + self.file_bytes as u64
-                + limits.memory_bytes
-                + limits.memory_bytes / 4
-                + SPARE_ADDRESSES;
-            for (resource, most) in [
-                (Resource::As, addresses),
-                (
-                    Resource::Cpu,
-                    self.usage.cpu_seconds + u64::from(limits.seconds),
-                ),
-                (Resource::Fsize, limits.file_bytes),
-            ] {
-                let limit = Rlimit {
-                    current: Some(most),
-                    maximum: None,
-                };
-                let _ = prlimit(Some(pid), resource, limit);
-            }
-        }
+    /// The memory that it does not share.
+    fn private_bytes(&self) -> u64 {
+        resources::private_bytes(self.child.id()).unwrap_or_default()
+    }
+
+    /// Whether it has ended while it waited.
+    pub(super) fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Copies pictures into the shared file, one after the other.
@@ -338,13 +354,14 @@ impl PixelProcess {
         task.await.map_err(io::Error::other)?
     }
 
-    /// The result, which is the first `length` bytes of the shared file.
-    pub(super) async fn result(&mut self, length: usize) -> io::Result<Bytes> {
+    /// The result, which is the first `length` bytes of the shared file, and its digest.
+    pub(super) async fn result(&mut self, length: usize) -> io::Result<(Bytes, Digest)> {
         self.file_bytes = self.file_bytes.max(length);
         let read = move |shared: &File| {
             let mut bytes = vec![0; length];
             shared.read_exact_at(&mut bytes, 0)?;
-            Ok(Bytes::from(bytes))
+            let digest = Digest::of(&bytes);
+            Ok((Bytes::from(bytes), digest))
         };
         if length <= COPIED_AT_ONCE {
             return read(&self.shared);
@@ -355,10 +372,10 @@ impl PixelProcess {
     }
 
     /// Whether it can take another picture. Frees the memory of the last one.
-    pub(super) fn is_reusable(&mut self) -> bool {
+    pub(super) fn is_reusable(&mut self, max_pictures: u32) -> bool {
         if self.is_busy
-            || self.pictures >= MAX_PICTURES
-            || self.usage.private > self.private_at_start + MAX_GROWTH
+            || self.pictures >= max_pictures
+            || self.private_bytes() > self.private_at_start + MAX_GROWTH
         {
             return false;
         }
@@ -366,10 +383,9 @@ impl PixelProcess {
         self.file_bytes <= KEPT_FILE_BYTES || self.shared.set_len(0).is_ok()
     }
 
-    /// Ends the process, and waits until its memory is free.
-    pub(super) fn end(mut self) -> io::Result<ExitStatus> {
-        self.child.kill()?;
-        self.child.wait()
+    /// Ends the process. The permits are given back once its memory is free.
+    pub(super) fn end(self, permits: Permits) {
+        self.child.end(permits);
     }
 
     /// How the process ended by itself.
@@ -414,21 +430,15 @@ impl PixelProcess {
     fn drain_diagnostics(&mut self) -> String {
         let mut text = Vec::new();
         // Ends when the pipe is empty, with an error if the process still lives.
-        let _ = self.diagnostics.read_to_end(&mut text);
+        let _ = (&self.diagnostics)
+            .take(MAX_DIAGNOSTICS)
+            .read_to_end(&mut text);
         let text = String::from_utf8_lossy(&text);
         let last = text
             .lines()
             .rfind(|line| !line.trim().is_empty() && !line.starts_with("note: "));
-        last.unwrap_or_default().chars().take(300).collect()
+        clip(last.unwrap_or_default())
     }
-}
-
-/// The processor time of a process, in a unit of the system, if the system tells.
-fn processor_time(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may contain spaces and parentheses. After it, the fields begin with the third.
-    let times = stat.rsplit(") ").next()?.split(' ').skip(11).take(2);
-    Some(times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum())
 }
 
 /// This executable. On Linux it stays the same even if the file is replaced by an upgrade.

@@ -13,6 +13,7 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
+use super::child_process::Permits;
 use super::pixel_process::{self, Kind, PixelProcess, Started};
 use super::protocol::Protection;
 
@@ -25,6 +26,10 @@ const INHERITED_VARIABLES: &[&str] = &[
     super::protocol::FAULTS_VARIABLE,
 ];
 
+/// A process is replaced after this many pictures, in case it loses memory or a picture has changed
+/// it.
+const MAX_PICTURES: u32 = 1_000;
+
 /// Starts, keeps and ends the pixel processes. A clone is another handle to the same ones.
 #[derive(Clone, Debug)]
 pub struct PixelProcesses {
@@ -34,6 +39,8 @@ pub struct PixelProcesses {
 struct Shared {
     idle: Mutex<Vec<PixelProcess>>,
     cores: usize,
+    /// How many pictures a process may have.
+    max_pictures: u32,
     starter: Starter,
     is_protection_logged: AtomicBool,
 }
@@ -77,17 +84,14 @@ impl PixelProcesses {
             .name("pixel-starter".to_owned())
             .spawn(move || {
                 for (kind, reply) in inbox {
-                    // Whoever ordered it may have gone away; then it ends at once.
-                    if let Err(Ok(started)) =
-                        reply.send(pixel_process::start(&program, &variables, kind))
-                    {
-                        drop(started.abandon());
-                    }
+                    // If whoever ordered it has gone away, it ends at once.
+                    let _ = reply.send(pixel_process::start(&program, &variables, kind));
                 }
             })?;
         Ok(Self {
             shared: Arc::new(Shared {
                 idle: Mutex::default(),
+                max_pictures: MAX_PICTURES,
                 cores: thread::available_parallelism().map_or(1, usize::from),
                 starter: Starter(Mutex::new(orders)),
                 is_protection_logged: AtomicBool::new(false),
@@ -121,16 +125,24 @@ impl PixelProcesses {
 
     /// A process that waits for work, or a new one.
     pub(super) async fn lease(&self, kind: Kind) -> io::Result<Lease> {
-        let waiting = {
-            let mut idle = self.idle();
-            let at = idle.iter().rposition(|process| process.kind == kind);
-            at.map(|at| idle.remove(at))
-        };
-        let process = match waiting {
+        let process = match self.waiting(kind) {
             Some(process) => process,
             None => self.start(kind).await?,
         };
         Ok(self.lease_of(process))
+    }
+
+    /// A process that waits for work.
+    fn waiting(&self, kind: Kind) -> Option<PixelProcess> {
+        let mut idle = self.idle();
+        loop {
+            let at = idle.iter().rposition(|process| process.kind == kind)?;
+            let mut process = idle.remove(at);
+            // The kernel may have ended it when memory ran out.
+            if !process.has_ended() {
+                return Some(process);
+            }
+        }
     }
 
     /// A process that has had no picture before.
@@ -175,8 +187,8 @@ impl PixelProcesses {
 
     /// Keeps a process for the next picture, or ends it.
     fn take_back(&self, mut process: PixelProcess, permits: Permits) {
-        if !process.is_reusable() {
-            return end(process, permits);
+        if !process.is_reusable(self.shared.max_pictures) {
+            return process.end(permits);
         }
         let surplus = {
             let mut idle = self.idle();
@@ -185,17 +197,7 @@ impl PixelProcesses {
             (idle.len() > self.shared.cores * 2).then(|| idle.remove(0))
         };
         if let Some(surplus) = surplus {
-            end(surplus, permits);
-        }
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        let idle = self.idle.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for process in idle.drain(..) {
-            // An error means that it has ended already.
-            drop(process.end());
+            surplus.end(permits);
         }
     }
 }
@@ -220,9 +222,6 @@ fn log(protection: &Protection) {
     }
 }
 
-/// What a lease holds until its process has given its memory back.
-type Permits = Vec<Box<dyn Any + Send>>;
-
 /// The right to use one pixel process. A lease that is dropped while its process works ends the
 /// process.
 #[derive(Debug)]
@@ -237,8 +236,15 @@ impl Lease {
         self.process.as_mut().expect("only dropping takes it")
     }
 
+    /// Takes back a permit, after the process has given the memory it stands for back.
+    pub(super) fn release<T: Any>(&mut self) -> Option<T> {
+        let at = self.permits.iter().position(|permit| permit.is::<T>())?;
+        let permit = self.permits.swap_remove(at).downcast().ok()?;
+        Some(*permit)
+    }
+
     /// Holds a permit as long as the process has the memory it stands for.
-    pub(super) fn hold(&mut self, permit: impl Any + Send) {
+    pub(super) fn hold(&mut self, permit: impl Any + Send + Sync) {
         self.permits.push(Box::new(permit));
     }
 }
@@ -250,18 +256,4 @@ impl Drop for Lease {
                 .take_back(process, std::mem::take(&mut self.permits));
         }
     }
-}
-
-/// Ends a process without waiting for it. The permits are given back once its memory is free.
-fn end(process: PixelProcess, permits: Permits) {
-    let end = move || {
-        drop(process.end());
-        drop(permits);
-    };
-    // If no thread can be started, the connection is closed, and the process ends by itself.
-    drop(
-        thread::Builder::new()
-            .name("pixel-end".to_owned())
-            .spawn(end),
-    );
 }

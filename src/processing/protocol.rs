@@ -9,6 +9,8 @@ use crate::operation::{FieldError, Format, ResizeOptions};
 /// Debug builds only: the environment variable with which tests allow pictures to ask for faults.
 #[cfg(debug_assertions)]
 pub(super) const FAULTS_VARIABLE: &str = "PICRESIZE_TEST_FAULTS";
+/// The longest sentence that is believed, in characters.
+const MAX_SENTENCE: usize = 600;
 /// The longest message. All are far shorter: a picture's error message is a sentence.
 pub(super) const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
@@ -37,23 +39,6 @@ pub(super) enum TaskForm {
 
 /// What a pixel process answers.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Answer {
-    pub(super) outcome: Outcome,
-    pub(super) usage: Usage,
-}
-
-/// The resources that a pixel process has used.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Usage {
-    /// Processor time since its start, in seconds, rounded up.
-    pub(super) cpu_seconds: u64,
-    /// Its address space, in bytes.
-    pub(super) address_space: u64,
-    /// Its memory, in bytes, without the program's code and the shared file.
-    pub(super) private: u64,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Outcome {
     /// The process has started, and waits for requests.
     Started(Protection),
@@ -72,6 +57,8 @@ pub(super) enum Outcome {
     Refused(Refusal),
     /// A codec panicked. Holds its message.
     Panicked(String),
+    /// The process cannot work, which has nothing to do with the picture.
+    Unusable(String),
 }
 
 /// What the header says, and what the task needs.
@@ -169,26 +156,36 @@ impl From<ImagingError> for Refusal {
 }
 
 impl Refusal {
-    /// The error again; `None` if it names an unknown format.
+    /// The error again; `None` if it names an unknown format. Its texts are clipped: they are stored,
+    /// and a process that a picture has taken over could send anything.
     pub(super) fn into_error(self) -> Option<ImagingError> {
         Some(match self {
-            Self::NotAPicture(message) => ImagingError::NotAPicture(message),
-            Self::TooLarge(message) => ImagingError::TooLarge(message),
-            Self::Option { field, message } => ImagingError::Option(FieldError { field, message }),
+            Self::NotAPicture(message) => ImagingError::NotAPicture(clip(&message)),
+            Self::TooLarge(message) => ImagingError::TooLarge(clip(&message)),
+            Self::Option { field, message } => ImagingError::Option(FieldError {
+                field: clip(&field),
+                message: clip(&message),
+            }),
             Self::Header { format, reason } => ImagingError::Header {
                 format: Format::from_name(&format)?,
-                reason,
+                reason: clip(&reason),
             },
             Self::Body { format, reason } => ImagingError::Body {
                 format: Format::from_name(&format)?,
-                reason,
+                reason: clip(&reason),
             },
             Self::Encode { format, reason } => ImagingError::Encode {
                 format: Format::from_name(&format)?,
-                reason,
+                reason: clip(&reason),
             },
         })
     }
+}
+
+/// A sentence of a pixel process, without control characters and no longer than any sentence is.
+pub(super) fn clip(text: &str) -> String {
+    let letters = text.chars().filter(|letter| !letter.is_control());
+    letters.take(MAX_SENTENCE).collect()
 }
 
 /// The text form of options, as in events.

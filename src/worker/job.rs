@@ -14,8 +14,8 @@ use crate::imaging::ENGINE_VERSION;
 use crate::operation::{Operation, OperationId};
 use crate::picture_store::{Begun, PictureStore, StoreError};
 use crate::processing::{
-    AdmittedPicture, PICTURE_IS_GONE, ProcessedPicture, ProcessingError, Processor,
-    RequestedOperation, SourceMemory,
+    AdmittedPicture, Memory, PICTURE_IS_GONE, ProcessedPicture, ProcessingError, Processor,
+    RequestedOperation, Retry,
 };
 use crate::storage::StorageError;
 
@@ -66,7 +66,7 @@ pub(super) struct Job {
     position: EventPosition,
     record: Record,
     /// The memory of the picture.
-    memory: SourceMemory,
+    memory: Memory,
     /// Cancelled when the event's partition goes to another worker.
     revoked: CancellationToken,
 }
@@ -83,7 +83,7 @@ impl Job {
         context: Arc<JobContext>,
         position: EventPosition,
         record: Record,
-        memory: SourceMemory,
+        memory: Memory,
         revoked: CancellationToken,
     ) -> Self {
         Self {
@@ -114,10 +114,10 @@ impl Job {
         let Some(loaded) = loaded else {
             return Ok(());
         };
-        self.memory.shrink(loaded.picture.len() as u64);
+        self.memory.shrink_to_source(loaded.picture.len() as u64);
         let mut admitted = tokio::select! {
             () = self.revoked.cancelled() => return Err(Unfinished::Abandoned.into()),
-            admitted = self.admit(&loaded, false) => admitted?,
+            admitted = self.admit(&loaded, None) => admitted?,
         };
         let mut attempts = 0;
         loop {
@@ -128,29 +128,32 @@ impl Job {
                 Ok(admitted) => {
                     tokio::select! {
                         outcome = self.context.processor.finish(admitted) => outcome,
-                        () = self.someone_ends(begun) => return Ok(()),
+                        () = self.ended_elsewhere(begun) => return Ok(()),
                     }
                 }
                 Err(error) => Err(error),
             };
             attempts += 1;
-            match outcome {
-                Err(error) if self.context.processor.may_retry(&error, attempts) => {
-                    admitted = self.admit(&loaded, true).await?;
-                }
-                outcome => return self.conclude(&loaded, outcome, attempts).await,
+            let error = outcome.as_ref().err();
+            let retry = error.and_then(|error| self.context.processor.may_retry(error, attempts));
+            if retry.is_none() {
+                return self.conclude(&loaded, outcome, attempts).await;
             }
+            admitted = tokio::select! {
+                admitted = self.admit(&loaded, retry) => admitted?,
+                () = self.ended_elsewhere(begun) => return Ok(()),
+            };
         }
     }
 
     /// Waits for memory, a core and a pixel process. If no process can be started, which is not the
     /// picture's fault, it tries until the worker is asked to stop.
-    async fn admit(&self, loaded: &Loaded, is_retry: bool) -> Result<Admitted, Unfinished> {
+    async fn admit(&self, loaded: &Loaded, retry: Option<Retry>) -> Result<Admitted, Unfinished> {
         let processor = &self.context.processor;
         let (picture, request) = (&loaded.picture, &loaded.operation.request);
         let mut retries = Retries::default();
         loop {
-            let error = match processor.admit(picture, request, is_retry).await {
+            let error = match processor.admit(picture, request, retry).await {
                 Err(ProcessingError::NoProcess(error)) => error,
                 admitted => return Ok(admitted),
             };
@@ -188,7 +191,7 @@ impl Job {
 
     /// Waits until the operation is erased, has expired, or has a result of another worker. Then
     /// the work in progress is of no use.
-    async fn someone_ends(&self, id: OperationId) {
+    async fn ended_elsewhere(&self, id: OperationId) {
         loop {
             tokio::time::sleep(CHECK_INTERVAL).await;
             match self.context.store.find(id).await {

@@ -13,7 +13,7 @@ use rustix::process::{
 };
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, apply_filter,
+    SeccompRule, apply_filter_all_threads,
 };
 
 /// Closes all files but the standard ones.
@@ -45,8 +45,18 @@ pub(super) fn confine(note: &mut impl FnMut(&str, Result<(), String>)) {
         "memory that other processes cannot read",
         set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(text),
     );
+    note("one thread", check_threads());
     note("Landlock", restrict_access());
     note("seccomp", filter_system_calls());
+}
+
+/// Landlock confines the calling thread and those that it starts later.
+fn check_threads() -> Result<(), String> {
+    match fs::read_dir("/proc/self/task").map(Iterator::count) {
+        Ok(1) => Ok(()),
+        Ok(count) => Err(format!("a library has started {} before", count - 1)),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// No file, no connection, no signal to another process.
@@ -64,6 +74,9 @@ fn restrict_access() -> Result<(), String> {
     match restrict() {
         Ok(status) if status.ruleset == RulesetStatus::NotEnforced => {
             Err("the kernel does not have it".to_owned())
+        }
+        Ok(status) if status.ruleset == RulesetStatus::PartiallyEnforced => {
+            Err("the kernel has only a part of it; seccomp refuses the rest".to_owned())
         }
         Ok(_) => Ok(()),
         Err::<_, landlock::RulesetError>(error) => Err(error.to_string()),
@@ -157,5 +170,5 @@ fn apply(
     let program: BpfProgram = filter
         .and_then(TryInto::try_into)
         .map_err(|error| error.to_string())?;
-    apply_filter(&program).map_err(|error| error.to_string())
+    apply_filter_all_threads(&program).map_err(|error| error.to_string())
 }
