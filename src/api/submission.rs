@@ -9,8 +9,8 @@ use axum::extract::{Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
+use super::activity::Activity;
 use super::body::{self, ReceivedBody};
-use super::connection::Activity;
 use super::fields::{Fields, IMAGE, MOST_FIELDS, clip};
 use super::problem::{Kind, Problem};
 use super::state::ApiState;
