@@ -99,12 +99,13 @@ impl Reservation {
         self.wait_for(size.min(self.budget.total)).await
     }
 
-    /// Waits for this many bytes more, as a reservation of their own. This one is held meanwhile, so
-    /// it only waits if all can still finish then.
+    /// Waits for this many bytes more, as a reservation of their own. This one is held meanwhile.
+    /// So it only waits if all can still finish then.
     ///
     /// # Errors
     ///
-    /// A 503 when that takes too long, or at once if requests could then wait for each other for ever.
+    /// A 503 when that takes too long, or at once if requests could then wait for each other for
+    /// ever.
     pub(super) async fn extend(&self, extra: u64) -> Result<Self, Problem> {
         let size = self.size().saturating_add(extra);
         let announced = size <= self.budget.total && self.budget.state().announce(self.id, size);
@@ -175,8 +176,8 @@ impl Reservation {
         Arc::new(self).hold_shared(bytes)
     }
 
-    /// Ties `bytes` to the memory as [`hold`](Self::hold) does. It is also kept as long as there are
-    /// other copies of this `Arc`.
+    /// Ties `bytes` to the memory as [`hold`](Self::hold) does. The memory is also kept as long as
+    /// there are other copies of this `Arc`.
     pub(super) fn hold_shared<T>(self: Arc<Self>, bytes: T) -> Bytes
     where
         T: AsRef<[u8]> + Send + 'static,
