@@ -23,6 +23,7 @@ use crate::settings::Settings;
 use crate::storage::Storage;
 
 mod accept;
+mod activity;
 mod answer;
 mod base64_text;
 mod body;

@@ -260,7 +260,7 @@ impl Disk {
     fn shortage(&self) -> Option<String> {
         let (folder, least) = (self.folder.display(), self.min_free_mib);
         match free_mib(&self.folder) {
-            Ok(Some(free)) if free < least => Some(format!(
+            Ok(free) if free < least => Some(format!(
                 "the disk of {folder} has {free} MiB free; data.min_free_mib is {least}"
             )),
             Ok(_) => None,
@@ -269,16 +269,10 @@ impl Disk {
     }
 }
 
-/// The free space of a folder's disk that this process may use, if the system tells.
-#[cfg(unix)]
-fn free_mib(folder: &Path) -> std::io::Result<Option<u64>> {
+/// The free space of a folder's disk that this process may use.
+fn free_mib(folder: &Path) -> std::io::Result<u64> {
     let disk = rustix::fs::statvfs(folder)?;
-    Ok(Some(disk.f_bavail.saturating_mul(disk.f_frsize) >> 20))
-}
-
-#[cfg(not(unix))]
-fn free_mib(folder: &Path) -> std::io::Result<Option<u64>> {
-    folder.metadata().map(|_| None)
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize) >> 20)
 }
 
 /// A data folder that is locked by this process. The lock ends with the process, even if it is

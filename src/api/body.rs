@@ -1,21 +1,17 @@
 //! Receives a request's body, within the limits of size, time and memory.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
+use super::activity::{Activity, SHORT_PAUSE};
 use super::budget::Reservation;
-use super::connection::Activity;
 use super::problem::{Kind, Problem};
 use super::state::ApiState;
 
 /// The first step in which memory is reserved. Each further step doubles it.
 const FIRST_STEP: u64 = 64 << 10;
-/// How long a client may pause that holds much memory while others wait for some.
-const SHORT_PAUSE: Duration = Duration::from_secs(2);
-/// How much memory that is.
+/// A client that holds more memory may only pause for a short time while others wait for some.
 const MUCH: u64 = 1 << 20;
 
 /// A body, and the memory that is reserved for it.

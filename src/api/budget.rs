@@ -5,15 +5,21 @@
 //! how much it may need at most, and a step is granted only if all can still finish afterwards in
 //! some order, each with the memory of those before it: the banker's algorithm (Dijkstra, EWD 623).
 //! A client that announces a large body and sends little costs what it has sent.
+//!
+//! Requests that hold nothing yet are served by age, so that small ones do not keep a large one
+//! waiting for ever. Those that hold something go on as soon as they can, because others may wait
+//! for what they hold.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use self::banker::{Share, State, Waiting};
 use super::problem::{Kind, Problem};
+
+mod banker;
 
 /// Memory that requests share.
 #[derive(Debug)]
@@ -24,28 +30,6 @@ pub(super) struct Budget {
     /// What a request is told that waited too long.
     exhausted: &'static str,
     state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    free: u64,
-    next_id: u64,
-    /// By age.
-    shares: BTreeMap<u64, Share>,
-    /// By the age of the reservation, not of the step.
-    waiting: BTreeMap<u64, Waiting>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Share {
-    held: u64,
-    most: u64,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    size: u64,
-    granted: oneshot::Sender<()>,
 }
 
 /// The memory that one request holds, until this value is dropped.
@@ -61,12 +45,7 @@ impl Budget {
             total,
             patience,
             exhausted,
-            state: Mutex::new(State {
-                free: total,
-                next_id: 0,
-                shares: BTreeMap::new(),
-                waiting: BTreeMap::new(),
-            }),
+            state: Mutex::new(State::new(total)),
         })
     }
 
@@ -101,67 +80,12 @@ impl Budget {
         Ok(reservation)
     }
 
+    fn exhausted(&self) -> Problem {
+        Problem::new(Kind::Unavailable, self.exhausted)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Grants a reservation this size if all others can still finish.
-    fn grant(&mut self, id: u64, size: u64) -> bool {
-        let Some(share) = self.shares.get(&id).copied() else {
-            return false;
-        };
-        let extra = size.saturating_sub(share.held);
-        if extra > self.free {
-            return false;
-        }
-        let granted = Share {
-            held: share.held.max(size),
-            most: share.most.max(size),
-        };
-        self.shares.insert(id, granted);
-        self.free -= extra;
-        let is_safe = self.is_safe();
-        if !is_safe {
-            self.shares.insert(id, share);
-            self.free += extra;
-        }
-        is_safe
-    }
-
-    /// Whether all reservations that hold something can grow to their most, one after another.
-    fn is_safe(&self) -> bool {
-        let holding = self.shares.values().filter(|share| share.held > 0);
-        let mut needs: Vec<_> = holding
-            .map(|share| (share.most - share.held, share.held))
-            .collect();
-        if needs.iter().all(|(need, _)| *need <= self.free) {
-            return true;
-        }
-        needs.sort_unstable();
-        let mut free = self.free;
-        needs.into_iter().all(|(need, held)| {
-            let fits = need <= free;
-            free += held;
-            fits
-        })
-    }
-
-    /// Grants what waits, the oldest reservation first.
-    fn grant_waiting(&mut self) {
-        let waiting: Vec<_> = self.waiting.iter().map(|(id, it)| (*id, it.size)).collect();
-        for (id, size) in waiting {
-            if self.free == 0 {
-                return;
-            }
-            if self.grant(id, size)
-                && let Some(waiting) = self.waiting.remove(&id)
-            {
-                // Whoever stopped waiting gives it back by dropping the reservation.
-                let _ = waiting.granted.send(());
-            }
-        }
     }
 }
 
@@ -172,10 +96,41 @@ impl Reservation {
     ///
     /// A 503 when that takes too long.
     pub(super) async fn grow(&mut self, size: u64) -> Result<(), Problem> {
-        let size = size.min(self.budget.total);
-        let granted = {
+        self.wait_for(size.min(self.budget.total)).await
+    }
+
+    /// Waits for this many bytes more, as a reservation of their own. This one is held meanwhile.
+    /// So it only waits if all can still finish then.
+    ///
+    /// # Errors
+    ///
+    /// A 503 when that takes too long, or at once if requests could then wait for each other for
+    /// ever.
+    pub(super) async fn extend(&self, extra: u64) -> Result<Self, Problem> {
+        let size = self.size().saturating_add(extra);
+        let announced = size <= self.budget.total && self.budget.state().announce(self.id, size);
+        if !announced {
+            return Err(self.budget.exhausted());
+        }
+        let _announcement = Announcement(self);
+        self.wait_for(size).await?;
+        let id = self.budget.state().split(self.id, extra);
+        Ok(Self {
+            budget: Arc::clone(&self.budget),
+            id,
+        })
+    }
+
+    /// The bytes that it holds.
+    pub(super) fn size(&self) -> u64 {
+        let state = self.budget.state();
+        state.shares.get(&self.id).map_or(0, |share| share.held)
+    }
+
+    async fn wait_for(&self, size: u64) -> Result<(), Problem> {
+        let (queued, granted) = {
             let mut state = self.budget.state();
-            if state.grant(self.id, size) {
+            if !state.must_queue(self.id) && state.grant(self.id, size) {
                 return Ok(());
             }
             let (sender, granted) = oneshot::channel();
@@ -184,16 +139,16 @@ impl Reservation {
                 granted: sender,
             };
             state.waiting.insert(self.id, waiting);
-            granted
+            (Queued(self), granted)
         };
         if let Ok(Ok(())) = tokio::time::timeout(self.budget.patience, granted).await {
             return Ok(());
         }
-        let mut state = self.budget.state();
-        match state.waiting.remove(&self.id) {
-            Some(_) => Err(Problem::new(Kind::Unavailable, self.budget.exhausted)),
+        if queued.leave() {
+            Err(self.budget.exhausted())
+        } else {
             // It was granted at the last moment.
-            None => Ok(()),
+            Ok(())
         }
     }
 
@@ -218,10 +173,50 @@ impl Reservation {
     where
         T: AsRef<[u8]> + Send + 'static,
     {
+        Arc::new(self).hold_shared(bytes)
+    }
+
+    /// Ties `bytes` to the memory as [`hold`](Self::hold) does. The memory is also kept as long as
+    /// there are other copies of this `Arc`.
+    pub(super) fn hold_shared<T>(self: Arc<Self>, bytes: T) -> Bytes
+    where
+        T: AsRef<[u8]> + Send + 'static,
+    {
         Bytes::from_owner(Held {
             bytes,
             _memory: self,
         })
+    }
+}
+
+/// A reservation that waits, until this value is dropped.
+struct Queued<'a>(&'a Reservation);
+
+impl Queued<'_> {
+    /// Stops waiting. Returns whether it still waited.
+    fn leave(&self) -> bool {
+        let mut state = self.0.budget.state();
+        let has_waited = state.waiting.remove(&self.0.id).is_some();
+        if has_waited {
+            // Younger ones may have waited for it to go first.
+            state.grant_waiting();
+        }
+        has_waited
+    }
+}
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// What a reservation has announced beyond what it holds, until this value is dropped.
+struct Announcement<'a>(&'a Reservation);
+
+impl Drop for Announcement<'_> {
+    fn drop(&mut self) {
+        self.0.budget.state().revoke(self.0.id);
     }
 }
 
@@ -239,7 +234,7 @@ impl Drop for Reservation {
 /// Fields are dropped in this order: first the bytes, then their reservation.
 struct Held<T> {
     bytes: T,
-    _memory: Reservation,
+    _memory: Arc<Reservation>,
 }
 
 impl<T: AsRef<[u8]>> AsRef<[u8]> for Held<T> {
@@ -310,5 +305,89 @@ mod tests {
         first.shrink(4);
         assert_eq!(held(&second.await.unwrap().unwrap()), 6);
         assert!(!budget.is_exhausted());
+    }
+
+    #[tokio::test]
+    async fn who_holds_nothing_does_not_overtake() {
+        let budget = Budget::new(10, Duration::from_secs(60), "full");
+        let mut first = budget.open(8);
+        first.grow(6).await.unwrap();
+        let second = tokio::spawn({
+            let budget = Arc::clone(&budget);
+            async move { budget.reserve(6).await }
+        });
+        while !budget.is_exhausted() {
+            tokio::task::yield_now().await;
+        }
+        let mut third = budget.open(2);
+        assert!(budget.state().must_queue(third.id));
+        // The second one waits for it, so it goes on.
+        first.grow(8).await.unwrap();
+        drop(first);
+        second.await.unwrap().unwrap();
+        third.grow(2).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_stops_waiting_lets_the_younger_ones_go_on() {
+        let budget = Budget::new(10, Duration::from_secs(60), "full");
+        let _first = budget.reserve(6).await.unwrap();
+        let reserve = |size| {
+            let budget = Arc::clone(&budget);
+            tokio::spawn(async move { budget.reserve(size).await })
+        };
+        let waiting = |count| {
+            let budget = Arc::clone(&budget);
+            async move {
+                while budget.state().waiting.len() < count {
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        let second = reserve(6);
+        waiting(1).await;
+        let third = reserve(4);
+        waiting(2).await;
+        second.abort();
+        assert_eq!(held(&third.await.unwrap().unwrap()), 4);
+    }
+
+    #[tokio::test]
+    async fn extensions_do_not_wait_for_each_other() {
+        let budget = Budget::new(512, Duration::from_secs(60), "full");
+        let mut tasks = tokio::task::JoinSet::new();
+        let mut bodies = Vec::new();
+        for _ in 0..17 {
+            bodies.push(budget.reserve(30).await.unwrap());
+        }
+        for body in bodies {
+            tasks.spawn(async move { body.extend(200).await.map(|extra| held(&extra)) });
+        }
+        let (mut granted, mut refused) = (0, 0);
+        let waiting = tokio::time::timeout(Duration::from_secs(30), tasks.join_all());
+        for outcome in waiting.await.unwrap() {
+            match outcome {
+                Ok(size) => {
+                    assert_eq!(size, 200);
+                    granted += 1;
+                }
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(granted >= 10, "{granted} were granted, {refused} refused");
+        assert_eq!(budget.state().free, 512);
+        assert!(budget.state().shares.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_extension_is_given_back_apart() {
+        let budget = budget(10);
+        let body = budget.reserve(4).await.unwrap();
+        assert!(body.extend(7).await.is_err(), "there are ten in all");
+        let extra = body.extend(6).await.unwrap();
+        assert!(budget.reserve(1).await.is_err());
+        drop(extra);
+        assert_eq!(body.size(), 4);
+        budget.reserve(6).await.unwrap();
     }
 }

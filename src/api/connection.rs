@@ -1,13 +1,13 @@
-//! One HTTP connection: what it is doing, and the time it has for that.
+//! Serves one HTTP connection.
 //!
 //! A client has a limited time to send a request's header, to send the next request on a connection
-//! that it keeps open, and to read an answer. `body` limits the time of bodies. After the last
-//! answer, what the client still sends is read and thrown away for a while: if a connection is
-//! closed while bytes are unread, the client's system drops the answer as well.
+//! that it keeps open, and to read an answer: `activity` judges that. `body` limits the time of
+//! bodies. After the last answer, what the client still sends is read and thrown away for a while:
+//! if a connection is closed while bytes are unread, the client's system drops the answer as well.
 
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use super::budget::Budget;
+use super::activity::{Activity, Overdue, Phase, TimeLimits};
 use super::problem::{Kind, Problem};
 
 /// The most bytes and fields of a request's header.
@@ -32,153 +32,10 @@ const MOST_HEADER_BYTES: usize = 32 << 10;
 const MOST_HEADERS: usize = 100;
 /// The buffer of a connection.
 const BUFFER_BYTES: usize = 64 << 10;
-/// How long a client may pause in reading an answer while others wait for memory, and in sending a
-/// body while others wait for a connection.
-const SHORT_PAUSE: Duration = Duration::from_secs(2);
 /// What is read after the last answer, at most.
 const LINGER: Duration = Duration::from_secs(30);
 const LINGER_PAUSE: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 << 20;
-
-/// How long a connection may take for what it does.
-#[derive(Clone, Debug)]
-pub(super) struct Patience {
-    pub(super) header: Duration,
-    pub(super) idle: Duration,
-    pub(super) write: Duration,
-    /// The memory of answers. While others wait for it, clients may pause for a short time only.
-    pub(super) answers: Option<Arc<Budget>>,
-}
-
-/// What a connection is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// It is open, without a request.
-    Idle,
-    /// A header is arriving, or the connection is new.
-    Header,
-    /// The next bytes of a request's body are waited for.
-    Body,
-    /// A request is being answered.
-    Request,
-}
-
-/// What a connection is doing, and since when.
-#[derive(Debug)]
-pub(super) struct Activity {
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    phase: Phase,
-    since: Instant,
-    /// Whether anything of the current request's header has arrived.
-    has_begun: bool,
-    /// Since when bytes wait to be sent.
-    blocked_since: Option<Instant>,
-}
-
-impl Activity {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::new(State {
-                phase: Phase::Header,
-                since: Instant::now(),
-                has_begun: false,
-                blocked_since: None,
-            }),
-        })
-    }
-
-    /// Since when it may give its place to another connection, if it may: while it has no request,
-    /// or while its client pauses in the middle of a body.
-    pub(super) fn dispensable_since(&self) -> Option<Instant> {
-        let state = self.state();
-        let is_dispensable = match state.phase {
-            Phase::Idle | Phase::Header => true,
-            Phase::Body => state.since.elapsed() >= SHORT_PAUSE,
-            Phase::Request => false,
-        };
-        is_dispensable.then_some(state.since)
-    }
-
-    /// Notes whether a request waits for its client to send more.
-    pub(super) fn waits_for_body(&self, waits: bool) {
-        self.enter(if waits { Phase::Body } else { Phase::Request });
-    }
-
-    fn enter(&self, phase: Phase) {
-        let mut state = self.state();
-        if state.phase != phase {
-            state.phase = phase;
-            state.since = Instant::now();
-        }
-        state.has_begun = phase == Phase::Header;
-    }
-
-    fn has_read(&self) {
-        let mut state = self.state();
-        match state.phase {
-            Phase::Idle => {
-                drop(state);
-                self.enter(Phase::Header);
-            }
-            Phase::Header => state.has_begun = true,
-            Phase::Body | Phase::Request => {}
-        }
-    }
-
-    fn has_written(&self, is_blocked: bool) {
-        let mut state = self.state();
-        if is_blocked {
-            state.blocked_since.get_or_insert_with(Instant::now);
-        } else {
-            state.blocked_since = None;
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The limit that a client has broken.
-#[derive(Clone, Copy, Debug)]
-enum Overdue {
-    Idle,
-    Header { has_begun: bool },
-    Write,
-}
-
-impl Patience {
-    /// The limit that is broken by now, or when to look again.
-    fn judge(&self, activity: &Activity, now: Instant) -> Result<Option<Instant>, Overdue> {
-        let state = activity.state();
-        let mut next = None;
-        if let Some(blocked) = state.blocked_since {
-            let pause = now - blocked;
-            let others_wait = || self.answers.as_ref().is_some_and(|it| it.is_exhausted());
-            if pause >= self.write || (pause >= SHORT_PAUSE && others_wait()) {
-                return Err(Overdue::Write);
-            }
-            next = Some((blocked + self.write).min(now + SHORT_PAUSE));
-        }
-        let (limit, overdue) = match state.phase {
-            Phase::Body | Phase::Request => return Ok(next),
-            Phase::Idle => (self.idle, Overdue::Idle),
-            Phase::Header => {
-                let has_begun = state.has_begun;
-                (self.header, Overdue::Header { has_begun })
-            }
-        };
-        let deadline = state.since + limit;
-        if now >= deadline {
-            return Err(overdue);
-        }
-        Ok(Some(next.map_or(deadline, |next| next.min(deadline))))
-    }
-}
 
 /// How a connection ended.
 enum End {
@@ -186,7 +43,7 @@ enum End {
     Closed,
     /// The client was too slow.
     Overdue(Overdue),
-    /// Its place is needed for another one.
+    /// Its slot is needed for another one.
     Evicted,
 }
 
@@ -195,7 +52,7 @@ pub(super) async fn serve<App>(
     mut stream: TcpStream,
     app: App,
     activity: Arc<Activity>,
-    patience: Patience,
+    limits: TimeLimits,
     evicted: CancellationToken,
     stop: CancellationToken,
 ) where
@@ -203,11 +60,11 @@ pub(super) async fn serve<App>(
     App::Error: Into<std::convert::Infallible> + std::error::Error + Send + Sync,
     App::Future: Send + 'static,
 {
-    let end = answer_requests(&mut stream, app, &activity, &patience, &evicted, &stop).await;
-    let last_words = match end {
+    let end = answer_requests(&mut stream, app, &activity, &limits, &evicted, &stop).await;
+    let last_answer = match end {
         End::Evicted | End::Overdue(Overdue::Write) => return,
         End::Overdue(Overdue::Header { has_begun: true }) => {
-            let seconds = patience.header.as_secs();
+            let seconds = limits.header.as_secs();
             let detail = format!("the whole header must arrive within {seconds} s");
             Some(Problem::new(Kind::HeaderTimeout, detail))
         }
@@ -215,7 +72,7 @@ pub(super) async fn serve<App>(
     };
     activity.enter(Phase::Idle);
     evicted
-        .run_until_cancelled(say_goodbye(&mut stream, last_words, &stop))
+        .run_until_cancelled(close(&mut stream, last_answer, &stop))
         .await;
 }
 
@@ -223,7 +80,7 @@ async fn answer_requests<App>(
     stream: &mut TcpStream,
     app: App,
     activity: &Arc<Activity>,
-    patience: &Patience,
+    limits: &TimeLimits,
     evicted: &CancellationToken,
     stop: &CancellationToken,
 ) -> End
@@ -239,6 +96,7 @@ where
         let response = app.clone().call(request.map(Body::new));
         async move {
             let response = response.await?;
+            answering.0.begins_answer();
             Ok::<_, App::Error>(response.map(|body| AnswerBody { body, answering }))
         }
     });
@@ -253,7 +111,7 @@ where
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(TokioIo::new(watched), service);
     let mut connection = pin!(connection);
-    let mut timer = pin!(tokio::time::sleep(patience.header));
+    let mut timer = pin!(tokio::time::sleep(limits.header));
     let mut stopping = pin!(stop.cancelled());
     let mut evicting = pin!(evicted.cancelled());
     let mut is_stopping = false;
@@ -268,9 +126,10 @@ where
         if connection.as_mut().poll(context).is_ready() {
             return Poll::Ready(End::Closed);
         }
+        activity.ends_request();
         // What the connection does only changes while it is polled.
         loop {
-            match patience.judge(activity, Instant::now()) {
+            match limits.judge(activity, Instant::now()) {
                 Err(overdue) => return Poll::Ready(End::Overdue(overdue)),
                 Ok(None) => return Poll::Pending,
                 Ok(Some(next)) => {
@@ -287,11 +146,12 @@ where
     .await
 }
 
-/// Sends the last words, and reads what the client still sends, so that it gets the answer.
-async fn say_goodbye(stream: &mut TcpStream, words: Option<Problem>, stop: &CancellationToken) {
+/// Closes a connection. Sends the last answer first, if there is one, and reads what the client
+/// still sends, so that it gets the answer.
+async fn close(stream: &mut TcpStream, last_answer: Option<Problem>, stop: &CancellationToken) {
     let mut scratch = Vec::new();
-    let goodbye = async {
-        if let Some(problem) = words {
+    let closing = async {
+        if let Some(problem) = last_answer {
             stream.write_all(&problem.to_bytes()).await.ok()?;
         }
         stream.shutdown().await.ok()?;
@@ -307,29 +167,24 @@ async fn say_goodbye(stream: &mut TcpStream, words: Option<Problem>, stop: &Canc
         }
         Some(())
     };
-    let patience = async {
-        tokio::select! {
-            () = tokio::time::sleep(LINGER) => {}
-            () = async { stop.cancelled().await; tokio::time::sleep(LINGER_PAUSE).await } => {}
-        }
-    };
     tokio::select! {
-        _ = goodbye => {}
-        () = patience => {}
+        _ = closing => {}
+        () = tokio::time::sleep(LINGER) => {}
+        () = async { stop.cancelled().await; tokio::time::sleep(LINGER_PAUSE).await } => {}
     }
 }
 
-/// Answers a connection that there is no place for.
+/// Answers a connection that there is no slot for.
 pub(super) async fn refuse(mut stream: TcpStream, problem: Problem, stop: CancellationToken) {
-    say_goodbye(&mut stream, Some(problem), &stop).await;
+    close(&mut stream, Some(problem), &stop).await;
 }
 
-/// A request in progress, until its answer was sent.
+/// A request in progress, until hyper has its whole answer.
 struct Answering(Arc<Activity>);
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.enter(Phase::Idle);
+        self.0.has_answered();
     }
 }
 
@@ -366,6 +221,13 @@ struct Watched<'a> {
     activity: Arc<Activity>,
 }
 
+fn note_written(activity: &Activity, written: &Poll<io::Result<usize>>) {
+    match written {
+        Poll::Ready(written) => activity.has_written(Some(*written.as_ref().unwrap_or(&0))),
+        Poll::Pending => activity.has_written(None),
+    }
+}
+
 impl AsyncRead for Watched<'_> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -388,7 +250,7 @@ impl AsyncWrite for Watched<'_> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut *self.stream).poll_write(context, bytes);
-        self.activity.has_written(written.is_pending());
+        note_written(&self.activity, &written);
         written
     }
 
@@ -398,7 +260,7 @@ impl AsyncWrite for Watched<'_> {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut *self.stream).poll_write_vectored(context, parts);
-        self.activity.has_written(written.is_pending());
+        note_written(&self.activity, &written);
         written
     }
 

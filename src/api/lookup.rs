@@ -66,12 +66,14 @@ async fn fingerprint(
     state: &Arc<ApiState>,
     look_up: &LookUp,
 ) -> Result<Option<Fingerprint>, Problem> {
-    let picture = &look_up.parsed.picture;
+    let ParsedSubmission {
+        picture, memory, ..
+    } = &look_up.parsed;
     let needed = state.processor.header(picture).await?.memory_bytes;
-    if needed > state.uploads.total().saturating_sub(picture.len() as u64) {
+    if needed > state.uploads.total().saturating_sub(memory.size()) {
         return Ok(None);
     }
-    let memory = state.uploads.reserve(needed).await?;
+    let memory = memory.extend(needed).await?;
     match state.processor.fingerprint(picture, memory).await {
         Ok(hash) => Ok(hash),
         Err(error @ ProcessingError::NoProcess(_)) => Err(error.into()),

@@ -2,7 +2,7 @@
 //!
 //! The limit is below the limit of open files, so that files and other sockets can always be
 //! opened. When it is reached, the connection whose client has been silent for the longest time gives
-//! its place to a new one. If all have a request, the new one is answered with 503.
+//! its slot to a new one. If all have a request, the new one is answered with 503.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,8 +16,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+use super::activity::{Activity, TimeLimits};
 use super::budget::Budget;
-use super::connection::{self, Activity, Patience};
+use super::connection;
 use super::problem::{Kind, Problem};
 
 /// The most connections, unless the settings say otherwise.
@@ -60,8 +61,8 @@ where
     let address = listener.local_addr()?;
     let most = most_connections(rules.max_connections);
     tracing::debug!(%address, most, "accepting connections");
-    let places = Arc::new(Places::new(most));
-    let patience = Patience {
+    let slots = Arc::new(ConnectionSlots::new(most));
+    let limits = TimeLimits {
         header: rules.header_timeout,
         idle: rules.idle_timeout,
         write: rules.write_timeout,
@@ -73,15 +74,15 @@ where
             () = stop.cancelled() => break,
             Some(_) = tasks.join_next() => continue,
             Some(_) = refused.join_next() => continue,
-            stream = accept(&listener, &places) => stream,
+            stream = accept(&listener, &slots) => stream,
         };
-        if let Some(place) = places.take() {
+        if let Some(slot) = slots.claim() {
             // Answers are written as a whole, so waiting for more to send only delays them.
             let _ = stream.set_nodelay(true);
-            let (app, patience, stop) = (app.clone(), patience.clone(), stop.clone());
+            let (app, limits, stop) = (app.clone(), limits.clone(), stop.clone());
             tasks.spawn(async move {
-                let (activity, evicted) = (Arc::clone(&place.activity), place.evicted.clone());
-                connection::serve(stream, app, activity, patience, evicted, stop).await;
+                let (activity, evicted) = (Arc::clone(&slot.activity), slot.evicted.clone());
+                connection::serve(stream, app, activity, limits, evicted, stop).await;
             });
         } else if refused.len() < MOST_REFUSED {
             let detail = format!("all {most} connections are in use; please try again");
@@ -95,7 +96,7 @@ where
 }
 
 /// The next connection. Whatever happens to one of them, the service goes on.
-async fn accept(listener: &TcpListener, places: &Places) -> TcpStream {
+async fn accept(listener: &TcpListener, slots: &ConnectionSlots) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
@@ -103,7 +104,7 @@ async fn accept(listener: &TcpListener, places: &Places) -> TcpStream {
             Err(error) => {
                 tracing::error!(%error, "a connection cannot be accepted");
                 // Usually too many files are open.
-                places.evict();
+                slots.evict();
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -141,62 +142,55 @@ fn most_connections(wanted: usize) -> usize {
 }
 
 /// The limit of open files of this process, if it has one.
-#[cfg(unix)]
 fn open_files() -> Option<usize> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     limit.current.and_then(|files| usize::try_from(files).ok())
 }
 
-#[cfg(not(unix))]
-fn open_files() -> Option<usize> {
-    None
-}
-
-/// The places of connections.
+/// The slots of connections.
 #[derive(Debug)]
-struct Places {
+struct ConnectionSlots {
     most: usize,
-    taken: Mutex<Taken>,
+    open: Mutex<OpenConnections>,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct OpenConnections {
     next_id: u64,
     by_id: HashMap<u64, (Arc<Activity>, CancellationToken)>,
 }
 
-/// The place of one connection, until this value is dropped.
-struct Place {
-    places: Arc<Places>,
+/// The slot of one connection, until this value is dropped.
+struct Slot {
+    slots: Arc<ConnectionSlots>,
     id: u64,
     activity: Arc<Activity>,
-    /// Cancelled when the place is given to another connection.
+    /// Cancelled when the slot is given to another connection.
     evicted: CancellationToken,
 }
 
-impl Places {
+impl ConnectionSlots {
     fn new(most: usize) -> Self {
         Self {
             most,
-            taken: Mutex::default(),
+            open: Mutex::default(),
         }
     }
 
-    /// A place for a new connection, if there is one, or another can give its place.
-    fn take(self: &Arc<Self>) -> Option<Place> {
-        let is_full = self.taken().by_id.len() >= self.most;
+    /// A slot for a new connection, if one is free, or another connection can give its own.
+    fn claim(self: &Arc<Self>) -> Option<Slot> {
+        let is_full = self.open().by_id.len() >= self.most;
         if is_full && !self.evict() {
             return None;
         }
         let (activity, evicted) = (Activity::new(), CancellationToken::new());
-        let mut taken = self.taken();
-        let id = taken.next_id;
-        taken.next_id += 1;
-        taken
-            .by_id
+        let mut open = self.open();
+        let id = open.next_id;
+        open.next_id += 1;
+        open.by_id
             .insert(id, (Arc::clone(&activity), evicted.clone()));
-        Some(Place {
-            places: Arc::clone(self),
+        Some(Slot {
+            slots: Arc::clone(self),
             id,
             activity,
             evicted,
@@ -206,28 +200,28 @@ impl Places {
     /// Closes the connection whose client has been silent for the longest time. Returns whether there
     /// is one.
     fn evict(&self) -> bool {
-        let mut taken = self.taken();
-        let idle = taken.by_id.iter().filter_map(|(id, (activity, _))| {
+        let mut open = self.open();
+        let idle = open.by_id.iter().filter_map(|(id, (activity, _))| {
             let since = activity.dispensable_since()?;
             Some((since, *id))
         });
         let Some((_, id)) = idle.min() else {
             return false;
         };
-        if let Some((_, evicted)) = taken.by_id.remove(&id) {
+        if let Some((_, evicted)) = open.by_id.remove(&id) {
             evicted.cancel();
         }
         true
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn open(&self) -> MutexGuard<'_, OpenConnections> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.places.taken().by_id.remove(&self.id);
+        self.slots.open().by_id.remove(&self.id);
     }
 }
 
@@ -236,17 +230,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_longest_without_a_request_gives_its_place() {
-        let places = Arc::new(Places::new(2));
-        let first = places.take().unwrap();
-        let second = places.take().unwrap();
-        let third = places.take().unwrap();
+    async fn the_longest_without_a_request_gives_its_slot() {
+        let slots = Arc::new(ConnectionSlots::new(2));
+        let first = slots.claim().unwrap();
+        let second = slots.claim().unwrap();
+        let third = slots.claim().unwrap();
         assert!(first.evicted.is_cancelled());
         assert!(!second.evicted.is_cancelled());
         drop(first);
-        assert_eq!(places.taken().by_id.len(), 2);
+        assert_eq!(slots.open().by_id.len(), 2);
         drop((second, third));
-        assert_eq!(places.taken().by_id.len(), 0);
+        assert_eq!(slots.open().by_id.len(), 0);
     }
 
     #[test]

@@ -9,8 +9,9 @@ use axum::extract::{Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
+use super::activity::Activity;
 use super::body::{self, ReceivedBody};
-use super::connection::Activity;
+use super::budget::Reservation;
 use super::fields::{Fields, IMAGE, MOST_FIELDS, clip};
 use super::problem::{Kind, Problem};
 use super::state::ApiState;
@@ -32,6 +33,8 @@ pub(super) struct ParsedSubmission<Options> {
     pub(super) options: Options,
     /// Holds the memory that is reserved for it.
     pub(super) picture: Bytes,
+    /// That memory.
+    pub(super) memory: Arc<Reservation>,
 }
 
 /// A request that can be accepted.
@@ -103,6 +106,7 @@ impl Submission {
         let (Some(options), Some(picture), true) = (options, picture, errors.is_empty()) else {
             return Err(Problem::fields(first_of_each_field(errors)));
         };
+        let (picture, memory) = picture;
         let bytes = picture.len() as u64;
         if bytes > max_picture_bytes {
             return Err(Problem::new(
@@ -110,30 +114,35 @@ impl Submission {
                 format!("the picture has {bytes} bytes; the limit is {max_picture_bytes}"),
             ));
         }
-        Ok(ParsedSubmission { options, picture })
+        Ok(ParsedSubmission {
+            options,
+            picture,
+            memory,
+        })
     }
 }
 
-/// The picture of a body in this form. Its other fields are added to `fields`.
+/// The picture of a body in this form, and the memory that it holds. The body's other fields are
+/// added to `fields`.
 fn picture(
     form: &Form,
     body: ReceivedBody,
     fields: &mut Fields,
-) -> Result<Result<Bytes, FieldError>, Problem> {
+) -> Result<Result<(Bytes, Arc<Reservation>), FieldError>, Problem> {
     let ReceivedBody {
         mut bytes,
         mut memory,
     } = body;
     let missing = || FieldError::new(IMAGE, "is missing: give the picture");
-    let picture = match form {
-        Form::Raw => memory.hold(bytes),
+    let range = match form {
+        Form::Raw => 0..bytes.len(),
         Form::Multipart(boundary) => {
             let boundary = boundary.as_deref().ok_or_else(|| {
                 let detail = "the form is invalid: its content type has no boundary";
                 Problem::new(Kind::UnreadableBody, detail)
             })?;
             match multipart::read(&bytes, boundary, fields)? {
-                Some(range) => memory.hold(bytes).slice(range),
+                Some(range) => range,
                 None => return Ok(Err(missing())),
             }
         }
@@ -146,13 +155,15 @@ fn picture(
                 return Ok(Err(FieldError::new(IMAGE, message)));
             }
             memory.shrink(bytes.len() as u64);
-            memory.hold(bytes)
+            0..bytes.len()
         }
     };
-    if picture.is_empty() {
+    if range.is_empty() {
         return Ok(Err(FieldError::new(IMAGE, "is empty: give the picture")));
     }
-    Ok(Ok(picture))
+    let memory = Arc::new(memory);
+    let picture = Arc::clone(&memory).hold_shared(bytes).slice(range);
+    Ok(Ok((picture, memory)))
 }
 
 /// Keeps the first error of each field.

@@ -15,10 +15,10 @@ use picresize::storage::Storage;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
 use crate::support::{PATIENCE, TestServer, noise_png, png, request};
 
@@ -32,6 +32,14 @@ impl Raw {
     async fn open(url: &str) -> Self {
         let address = url.trim_start_matches("http://");
         Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    /// Opens a connection for which the client's system keeps few bytes that are not read.
+    async fn with_small_buffer(url: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(64 << 10).unwrap();
+        let address = url.trim_start_matches("http://").parse().unwrap();
+        Self(socket.connect(address).await.unwrap())
     }
 
     async fn sending(url: &str, text: &str) -> Self {
@@ -188,7 +196,7 @@ async fn a_header_has_a_limit_of_fields_and_of_bytes() {
 }
 
 #[tokio::test]
-async fn idle_connections_give_their_places_to_new_ones() {
+async fn idle_connections_give_their_slots_to_new_ones() {
     let server = TestServer::start_with(|settings| {
         settings.server.max_connections = 4;
         settings.server.header_timeout_seconds = NEVER_SECONDS;
@@ -202,7 +210,7 @@ async fn idle_connections_give_their_places_to_new_ones() {
     }
     assert_eq!(submit(&server).await, StatusCode::CREATED);
     let oldest = idle.swap_remove(0);
-    assert_eq!(oldest.rest().await, "", "it gave its place");
+    assert_eq!(oldest.rest().await, "", "it gave its slot");
     drop(idle);
     server.stop().await;
 }
@@ -216,7 +224,7 @@ async fn a_connection_too_many_gets_503() {
     })
     .await;
     let mut busy = Vec::new();
-    // Wait until the header of each was read: until then it may lose its place.
+    // Wait until the header of each was read: until then it may lose its slot.
     for _ in 0..4 {
         let mut raw = Raw::sending(
             &server.url,
@@ -343,6 +351,90 @@ async fn a_result_that_nobody_reads_is_given_up() {
         }
     };
     bounded(gone).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_slow_download_is_not_idle() {
+    let server = TestServer::start_with(|settings| {
+        settings.server.max_connections = 2;
+        settings.server.idle_timeout_seconds = 1;
+    })
+    .await;
+    let picture = noise_png(2200, 2200);
+    let options = json!({"width": 2200, "format": "png"});
+    let id = server.submit(&picture, options).await;
+    let (status, _) = server.wait(&id).await;
+    assert_eq!(status, StatusCode::OK);
+    let mut slow = Raw::with_small_buffer(&server.url).await;
+    let request = format!("GET /api/{id} HTTP/1.1\r\nhost: x\r\naccept: image/*\r\n\r\n");
+    slow.send(request.as_bytes()).await;
+    // The systems of both sides keep a few MiB. The rest has to wait in the server, for longer than
+    // a connection may be idle.
+    let mut received = Vec::new();
+    let mut others = Vec::new();
+    let mut piece = vec![0; 1 << 20];
+    let mut pace = interval(std::time::Duration::from_millis(300));
+    loop {
+        let mut filled = 0;
+        while filled < piece.len() {
+            let length = bounded(slow.0.read(&mut piece[filled..])).await.unwrap();
+            if length == 0 {
+                break;
+            }
+            filled += length;
+        }
+        received.extend_from_slice(&piece[..filled]);
+        if filled < piece.len() {
+            break;
+        }
+        // There is one slot for all of them, so each one makes the one before it close.
+        others.push(Raw::open(&server.url).await);
+        pace.tick().await;
+    }
+    let head = received
+        .windows(4)
+        .position(|it| it == b"\r\n\r\n")
+        .unwrap();
+    let text = String::from_utf8_lossy(&received[..head]).to_ascii_lowercase();
+    assert!(text.starts_with("http/1.1 200 "), "{text}");
+    let length = text.split("content-length: ").nth(1).unwrap();
+    let length: usize = length.lines().next().unwrap().parse().unwrap();
+    assert!(length > 12 << 20, "{length}");
+    assert_eq!(received.len() - head - 4, length, "it was cut");
+    drop(others);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_reads_a_little_now_and_then_starves_nobody() {
+    let server = TestServer::start_with(|settings| {
+        settings.limits.max_result_bytes = 8 << 20;
+        settings.server.answer_memory_mib = 8;
+        settings.server.memory_wait_seconds = NEVER_SECONDS;
+    })
+    .await;
+    let picture = noise_png(1500, 1500);
+    let options = json!({"width": 1500, "format": "png"});
+    let id = server.submit(&picture, options).await;
+    let (status, _) = server.wait(&id).await;
+    assert_eq!(status, StatusCode::OK);
+    let mut slow = Raw::with_small_buffer(&server.url).await;
+    let request = format!("GET /api/{id} HTTP/1.1\r\nhost: x\r\n\r\n");
+    slow.send(request.as_bytes()).await;
+    let mut byte = [0];
+    bounded(slow.0.read_exact(&mut byte)).await.unwrap();
+    let reading = tokio::spawn(async move {
+        let mut piece = vec![0; 8 << 10];
+        let mut pace = interval(std::time::Duration::from_millis(200));
+        while slow.0.read(&mut piece).await.is_ok_and(|length| length > 0) {
+            pace.tick().await;
+        }
+    });
+    let answer = bounded(server.get(&format!("/api/{id}"))).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    answer.bytes().await.unwrap();
+    reading.abort();
     server.stop().await;
 }
 

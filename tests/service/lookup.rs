@@ -12,8 +12,9 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use crate::support::{TestServer, encode, pictures, png};
+use crate::support::{PATIENCE, TestServer, encode, noise_png, pictures, png};
 
 impl TestServer {
     fn asking(&self, query: &str) -> RequestBuilder {
@@ -362,6 +363,31 @@ fn rgb_png(width: u32, height: u32, pixels: &[u8]) -> Vec<u8> {
     writer.write_image_data(pixels).unwrap();
     writer.finish().unwrap();
     bytes
+}
+
+#[tokio::test]
+async fn large_look_ups_do_not_wait_for_each_other() {
+    let server = TestServer::start_with(|settings| {
+        settings.limits.max_picture_bytes = 6_000_000;
+        settings.server.upload_memory_mib = 32;
+        settings.server.memory_wait_seconds = 100_000;
+    })
+    .await;
+    let picture = noise_png(1300, 1300);
+    let mut clients = JoinSet::new();
+    for _ in 0..12 {
+        let post = server.asking("").body(picture.clone());
+        clients.spawn(async move { post.send().await.unwrap().status() });
+    }
+    let statuses = timeout(PATIENCE, clients.join_all()).await.unwrap();
+    let found = statuses.iter().filter(|it| **it == StatusCode::OK).count();
+    let refused = statuses
+        .iter()
+        .filter(|it| **it == StatusCode::SERVICE_UNAVAILABLE)
+        .count();
+    assert!(found > 0, "{statuses:?}");
+    assert_eq!(found + refused, statuses.len(), "{statuses:?}");
+    server.stop().await;
 }
 
 /// An operation on a picture that does not exist.
