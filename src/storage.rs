@@ -15,8 +15,11 @@ use crate::picture_store::mysql::{MysqlOptions, MysqlStore, TlsMode};
 use crate::picture_store::{PictureStore, StoreError};
 use crate::settings::{LogKind, Settings, TableKind, Tls};
 
-/// The file of an embedded log in its folder.
+pub(crate) mod check;
+
+/// The files of an embedded log and table in their folder.
 const LOG_FILE: &str = "log.sqlite";
+const TABLE_FILE: &str = "pictures.sqlite";
 /// The pauses between attempts to reach the log or the table at the start.
 const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_jitter()
@@ -54,6 +57,9 @@ pub enum StorageError {
         .0.display()
     )]
     NoLog(PathBuf),
+    /// The disk of the embedded files is nearly full.
+    #[error("{0}")]
+    Shortage(String),
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -66,7 +72,7 @@ impl StorageError {
         match self {
             Self::Log(error) => error.is_transient(),
             Self::Store(error) => error.is_transient(),
-            Self::InUse(_) | Self::Folder { .. } | Self::NoLog(_) => false,
+            Self::InUse(_) | Self::Folder { .. } | Self::NoLog(_) | Self::Shortage(_) => false,
         }
     }
 }
@@ -78,9 +84,7 @@ impl Storage {
     ///
     /// See [`StorageError`].
     pub async fn open(settings: &Settings) -> Result<Self, StorageError> {
-        let embedded = settings.storage.log == LogKind::Embedded
-            || settings.storage.table == TableKind::Embedded;
-        let folder = if embedded {
+        let folder = if is_embedded(settings) {
             Some(Arc::new(DataFolder::own(&settings.data.folder)?))
         } else {
             None
@@ -168,6 +172,11 @@ impl Storage {
     }
 }
 
+/// Whether the log or the table is a file in the data folder.
+fn is_embedded(settings: &Settings) -> bool {
+    settings.storage.log == LogKind::Embedded || settings.storage.table == TableKind::Embedded
+}
+
 async fn open_log(settings: &Settings) -> Result<Arc<dyn EventLog>, LogError> {
     Ok(match settings.storage.log {
         LogKind::Embedded => {
@@ -181,7 +190,7 @@ async fn open_log(settings: &Settings) -> Result<Arc<dyn EventLog>, LogError> {
 async fn open_store(settings: &Settings) -> Result<Arc<dyn PictureStore>, StoreError> {
     Ok(match settings.storage.table {
         TableKind::Embedded => {
-            let path = settings.data.folder.join("pictures.sqlite");
+            let path = settings.data.folder.join(TABLE_FILE);
             Arc::new(EmbeddedStore::open(&path)?)
         }
         TableKind::Mysql => Arc::new(MysqlStore::open(mysql_options(settings, false)).await?),
@@ -247,13 +256,16 @@ struct Disk {
 
 impl Disk {
     fn of(settings: &Settings) -> Option<Self> {
-        let is_used = settings.storage.log == LogKind::Embedded
-            || settings.storage.table == TableKind::Embedded;
         let min_free_mib = settings.data.min_free_mib;
-        (is_used && min_free_mib > 0).then(|| Self {
+        (is_embedded(settings) && min_free_mib > 0).then(|| Self {
             folder: settings.data.folder.clone(),
             min_free_mib,
         })
+    }
+
+    /// The same disk, asked for at another folder, because its own is missing.
+    fn at(self, folder: PathBuf) -> Self {
+        Self { folder, ..self }
     }
 
     /// What is wrong if there is too little free space.

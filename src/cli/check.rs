@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 
 use super::config_file::ConfigFile;
 use crate::processing::PixelProcesses;
 use crate::settings::Settings;
-use crate::storage::{Storage, StorageError};
+use crate::storage::check;
 
-/// Check the settings, the log, the table and the sandbox
+/// Check the settings, the data folder and its disk, the log, the table and the sandbox
 ///
 /// Prints a line for each part. The exit code is 1 if the service would not work.
 #[derive(Debug, clap::Args)]
@@ -47,34 +47,21 @@ impl Check {
     }
 }
 
-/// Whether the log and the table answer.
+/// Whether the data folder, the log and the table can be used. Each is looked at, whatever the
+/// others say.
 async fn check_storage(settings: &Settings) -> bool {
-    let storage = match Storage::open_beside(settings).await {
-        Ok(storage) => storage,
-        Err(StorageError::NoLog(folder)) => {
-            let folder = folder.display();
-            println!("log: there is none in {folder} yet; `picresize serve` makes it");
-            return true;
-        }
-        Err(error) => {
-            println!("storage: {error}");
-            return false;
-        }
-    };
+    let data = check::data(settings);
+    let (log, table) = tokio::join!(check::log(settings), check::table(settings));
     let mut is_fine = true;
-    for (name, answer) in [
-        ("log", storage.log.ping().await.map_err(|e| e.to_string())),
-        (
-            "table",
-            storage.store.ping().await.map_err(|e| e.to_string()),
-        ),
-    ] {
-        match answer {
-            Ok(()) => println!("{name}: answers"),
-            Err(error) => {
-                println!("{name}: {error}");
+    for (part, found) in [("data", data), ("log", Some(log)), ("table", Some(table))] {
+        match found {
+            Some(Ok(what)) => println!("{part}: {what}"),
+            Some(Err(error)) => {
+                // With the causes.
+                println!("{part}: {:#}", Error::new(error));
                 is_fine = false;
             }
+            None => {}
         }
     }
     is_fine
@@ -95,7 +82,7 @@ async fn check_sandbox() -> bool {
             }
         }
         Err(error) => {
-            println!("sandbox: {error}");
+            println!("sandbox: {:#}", Error::new(error));
             return false;
         }
     }

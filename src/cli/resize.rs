@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use self::output::{Permission, Target, Task};
+use self::source::Sources;
 use super::config_file::ConfigFile;
 use super::options::{Options, wrong_flags};
 use super::usage::Usage;
@@ -19,6 +20,7 @@ use crate::processing::{PixelProcesses, Processor, ProcessorOptions};
 use crate::settings::Settings;
 
 mod output;
+mod source;
 
 /// Resize pictures without a server
 ///
@@ -63,7 +65,7 @@ impl Resize {
             fs::create_dir_all(folder)
                 .with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
+        let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
         let count = tasks.len();
@@ -139,46 +141,77 @@ fn refuse_same_names(files: &[PathBuf], format: Option<Format>) -> Result<(), Us
     Ok(())
 }
 
+/// What all pictures of a command line share.
+struct Batch {
+    request: ResizeOptions,
+    processor: Processor,
+    sources: Sources,
+}
+
+impl Batch {
+    /// A quarter of the memory is for sources, and the rest for pixels.
+    fn new(request: ResizeOptions, settings: &Settings) -> Result<Self> {
+        let memory_mib = settings.worker.memory_mib;
+        let sources_mib = memory_mib / 4;
+        let options = ProcessorOptions {
+            concurrency: 0,
+            memory_mib: memory_mib - sources_mib,
+            ..ProcessorOptions::of(settings)
+        };
+        Ok(Self {
+            request,
+            processor: Processor::new(PixelProcesses::new()?, options),
+            sources: Sources::new(sources_mib, memory_mib),
+        })
+    }
+
+    /// Resizes one picture. Files are read and written on threads that may wait for the disk.
+    async fn run(&self, task: Task) -> Result<()> {
+        let source = self.sources.read(&task.from).await?;
+        let made = self.processor.resize(&source.bytes, &self.request).await?;
+        drop(source);
+        let picture = made.picture;
+        spawn_blocking(move || task.write(&picture.bytes, picture.facts.format)).await?
+    }
+}
+
 /// Resizes on all cores; returns how many pictures failed. Each failure is printed when it happens.
 async fn run_all(tasks: Vec<Task>, request: ResizeOptions, settings: &Settings) -> Result<usize> {
-    let options = ProcessorOptions {
-        concurrency: 0,
-        ..ProcessorOptions::of(settings)
-    };
-    let processor = Arc::new(Processor::new(PixelProcesses::new()?, options));
-    let request = Arc::new(request);
+    let batch = Arc::new(Batch::new(request, settings)?);
     let progress = progress(tasks.len());
     let mut failed = 0;
     let mut running = JoinSet::new();
+    let mut names = HashMap::new();
     let mut waiting = tasks.into_iter();
     loop {
-        while running.len() < processor.max_jobs()
+        while running.len() < batch.processor.max_jobs()
             && let Some(task) = waiting.next()
         {
-            let (processor, request) = (Arc::clone(&processor), Arc::clone(&request));
-            running.spawn(async move {
-                let outcome = run_one(&task, &request, &processor).await;
-                (task, outcome)
-            });
+            let (name, batch) = (task.from.clone(), Arc::clone(&batch));
+            let started = running.spawn(async move { batch.run(task).await });
+            names.insert(started.id(), name);
         }
-        let Some(finished) = running.join_next().await else {
+        let Some(finished) = running.join_next_with_id().await else {
             break;
         };
-        let (task, outcome) = finished?;
+        // A panic fails its own picture only.
+        let (id, outcome) = match finished {
+            Ok(finished) => finished,
+            Err(panic) => {
+                let id = panic.id();
+                let error = Error::new(panic).context("an error in picresize ended the work on it");
+                (id, Err(error))
+            }
+        };
+        let name = names.remove(&id).unwrap_or_default();
         if let Err(error) = outcome {
             failed += 1;
-            progress.suspend(|| eprintln!("picresize: {}: {error:#}", task.from.display()));
+            progress.suspend(|| eprintln!("picresize: {}: {error:#}", name.display()));
         }
         progress.inc(1);
     }
     progress.finish_and_clear();
     Ok(failed)
-}
-
-async fn run_one(task: &Task, request: &ResizeOptions, processor: &Processor) -> Result<()> {
-    let source = fs::read(&task.from).context("cannot be read")?;
-    let made = processor.resize(&source.into(), request).await?;
-    task.write(&made.picture.bytes, made.picture.facts.format)
 }
 
 /// A progress bar if there are several pictures. It is only shown on a terminal.

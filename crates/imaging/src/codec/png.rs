@@ -104,7 +104,8 @@ pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
 }
 
 fn open(bytes: &[u8], transformations: Transformations) -> Result<Reader<Source<'_>>, String> {
-    // The estimate has limited the memory before decoding.
+    // The chunks before the pixels take no more than the file has, and the room for the first rows
+    // is fixed. The pixels are decoded later, after the estimate has limited their memory.
     let limits = png::Limits {
         bytes: isize::MAX as usize,
     };

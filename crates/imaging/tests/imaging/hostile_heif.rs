@@ -286,6 +286,37 @@ fn alpha_larger_than_the_picture_is_refused() {
     );
 }
 
+/// The first AV1 unit of a still picture of 64 × 48 pixels, with 8 or 10 bits per sample. Colours
+/// have planes of 4:2:0.
+fn sequence_header(is_deep: bool, is_alpha: bool) -> Vec<u8> {
+    let color = u8::from(is_deep) << 3 | u8::from(is_alpha) << 2;
+    let end = if is_alpha { 0x40 } else { 0x80 };
+    vec![0x0a, 6, 0x18, 0x15, 0x7f, 0xbc, color, end]
+}
+
+/// The colours and the alpha channel may have different depths: each counts with its own.
+#[test]
+fn alpha_counts_with_its_own_depth() {
+    let memory = |deep_color: bool, deep_alpha: bool| {
+        let mut alpha = Item::new(b"av01", &sequence_header(deep_alpha, true), &[1, 2]);
+        alpha.references = vec![(*b"auxl", vec![1])];
+        let color = Item::new(b"av01", &sequence_header(deep_color, false), &[1]);
+        let kind = auxiliary(b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha");
+        let file = file(b"avif", &[ispe(64, 48), kind], &[color, alpha]);
+        let source = inspect(&file, &Limits::default()).unwrap();
+        assert!(source.has_alpha());
+        let request = request("width=8 format=png");
+        let plan = source.plan(&request, &Limits::default()).unwrap();
+        plan.memory_bytes()
+    };
+    // The decoder pads both sides to 256 pixels.
+    let second_bytes = 256 * 256;
+    for deep_color in [false, true] {
+        let (shallow, deep) = (memory(deep_color, false), memory(deep_color, true));
+        assert_eq!(deep - shallow, second_bytes, "deep colours: {deep_color}");
+    }
+}
+
 /// EXIF that is too large is left out; without its colour profile a picture would look wrong.
 #[test]
 fn large_metadata_is_not_read() {

@@ -17,7 +17,7 @@ pub(super) fn decoder_bytes(color: &Coded, alpha: Option<&Coded>, file_bytes: us
         let padded = |side: u32| u64::from(side).next_multiple_of(128) + 128;
         let pixels = padded(sequence.width) * padded(sequence.height);
         let samples = (pixels as f64 * planes(sequence)) as u64;
-        let sample_bytes = u64::from(color.sequence.bits.div_ceil(8));
+        let sample_bytes = u64::from(sequence.bits.div_ceil(8));
         let further = coded.frames.saturating_sub(1).min(SLOTS) + u32::from(sequence.has_grain);
         bytes += samples * (sample_bytes + 1 + sample_bytes * u64::from(further));
     }
