@@ -229,10 +229,10 @@ fn what_waiting_does_not_heal_ends_with_a_sentence() {
         "kafka.properties.acks cannot be set",
     );
     // A server whose packets are too small for the results.
-    expect_failure(
-        &prepared().with("LIMITS__MAX_RESULT_BYTES", "2000000000"),
-        "max_allowed_packet",
-    );
+    let large = prepared()
+        .with("LIMITS__MAX_RESULT_BYTES", "2000000000")
+        .with("SERVER__ANSWER_MEMORY_MIB", "2000");
+    expect_failure(&large, "max_allowed_packet");
 }
 
 fn expect_failure(shared: &Shared, sentence: &str) {

@@ -5,8 +5,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::boxes;
 use super::reader::Reader;
-use super::{boxes, exif_of_item};
 
 /// The most boxes in one box, or in the file itself.
 const MOST_BOXES: usize = 4096;
@@ -325,10 +325,11 @@ impl<'a> Items<'a> {
     }
 
     /// The TIFF structure of the first Exif item, if it has at most `most` bytes.
+    #[cfg(feature = "avif")]
     pub(crate) fn exif(&self, most: u64) -> Option<Vec<u8>> {
         let item = self.iter().find(|item| item.kind == *b"Exif")?;
         match item.length() <= most {
-            true => exif_of_item(&item.data()?),
+            true => super::exif_of_item(&item.data()?),
             false => None,
         }
     }
