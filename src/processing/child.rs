@@ -13,6 +13,8 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use memmap2::Mmap;
+
 use super::protocol::{Outcome, Planned, Request, TaskForm, frame, message_length};
 use super::shared_file::map;
 use crate::imaging::{self, Format, ImagingError, Limits, Plan, Source};
@@ -87,6 +89,8 @@ struct Session {
 /// A planned task and the pictures it needs.
 struct Work {
     task: PlannedTask,
+    /// All pictures, one after the other.
+    pictures: Mmap,
     lengths: Vec<usize>,
     limits: Limits,
 }
@@ -131,6 +135,7 @@ impl Session {
                 };
                 self.work = Some(Work {
                     task,
+                    pictures,
                     lengths,
                     limits,
                 });
@@ -144,12 +149,14 @@ impl Session {
         let Some(work) = self.work.take() else {
             return Outcome::Unusable("nothing was planned".to_owned());
         };
-        let pictures = match map(&self.shared, work.lengths.iter().sum()) {
-            Ok(pictures) => pictures,
-            Err(error) => return broken(&error),
-        };
+        let Work {
+            task,
+            pictures,
+            lengths,
+            limits,
+        } = work;
         let mut rest = &pictures[..];
-        let mut parts = work.lengths.iter().map(|&length| {
+        let mut parts = lengths.iter().map(|&length| {
             let (part, after) = rest.split_at(length);
             rest = after;
             part
@@ -157,14 +164,14 @@ impl Session {
         let picture = parts.next().unwrap_or_default();
         #[cfg(debug_assertions)]
         fault::at_pixels(picture);
-        match work.task {
+        match task {
             PlannedTask::Fingerprint(source) => {
-                let hash = source.fingerprint(picture, &work.limits);
+                let hash = source.fingerprint(picture, &limits);
                 Outcome::Fingerprinted(hash.map(|hash| hash.0))
             }
             PlannedTask::Score(plans) => {
                 let results = [parts.next(), parts.next()].map(Option::unwrap_or_default);
-                Outcome::Scored(scores(picture, &plans, results, &work.limits))
+                Outcome::Scored(scores(picture, &plans, results, &limits))
             }
             PlannedTask::Resize(plan) => {
                 let started = Instant::now();
@@ -172,7 +179,7 @@ impl Session {
                     Ok(resized) => resized,
                     Err(error) => return Outcome::Refused(error.into()),
                 };
-                let fingerprint = imaging::fingerprint(&resized.bytes, &work.limits);
+                let fingerprint = imaging::fingerprint(&resized.bytes, &limits);
                 let microseconds = started.elapsed().as_micros() as u64;
                 drop(pictures);
                 if let Err(error) = self.shared.write_all_at(&resized.bytes, 0) {

@@ -47,7 +47,7 @@ const START_LIMITS: StepLimits = StepLimits {
 /// Copying fewer bytes than this to or from the shared file does not hold up other tasks.
 const COPIED_AT_ONCE: usize = MIB as usize;
 /// The shared file is emptied if a picture left more than this in it.
-const KEPT_FILE_BYTES: usize = MIB as usize;
+const KEPT_FILE_BYTES: usize = 4 * MIB as usize;
 /// The address space that any work may take in addition to its estimate: the stack, and what the
 /// allocator reserves ahead.
 const SPARE_ADDRESSES: u64 = 192 * MIB;

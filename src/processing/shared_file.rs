@@ -27,6 +27,7 @@ pub(super) fn map(file: &File, length: usize) -> io::Result<Mmap> {
     // time nothing is mapped.
     #[allow(unsafe_code)]
     unsafe {
-        MmapOptions::new().len(length).map(file)
+        // All pages at once: a picture is read from its beginning to its end.
+        MmapOptions::new().len(length).populate().map(file)
     }
 }
