@@ -4,8 +4,9 @@
 //! The constants were measured with an optimised build, on one core of a Xeon at about 2.5 GHz, with
 //! photographs, drawings, gradients and noise of 2 to 50 megapixels, and rounded up. Noise takes up
 //! to three times as long as a photograph to encode, and flat colour less than half, which a header
-//! does not show. In between, the estimate is within a factor of three for all work above two
-//! seconds. Measured for a photograph of 2.8 megapixels at its own size, and estimated:
+//! does not show. For photographs and noise, the estimate is within a factor of three for work above
+//! two seconds; for flat colour it is further above. Measured for a photograph of 2.8 megapixels at
+//! its own size, and estimated:
 //!
 //! | result | measured | estimated |
 //! |---|--:|--:|

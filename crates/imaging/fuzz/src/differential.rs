@@ -95,18 +95,18 @@ fn good_file(kind: u8, (width, height): (u8, u8), seed: &[u8]) {
     let turbo = |eighths| {
         turbo_jpeg_planes(&file, eighths)
             .unwrap_or_else(|error| panic!("{case}: libjpeg-turbo, {eighths}/8: {error}"))
-            .expect("the picture has planes")
     };
     for eighths in [1, 3] {
-        compare(
-            &own(eighths),
-            &as_floats(&turbo(eighths)),
-            SAME_TRANSFORM,
-            &case,
-        );
+        let own = own(eighths);
+        let Some(turbo) = turbo(eighths) else {
+            // The narrowest 4:1:1, which libjpeg-turbo cannot reduce so far.
+            assert!(eighths == 1 && size.0 <= 8, "{case}: no planes");
+            continue;
+        };
+        compare(&own, &as_floats(&turbo), SAME_TRANSFORM, &case);
     }
     if has_whole_blocks {
-        let whole = turbo(8);
+        let whole = turbo(8).expect("the picture has planes");
         for eighths in [2, 4] {
             let exact: Vec<_> = whole.iter().map(|plane| reduce(plane, eighths)).collect();
             compare(&own(eighths as u32), &exact, OTHER_TRANSFORM, &case);

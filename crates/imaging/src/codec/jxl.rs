@@ -3,6 +3,7 @@
 //! The decoder gets the codestream only, up to the end of the first shown frame. Boxes beside the
 //! codestream, some of which are compressed, and all later frames do not reach it.
 
+use jxl_oxide::color::{ColourEncoding, ColourSpace, TransferFunction};
 use jxl_oxide::{AllocTracker, InitializeResult, JxlImage, PixelFormat};
 
 use crate::codec::decoder::{Decoder, ParsedPicture};
@@ -61,6 +62,9 @@ fn open(before_frames: &[u8], limit: Option<usize>) -> Result<JxlImage, String> 
 }
 
 fn describe(image: &JxlImage) -> Result<Header, String> {
+    if !has_profile(&image.image_header().metadata.colour_encoding) {
+        return Err("its colours are of an unknown kind, which is not supported".to_owned());
+    }
     let layout = match image.pixel_format() {
         PixelFormat::Gray => Layout::Gray,
         PixelFormat::Graya => Layout::GrayAlpha,
@@ -82,6 +86,19 @@ fn describe(image: &JxlImage) -> Result<Header, String> {
         },
         ..header
     })
+}
+
+/// Whether the decoder can describe the colours by a profile. For others it would panic.
+fn has_profile(encoding: &ColourEncoding) -> bool {
+    let ColourEncoding::Enum(encoding) = encoding else {
+        return true;
+    };
+    let is_known = matches!(encoding.colour_space, ColourSpace::Rgb | ColourSpace::Grey);
+    is_known
+        && !matches!(
+            encoding.tf,
+            TransferFunction::Unknown | TransferFunction::Gamma { g: 0, .. }
+        )
 }
 
 impl Decoder for Jxl {

@@ -195,7 +195,8 @@ fn each_frame_of_an_animation_counts() {
     );
 }
 
-/// Prints measured and estimated times; above two seconds, they must be within a factor of three.
+/// Prints measured and estimated times of a photograph; above two seconds, they must be within a
+/// factor of three.
 /// Meaningful with an optimised build only:
 ///
 /// ```sh

@@ -133,6 +133,24 @@ fn an_item_in_the_file_is_read() {
     assert_eq!((resized.width, resized.height), (32, 24));
 }
 
+/// A decoder that aborts would end this test.
+#[test]
+fn damaged_av1_data_is_an_error_or_a_picture() {
+    let good = av1(64, 48);
+    let mut refused = 0;
+    for at in (20..good.len()).step_by(7) {
+        for flipped in [0x01, 0x10, 0xff] {
+            let mut damaged = good.clone();
+            damaged[at] ^= flipped;
+            let item = Item::new(b"av01", &damaged, &[1]);
+            let file = file(b"avif", &[ispe(64, 48)], &[item]);
+            let resized = resize(&file, &request("width=32"), &Limits::default());
+            refused += usize::from(resized.is_err());
+        }
+    }
+    assert!(refused > 0);
+}
+
 #[test]
 fn extents_that_repeat_the_data_are_refused() {
     for (brand, kind) in [(b"avif", b"av01"), (b"heic", b"hvc1")] {

@@ -45,10 +45,15 @@ fn start(bits: &mut Bits) {
 
 /// A picture of frames of 8 × 8 pixels, each of which is drawn over the one before.
 fn frames(count: usize) -> Vec<u8> {
+    // Colours are sRGB.
+    frames_in(&[(1, 1)], count)
+}
+
+fn frames_in(colors: &[(u64, u32)], count: usize) -> Vec<u8> {
     let mut bits = Bits::default();
     start(&mut bits);
-    // Colours are sRGB; no extensions; default transforms.
-    bits.put(&[(1, 1), (0, 2), (1, 1)]);
+    // No extensions; default transforms.
+    bits.put(colors).put(&[(0, 2), (1, 1)]);
     bits.align();
     for number in 1..=count {
         let is_last = number == count;
@@ -175,6 +180,29 @@ fn a_huge_colour_profile_is_refused() {
     let refusal = refusal.to_string();
     let expected = "its colour profile has 268435456 bytes; the limit is 1048576";
     assert!(refusal.contains(expected), "{refusal}");
+}
+
+/// The decoder would panic when it makes a profile of them.
+#[test]
+fn unknown_colors_are_refused() {
+    // In words and not as a profile: the colour space; D65; the primaries of sRGB; no gamma; the
+    // transfer function; the intent.
+    let colors = |space: &[(u64, u32)], transfer: u64| {
+        let before = [&[(0, 1), (0, 1)], space, &[(1, 2), (1, 2), (0, 1)]].concat();
+        [before, vec![(2, 2), (transfer - 2, 4), (1, 2)]].concat()
+    };
+    let (rgb, unknown) = (&[(0, 2)][..], &[(2, 2), (1, 4)][..]);
+    let good = frames_in(&colors(rgb, 13), 1);
+    assert!(resize(&good, &request("width=32"), &Limits::default()).is_ok());
+    let xyb = vec![(0, 1), (0, 1), (2, 2), (0, 4), (1, 2)];
+    for colors in [colors(rgb, 2), colors(unknown, 13), xyb] {
+        let refusal = inspect(&frames_in(&colors, 1), &Limits::default()).unwrap_err();
+        let refusal = refusal.to_string();
+        assert!(
+            refusal.contains("colours are of an unknown kind"),
+            "{refusal}"
+        );
+    }
 }
 
 /// A box of compressed metadata is not even looked at.

@@ -1,6 +1,7 @@
 //! Lets a fuzz target compare the project's JPEG decoder with libjpeg-turbo. Only compiled for
 //! fuzzing.
 
+use crate::limits::Limits;
 use crate::planes::{Eighths, Planes};
 
 use super::{markers, reduced, turbo};
@@ -11,7 +12,7 @@ pub type DecodedPlanes = Vec<(usize, usize, Vec<u8>)>;
 /// Decodes to a number of eighths, 1 to 4, by the project's decoder. `None` if the picture is of a
 /// kind that it leaves to libjpeg-turbo.
 pub fn own_jpeg_planes(bytes: &[u8], eighths: u32) -> Option<Result<DecodedPlanes, String>> {
-    let (markers, _) = markers::read(bytes).ok()?;
+    let (markers, _) = markers::read(bytes, &Limits::default()).ok()?;
     let color = markers.reducible()?;
     let planes = reduced::decode(bytes, &markers.frame, color, Eighths::both(eighths));
     Some(planes.map(|planes| parts(&planes)))

@@ -57,6 +57,10 @@ pub(super) fn decode_planes(bytes: &[u8], eighths: u32) -> Result<Option<Planes>
     let Some(color) = sampling(&header) else {
         return Ok(None);
     };
+    // It copies four samples of each row, but decodes fewer, and reads past the end of its buffer.
+    if eighths == 1 && header.width <= 8 && color.is_some_and(|(across, _)| across == 4) {
+        return Ok(None);
+    }
     let scaling = ScalingFactor::new(eighths as usize, 8);
     let prepared = decompressor
         .set_scan_limit(MAX_SCANS)
@@ -168,4 +172,31 @@ pub(super) fn encode_planes(planes: &Planes, quality: u8) -> Result<Vec<u8>, Str
         compressor.compress_yuv_to_vec(image)
     };
     compress().map_err(|error: turbojpeg::Error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use turbojpeg::{Compressor, Image};
+
+    /// libjpeg-turbo would read past the end of its buffer.
+    #[test]
+    fn the_narrowest_pictures_have_no_reduced_planes() {
+        for (width, expected) in [(1, false), (8, false), (9, true)] {
+            let pixels = vec![90; width * 70 * 3];
+            let mut compressor = Compressor::new().unwrap();
+            compressor.set_subsamp(Subsamp::Sub4x1).unwrap();
+            let file = compressor.compress_to_vec(Image {
+                pixels: pixels.as_slice(),
+                width,
+                pitch: width * 3,
+                height: 70,
+                format: PixelFormat::RGB,
+            });
+            let file = file.unwrap();
+            let has_planes = |eighths| decode_planes(&file, eighths).unwrap().is_some();
+            assert_eq!(has_planes(1), expected, "{width}");
+            assert!(has_planes(2) && has_planes(8), "{width}");
+        }
+    }
 }
