@@ -20,7 +20,7 @@ use tokio::net::UnixStream;
 
 use super::child_process::{ChildProcess, Permits};
 use super::protocol::{Outcome, Protection, Request, clip, frame, message_length};
-use super::resources;
+use super::resources::{self, Sizes};
 use super::shared_file;
 use crate::operation::Digest;
 
@@ -121,6 +121,8 @@ pub(super) struct PixelProcess {
     shared: Arc<File>,
     /// Its standard error.
     diagnostics: PipeReader,
+    /// Its memory when it last waited for a picture.
+    sizes: Sizes,
     private_at_start: u64,
     pictures: u32,
     /// Whether a step began and its answer has not arrived.
@@ -186,6 +188,7 @@ impl Started {
             connection: UnixStream::from_std(self.connection)?,
             shared: Arc::new(self.shared),
             diagnostics: self.diagnostics,
+            sizes: Sizes::default(),
             private_at_start: 0,
             pictures: 0,
             is_busy: true,
@@ -201,7 +204,8 @@ impl Started {
             return Err(process.not_started("it did not greet"));
         };
         process.is_busy = false;
-        process.private_at_start = process.private_bytes();
+        process.measure();
+        process.private_at_start = process.sizes.private;
         if let Err(error) = process.limit(START_LIMITS) {
             let missing = format!("limits of memory and processor time ({error})");
             protection.missing.push(missing);
@@ -319,16 +323,19 @@ impl PixelProcess {
             seconds,
             file_bytes,
         } = limits;
-        let more = (self.file_bytes as u64)
+        let addresses = (self.sizes.address_space)
+            .saturating_add(self.file_bytes as u64)
             .saturating_add(memory_bytes)
             .saturating_add(memory_bytes / 4)
             .saturating_add(SPARE_ADDRESSES);
-        resources::limit(self.child.id(), more, seconds, file_bytes)
+        let pid = self.child.id();
+        let used = resources::processor_time(pid).unwrap_or_default();
+        let time = used + Duration::from_secs(seconds.into());
+        resources::limit(pid, addresses, time, file_bytes)
     }
 
-    /// The memory that it does not share.
-    fn private_bytes(&self) -> u64 {
-        resources::private_bytes(self.child.id()).unwrap_or_default()
+    fn measure(&mut self) {
+        self.sizes = resources::sizes(self.child.id()).unwrap_or_default();
     }
 
     /// Whether it has ended while it waited.
@@ -373,10 +380,11 @@ impl PixelProcess {
 
     /// Whether it can take another picture. Frees the memory of the last one.
     pub(super) fn is_reusable(&mut self, max_pictures: u32) -> bool {
-        if self.is_busy
-            || self.pictures >= max_pictures
-            || self.private_bytes() > self.private_at_start + MAX_GROWTH
-        {
+        if self.is_busy || self.pictures >= max_pictures {
+            return false;
+        }
+        self.measure();
+        if self.sizes.private > self.private_at_start + MAX_GROWTH {
             return false;
         }
         self.drain_diagnostics();

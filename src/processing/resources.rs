@@ -3,20 +3,19 @@
 use std::time::Duration;
 use std::{fs, io};
 
-/// Limits what a process may take in addition to what it has: address space and processor time. No
-/// file that it writes may be larger than `file_bytes`.
-pub(super) fn limit(pid: u32, memory_bytes: u64, seconds: u32, file_bytes: u64) -> io::Result<()> {
+/// Limits what a process may take: its address space, its processor time since its start, and the
+/// size of a file that it writes.
+pub(super) fn limit(pid: u32, addresses: u64, time: Duration, file_bytes: u64) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
         let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let process = process.ok_or(io::ErrorKind::NotFound)?;
-        let addresses = sizes(pid).ok_or(io::ErrorKind::NotFound)?.address_space;
-        let used = processor_time(pid).ok_or(io::ErrorKind::NotFound)?;
         for (resource, most) in [
-            (Resource::As, addresses.saturating_add(memory_bytes)),
-            (Resource::Cpu, used.as_secs() + 1 + u64::from(seconds)),
+            (Resource::As, addresses),
+            // Whole seconds, rounded up.
+            (Resource::Cpu, time.as_secs() + 1),
             (Resource::Fsize, file_bytes),
         ] {
             // The process has inherited this limit, which nobody may raise.
@@ -31,33 +30,47 @@ pub(super) fn limit(pid: u32, memory_bytes: u64, seconds: u32, file_bytes: u64) 
     }
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = (pid, memory_bytes, seconds, file_bytes);
+        let _ = (pid, addresses, time, file_bytes);
         Err(io::Error::other("this system cannot limit another process"))
     }
 }
 
 /// The processor time of a process, if the system tells.
+#[cfg(target_os = "linux")]
 pub(super) fn processor_time(pid: u32) -> Option<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may contain spaces and parentheses. After it, the fields begin with the third.
-    let times = stat.rsplit(") ").next()?.split(' ').skip(11).take(2);
-    let ticks: u64 = times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-    Some(Duration::from_millis(
-        ticks * 1000 / rustix::param::clock_ticks_per_second(),
-    ))
+    let pid = libc::pid_t::try_from(pid).ok()?;
+    let mut clock = 0;
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: both functions only write to the variable that they are given. Reading the process's
+    // file in `/proc` would take much longer.
+    #[allow(unsafe_code)]
+    let is_read = unsafe {
+        libc::clock_getcpuclockid(pid, &raw mut clock) == 0
+            && libc::clock_gettime(clock, &raw mut time) == 0
+    };
+    let seconds = u64::try_from(time.tv_sec).ok()?;
+    is_read.then(|| Duration::new(seconds, time.tv_nsec as u32))
 }
 
-/// The memory of a process that no file and no other process shares, if the system tells.
-pub(super) fn private_bytes(pid: u32) -> Option<u64> {
-    sizes(pid).map(|sizes| sizes.private)
+/// The processor time of a process, if the system tells.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn processor_time(_pid: u32) -> Option<Duration> {
+    None
 }
 
-struct Sizes {
-    address_space: u64,
-    private: u64,
+/// The memory of a process, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sizes {
+    pub(super) address_space: u64,
+    /// What no file and no other process shares.
+    pub(super) private: u64,
 }
 
-fn sizes(pid: u32) -> Option<Sizes> {
+/// The memory of a process, if the system tells.
+pub(super) fn sizes(pid: u32) -> Option<Sizes> {
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let mut pages = statm
         .split(' ')
