@@ -159,8 +159,9 @@ mod tests {
         decoded(bytes, Eighths::both(eighths))
     }
 
-    fn libjpeg(bytes: &[u8], eighths: u32) -> Planes {
-        turbo::decode_planes(bytes, eighths).unwrap().unwrap()
+    /// `None` where libjpeg-turbo would read past its buffer.
+    fn libjpeg(bytes: &[u8], eighths: u32) -> Option<Planes> {
+        turbo::decode_planes(bytes, eighths).unwrap()
     }
 
     fn difference(found: &Planes, expected: &Planes) -> u8 {
@@ -187,7 +188,12 @@ mod tests {
                     let bytes = encode(size, subsamp, progressive);
                     for eighths in [1, 3] {
                         let found = reduced(&bytes, eighths).unwrap();
-                        let most = difference(&found, &libjpeg(&bytes, eighths));
+                        let Some(expected) = libjpeg(&bytes, eighths) else {
+                            let is_narrow = matches!(subsamp, Subsamp::Sub4x1) && size.0 <= 8;
+                            assert!(is_narrow && eighths == 1, "{subsamp:?} {size:?}");
+                            continue;
+                        };
+                        let most = difference(&found, &expected);
                         let case = format!("{subsamp:?} {progressive} {size:?} {eighths}/8");
                         assert!(most <= 2, "{case}: they differ by {most}");
                     }
@@ -244,7 +250,7 @@ mod tests {
             let sum: u64 = brightness.iter().map(|sample| u64::from(*sample)).sum();
             sum as f64 / brightness.len() as f64
         };
-        let full = mean(&libjpeg(&bytes, 8));
+        let full = mean(&libjpeg(&bytes, 8).unwrap());
         for eighths in 1..=4 {
             let found = mean(&reduced(&bytes, eighths).unwrap());
             assert!(
