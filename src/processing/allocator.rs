@@ -2,7 +2,7 @@
 
 /// Blocks of at least this size are given back to the system as soon as they are freed.
 #[cfg(target_env = "gnu")]
-const THRESHOLD_BYTES: libc::c_int = 256 << 10;
+const THRESHOLD_BYTES: libc::c_int = 1 << 20;
 
 /// Makes the allocator give large blocks back when they are freed. Without this, glibc keeps ever
 /// larger blocks once it has seen some freed, and a service that once had many pictures at once
