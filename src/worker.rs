@@ -136,13 +136,13 @@ impl Worker {
         }
     }
 
+    /// Starts the job of an event, which takes the memory that was reserved for its source.
     fn take(&mut self, delivery: Delivery, source_memory: &mut Option<Memory>) {
         match delivery {
             Delivery::Event(position, record) => {
                 self.watermark.delivered(position);
-                let Some(memory) = source_memory.take() else {
-                    return;
-                };
+                let memory = source_memory.take();
+                let memory = memory.expect("events are received only once it is reserved");
                 let revoked = self.assigned.entry(position.partition).or_default().clone();
                 let job = Job::new(Arc::clone(&self.context), position, record, memory, revoked);
                 self.jobs.spawn(async move { (position, job.run().await) });

@@ -87,7 +87,7 @@ impl Submission {
     }
 
     /// Returns the picture's bytes, and the options as parsed by `parse_options`. The error lists
-    /// all faults of both. Don't call it on an async thread, as with [`check`](Self::check).
+    /// all faults of both. This is slow for a large picture, so don't call it on an async thread.
     pub(super) fn parse<Options>(
         self,
         parse_options: impl FnOnce(Vec<(String, String)>) -> Result<Options, Vec<FieldError>>,

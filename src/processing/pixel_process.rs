@@ -53,6 +53,9 @@ const KEPT_FILE_BYTES: usize = 4 * MIB as usize;
 const SPARE_ADDRESSES: u64 = 192 * MIB;
 /// A process that keeps this much more memory than it had at its start is replaced.
 const MAX_GROWTH: u64 = 48 * MIB;
+/// A process is replaced after this many pictures, in case it loses memory or a picture has changed
+/// it.
+const MAX_PICTURES: u32 = 1_000;
 /// How much of a process's standard error is read at once.
 const MAX_DIAGNOSTICS: u64 = 64 << 10;
 
@@ -125,7 +128,7 @@ pub(super) struct PixelProcess {
     sizes: Sizes,
     private_at_start: u64,
     pictures: u32,
-    /// Whether a step began and its answer has not arrived.
+    /// Whether work began and its answer has not arrived.
     is_busy: bool,
     /// The bytes of its pictures in the shared file.
     file_bytes: usize,
@@ -222,6 +225,8 @@ impl PixelProcess {
         request: &Request,
         limits: StepLimits,
     ) -> Result<Outcome, Death> {
+        // From here on: if nobody waits any more, a thread may still write into the shared file.
+        self.is_busy = true;
         self.pictures += 1;
         self.file_bytes = pictures.iter().map(Bytes::len).sum();
         if let Err(error) = self.write(pictures).await {
@@ -379,8 +384,8 @@ impl PixelProcess {
     }
 
     /// Whether it can take another picture. Frees the memory of the last one.
-    pub(super) fn is_reusable(&mut self, max_pictures: u32) -> bool {
-        if self.is_busy || self.pictures >= max_pictures {
+    pub(super) fn is_reusable(&mut self) -> bool {
+        if self.is_busy || self.pictures >= MAX_PICTURES {
             return false;
         }
         self.measure();

@@ -26,10 +26,6 @@ const INHERITED_VARIABLES: &[&str] = &[
     super::protocol::FAULTS_VARIABLE,
 ];
 
-/// A process is replaced after this many pictures, in case it loses memory or a picture has changed
-/// it.
-const MAX_PICTURES: u32 = 1_000;
-
 /// Starts, keeps and ends the pixel processes. A clone is another handle to the same ones.
 #[derive(Clone, Debug)]
 pub struct PixelProcesses {
@@ -39,8 +35,6 @@ pub struct PixelProcesses {
 struct Shared {
     idle: Mutex<Vec<PixelProcess>>,
     cores: usize,
-    /// How many pictures a process may have.
-    max_pictures: u32,
     starter: Starter,
     is_protection_logged: AtomicBool,
 }
@@ -91,7 +85,6 @@ impl PixelProcesses {
         Ok(Self {
             shared: Arc::new(Shared {
                 idle: Mutex::default(),
-                max_pictures: MAX_PICTURES,
                 cores: thread::available_parallelism().map_or(1, usize::from),
                 starter: Starter(Mutex::new(orders)),
                 is_protection_logged: AtomicBool::new(false),
@@ -187,7 +180,7 @@ impl PixelProcesses {
 
     /// Keeps a process for the next picture, or ends it.
     fn take_back(&self, mut process: PixelProcess, permits: Permits) {
-        if !process.is_reusable(self.shared.max_pictures) {
+        if !process.is_reusable() {
             return process.end(permits);
         }
         let surplus = {

@@ -10,6 +10,7 @@ use picresize::processing::{PixelProcesses, Processor, ProcessorOptions};
 use picresize::settings::Settings;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::process::{Process, free_address, program, run};
 use crate::shared_storage::Shared;
@@ -304,6 +305,27 @@ async fn a_look_up_ends_with_its_client() {
     let found = server.client.post(&url).json(&body).timeout(PATIENCE);
     assert_eq!(found.send().await.unwrap().status(), StatusCode::OK);
     server.stop().await;
+}
+
+/// A thread may still write an abandoned picture into the file that its process shares.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_picture_was_abandoned_gets_no_other() {
+    let options = ProcessorOptions {
+        concurrency: 1,
+        max_attempts: 1,
+        ..ProcessorOptions::of(&Settings::default())
+    };
+    let processor = Processor::new(pixel_processes("on"), options);
+    let options = ResizeOptions::from_pairs([("width", "40")]).unwrap();
+    processor.resize(&good(0).into(), &options).await.unwrap();
+    let mut large = good(1);
+    large.resize(32 << 20, 0);
+    let large = large.into();
+    let abandoned = timeout(Duration::ZERO, processor.resize(&large, &options));
+    assert!(abandoned.await.is_err());
+    let only_in_a_new_one = with_fault(good(2), "abort-if-used").into();
+    let made = processor.resize(&only_in_a_new_one, &options).await;
+    assert!(made.unwrap().picture.bytes == expected(2));
 }
 
 /// What a pixel process can do, by its own account.
