@@ -22,6 +22,7 @@ compile_error!("picresize runs on Unix; on Windows, use the container image");
 
 mod admission;
 mod allocator;
+mod attempts;
 mod child;
 mod child_process;
 mod error;
@@ -34,6 +35,7 @@ mod shared_file;
 
 pub use admission::Memory;
 pub use allocator::return_freed_pictures;
+pub use attempts::Attempts;
 pub use child::run as run_pixel_process;
 pub use error::{ProcessingError, Retry};
 pub use pixel_process::{COMMAND, WITH_HEIC};
@@ -41,7 +43,7 @@ pub use pixel_process::{Cause, Death};
 pub use pool::PixelProcesses;
 pub use request::RequestedOperation;
 
-use admission::{Admission, Core};
+use admission::{Admission, Cores};
 use pixel_process::{Kind, StepLimits};
 use pool::Lease;
 use protocol::{LimitsForm, Outcome, Planned, Request, TaskForm, clip, options_form};
@@ -88,7 +90,7 @@ pub struct Processor {
     options: ProcessorOptions,
     admission: Admission,
     /// Headers are read beside the pictures in progress, because clients wait for that.
-    headers: Admission,
+    headers: Cores,
 }
 
 /// A planned resize with a core, memory and a pixel process that waits to carry it out.
@@ -125,7 +127,7 @@ impl Processor {
         Self {
             processes,
             admission: Admission::new(options.concurrency, options.memory_mib),
-            headers: Admission::new(0, options.memory_mib),
+            headers: Cores::new(0),
             options,
         }
     }
@@ -133,7 +135,7 @@ impl Processor {
     /// How many operations to hold at once: those in progress, and those that wait with their
     /// pictures loaded.
     pub fn max_jobs(&self) -> usize {
-        self.admission.max_running() * (1 + WAITING_PER_CORE)
+        self.admission.cores.count() * (1 + WAITING_PER_CORE)
     }
 
     /// Waits for memory for a source of at most this many bytes, and its copy.
@@ -170,15 +172,12 @@ impl Processor {
         task: &TaskForm,
     ) -> Result<PictureHeader, ProcessingError> {
         let pictures = slice::from_ref(picture);
-        let (mut attempts, mut retry) = (0, None);
+        let mut attempts = self.attempts();
         loop {
-            attempts += 1;
-            let core = self.headers.core().await;
-            let planned = self.plan(core, pictures, task, retry).await;
-            let header = planned.and_then(|(_, planned)| header_of(&planned));
-            match self.retry(header, attempts) {
-                Ok(next) => retry = Some(next),
-                Err(header) => return header,
+            let planned = self.plan(&self.headers, pictures, task, attempts.retry());
+            let header = planned.await.and_then(|(_, planned)| header_of(&planned));
+            if let Some(header) = attempts.settle(header) {
+                return header;
             }
         }
     }
@@ -193,16 +192,14 @@ impl Processor {
         picture: &Bytes,
         options: &ResizeOptions,
     ) -> Result<ProcessedPicture, ProcessingError> {
-        let (mut attempts, mut retry) = (0, None);
+        let mut attempts = self.attempts();
         loop {
-            attempts += 1;
-            let made = match self.admit(picture, options, retry).await {
+            let made = match self.admit(picture, options, attempts.retry()).await {
                 Ok(admitted) => self.finish(admitted).await,
                 Err(error) => Err(error),
             };
-            match self.retry(made, attempts) {
-                Ok(next) => retry = Some(next),
-                Err(made) => return made,
+            if let Some(made) = attempts.settle(made) {
+                return made;
             }
         }
     }
@@ -219,15 +216,14 @@ impl Processor {
         options: &ResizeOptions,
         retry: Option<Retry>,
     ) -> Result<AdmittedPicture, ProcessingError> {
-        let core = match retry {
-            Some(Retry::Alone) => self.admission.all_cores().await,
-            Some(Retry::InFreshProcess) | None => self.admission.core().await,
-        };
-        let (pictures, task) = (
+        let task = TaskForm::Resize(options_form(options));
+        let planned = self.plan(
+            &self.admission.cores,
             slice::from_ref(picture),
-            TaskForm::Resize(options_form(options)),
+            &task,
+            retry,
         );
-        let (mut lease, planned) = self.plan(core, pictures, &task, retry).await?;
+        let (mut lease, planned) = planned.await?;
         lease.hold(self.admission.pixels(planned.memory_bytes).await);
         Ok(AdmittedPicture {
             lease,
@@ -301,13 +297,11 @@ impl Processor {
         memory: impl Any + Send + Sync,
     ) -> Result<Option<Fingerprint>, ProcessingError> {
         let memory: Arc<dyn Any + Send + Sync> = Arc::new(memory);
-        let (mut attempts, mut retry) = (0, None);
+        let mut attempts = self.attempts();
         loop {
-            attempts += 1;
-            let hash = self.hash(picture, &memory, retry).await;
-            match self.retry(hash, attempts) {
-                Ok(next) => retry = Some(next),
-                Err(hash) => return hash,
+            let hash = self.hash(picture, &memory, attempts.retry()).await;
+            if let Some(hash) = attempts.settle(hash) {
+                return hash;
             }
         }
     }
@@ -318,9 +312,9 @@ impl Processor {
         memory: &Arc<dyn Any + Send + Sync>,
         retry: Option<Retry>,
     ) -> Result<Option<Fingerprint>, ProcessingError> {
-        let core = self.admission.core().await;
-        let (pictures, task) = (slice::from_ref(picture), &TaskForm::Fingerprint);
-        let (mut lease, planned) = self.plan(core, pictures, task, retry).await?;
+        let (cores, task) = (&self.admission.cores, &TaskForm::Fingerprint);
+        let planned = self.plan(cores, slice::from_ref(picture), task, retry);
+        let (mut lease, planned) = planned.await?;
         lease.hold(Arc::clone(memory));
         match self.proceed(&mut lease, planned.memory_bytes).await? {
             Outcome::Fingerprinted(hash) => Ok(hash.map(Fingerprint)),
@@ -343,8 +337,8 @@ impl Processor {
         let [before, after] = results;
         let pictures = [picture.clone(), before, after];
         let task = TaskForm::Score(references.map(options_form));
-        let core = self.admission.core().await;
-        let (mut lease, planned) = self.plan(core, &pictures, &task, None).await?;
+        let planned = self.plan(&self.admission.cores, &pictures, &task, None);
+        let (mut lease, planned) = planned.await?;
         lease.hold(self.admission.pixels(planned.memory_bytes).await);
         match self.proceed(&mut lease, planned.memory_bytes).await? {
             Outcome::Scored(scores) => Ok(scores),
@@ -352,10 +346,10 @@ impl Processor {
         }
     }
 
-    /// Leases a pixel process and plans a task there.
+    /// Waits for a core, leases a pixel process and plans a task there.
     async fn plan(
         &self,
-        core: Core,
+        cores: &Cores,
         pictures: &[Bytes],
         task: &TaskForm,
         retry: Option<Retry>,
@@ -364,6 +358,7 @@ impl Processor {
             Format::Heic => Kind::WithHeic,
             _ => Kind::Usual,
         };
+        let core = cores.take(retry == Some(Retry::Alone)).await;
         let lease = if retry.is_some() {
             self.processes.lease_fresh(kind).await
         } else {
@@ -409,26 +404,9 @@ impl Processor {
         lease.process().proceed(step).await.map_err(fatal)
     }
 
-    /// How to try again after the outcome of an attempt, or the outcome if it is final.
-    fn retry<T>(
-        &self,
-        outcome: Result<T, ProcessingError>,
-        attempts: u32,
-    ) -> Result<Retry, Result<T, ProcessingError>> {
-        match outcome {
-            Err(error) => match self.may_retry(&error, attempts) {
-                Some(retry) => Ok(retry),
-                None => Err(Err(error.after(attempts))),
-            },
-            done => Err(done),
-        }
-    }
-
-    /// How to try again after an error of the attempt with this number, if that may help.
-    pub fn may_retry(&self, error: &ProcessingError, attempts: u32) -> Option<Retry> {
-        error
-            .retry()
-            .filter(|_| attempts < self.options.max_attempts)
+    /// The attempts at a picture, before the first one.
+    pub fn attempts(&self) -> Attempts {
+        Attempts::new(self.options.max_attempts)
     }
 }
 

@@ -12,10 +12,16 @@ const MIB: u64 = 1 << 20;
 /// its pixels, so pictures that took both from one share could wait for each other for ever.
 #[derive(Debug)]
 pub(super) struct Admission {
-    max_running: usize,
-    cores: Arc<Semaphore>,
+    pub(super) cores: Cores,
     sources: Share,
     pixels: Share,
+}
+
+/// The cores that pictures share.
+#[derive(Debug)]
+pub(super) struct Cores {
+    count: usize,
+    free: Arc<Semaphore>,
 }
 
 /// A part of the memory, in MiB.
@@ -38,36 +44,12 @@ pub struct Memory(OwnedSemaphorePermit);
 impl Admission {
     /// `concurrency` is how many pictures are processed at once; 0 means one for each core.
     pub(super) fn new(concurrency: usize, memory_mib: u64) -> Self {
-        let max_running = match concurrency {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            wanted => wanted,
-        };
         let total = u32::try_from(memory_mib).map_or(u32::MAX >> 3, |mib| mib.min(u32::MAX >> 3));
         let sources = (total / 4).max(1);
         Self {
-            max_running,
-            cores: Arc::new(Semaphore::new(max_running)),
+            cores: Cores::new(concurrency),
             sources: Share::of(sources),
             pixels: Share::of((total - sources).max(1)),
-        }
-    }
-
-    pub(super) fn max_running(&self) -> usize {
-        self.max_running
-    }
-
-    /// Waits for a core.
-    pub(super) async fn core(&self) -> Core {
-        Core {
-            _permit: permits(&self.cores, 1).await,
-        }
-    }
-
-    /// Waits until nothing else is processed, and keeps it so.
-    pub(super) async fn all_cores(&self) -> Core {
-        let all = u32::try_from(self.max_running).unwrap_or(u32::MAX);
-        Core {
-            _permit: permits(&self.cores, all).await,
         }
     }
 
@@ -80,6 +62,33 @@ impl Admission {
     /// such a picture is alone.
     pub(super) async fn pixels(&self, bytes: u64) -> Memory {
         self.pixels.take(bytes).await
+    }
+}
+
+impl Cores {
+    /// `count` is how many pictures are processed at once; 0 means one for each core.
+    pub(super) fn new(count: usize) -> Self {
+        let count = match count {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            wanted => wanted,
+        };
+        Self {
+            count,
+            free: Arc::new(Semaphore::new(count)),
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Waits for a core; if the picture must be `alone`, until no other one has a core.
+    pub(super) async fn take(&self, alone: bool) -> Core {
+        let count = if alone { self.count } else { 1 };
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        Core {
+            _permit: permits(&self.free, count).await,
+        }
     }
 }
 

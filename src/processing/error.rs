@@ -47,7 +47,7 @@ impl ProcessingError {
     }
 
     /// The same error after this many attempts.
-    pub fn after(self, attempts: u32) -> Self {
+    pub(super) fn after(self, attempts: u32) -> Self {
         match self {
             Self::Fatal { death, .. } => Self::Fatal { death, attempts },
             other => other,

@@ -119,7 +119,7 @@ impl Job {
             () = self.revoked.cancelled() => return Err(Unfinished::Abandoned.into()),
             admitted = self.admit(&loaded, None) => admitted?,
         };
-        let mut attempts = 0;
+        let mut attempts = self.context.processor.attempts();
         loop {
             let Some(begun) = self.announce_attempt(&loaded).await? else {
                 return Ok(());
@@ -133,14 +133,11 @@ impl Job {
                 }
                 Err(error) => Err(error),
             };
-            attempts += 1;
-            let error = outcome.as_ref().err();
-            let retry = error.and_then(|error| self.context.processor.may_retry(error, attempts));
-            if retry.is_none() {
-                return self.conclude(&loaded, outcome, attempts).await;
+            if let Some(outcome) = attempts.settle(outcome) {
+                return self.conclude(&loaded, outcome).await;
             }
             admitted = tokio::select! {
-                admitted = self.admit(&loaded, retry) => admitted?,
+                admitted = self.admit(&loaded, attempts.retry()) => admitted?,
                 () = self.ended_elsewhere(begun) => return Ok(()),
             };
         }
@@ -210,10 +207,9 @@ impl Job {
         &self,
         loaded: &Loaded,
         outcome: Result<ProcessedPicture, ProcessingError>,
-        attempts: u32,
     ) -> Result<(), StepError> {
         let trace_parent = &loaded.trace_parent;
-        match outcome.map_err(|error| error.after(attempts)) {
+        match outcome {
             Ok(processed) => {
                 self.complete(&loaded.operation, &processed, trace_parent)
                     .await
