@@ -186,18 +186,18 @@ impl PictureFacts {
 }
 
 /// Serializes a format by its name, for serde.
-mod format_name {
+pub(crate) mod format_name {
     use picresize_imaging::Format;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         format: &Format,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(format.name())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Format, D::Error> {
         let name = String::deserialize(deserializer)?;

@@ -46,7 +46,7 @@ pub use request::RequestedOperation;
 use admission::{Admission, Cores};
 use pixel_process::{Kind, StepLimits};
 use pool::Lease;
-use protocol::{LimitsForm, Outcome, Planned, Request, TaskForm, clip, options_form};
+use protocol::{Outcome, Planned, Request, TaskForm, clip, clipped, options_form};
 
 const MIB: u64 = 1 << 20;
 /// The number of operations that wait with their pictures loaded, for each one in progress.
@@ -175,7 +175,7 @@ impl Processor {
         let mut attempts = self.attempts();
         loop {
             let planned = self.plan(&self.headers, pictures, task, attempts.retry());
-            let header = planned.await.and_then(|(_, planned)| header_of(&planned));
+            let header = planned.await.map(|(_, planned)| planned.into());
             if let Some(header) = attempts.settle(header) {
                 return header;
             }
@@ -256,7 +256,6 @@ impl Processor {
         else {
             return Err(refusal(outcome));
         };
-        let format = Format::from_name(&format).ok_or_else(nonsense)?;
         if bytes as u64 > self.options.limits.max_result_bytes {
             return Err(nonsense());
         }
@@ -370,7 +369,7 @@ impl Processor {
         let request = Request::Plan {
             task: task.clone(),
             lengths: pictures.iter().map(Bytes::len).collect(),
-            limits: LimitsForm::from(limits),
+            limits: limits.clone(),
         };
         let step = StepLimits {
             memory_bytes: HEADER_BYTES,
@@ -410,22 +409,21 @@ impl Processor {
     }
 }
 
-fn header_of(planned: &Planned) -> Result<PictureHeader, ProcessingError> {
-    Ok(PictureHeader {
-        format: Format::from_name(&planned.format).ok_or_else(nonsense)?,
-        width: planned.width,
-        height: planned.height,
-        memory_bytes: planned.memory_bytes,
-    })
+impl From<Planned> for PictureHeader {
+    fn from(planned: Planned) -> Self {
+        Self {
+            format: planned.format,
+            width: planned.width,
+            height: planned.height,
+            memory_bytes: planned.memory_bytes,
+        }
+    }
 }
 
 /// The error that an outcome stands for.
 fn refusal(outcome: Outcome) -> ProcessingError {
     match outcome {
-        Outcome::Refused(refusal) => match refusal.into_error() {
-            Some(error) => ProcessingError::Picture(error),
-            None => nonsense(),
-        },
+        Outcome::Refused(error) => ProcessingError::Picture(clipped(error)),
         Outcome::Panicked(message) => {
             let message = clip(&message);
             tracing::warn!(message, "a codec panicked");

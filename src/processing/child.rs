@@ -109,7 +109,7 @@ impl Session {
                 task,
                 lengths,
                 limits,
-            } => self.plan(&task, lengths, limits.into()),
+            } => self.plan(&task, lengths, limits),
             Request::Proceed => self.proceed(),
         }
     }
@@ -128,7 +128,7 @@ impl Session {
         match planned {
             Ok((task, source)) => {
                 let planned = Planned {
-                    format: source.format().name().to_owned(),
+                    format: source.format(),
                     width: source.width(),
                     height: source.height(),
                     memory_bytes: task.memory_bytes(),
@@ -141,7 +141,7 @@ impl Session {
                 });
                 Outcome::Planned(planned)
             }
-            Err(error) => Outcome::Refused(error.into()),
+            Err(error) => Outcome::Refused(error),
         }
     }
 
@@ -177,7 +177,7 @@ impl Session {
                 let started = Instant::now();
                 let resized = match plan.resize(picture) {
                     Ok(resized) => resized,
-                    Err(error) => return Outcome::Refused(error.into()),
+                    Err(error) => return Outcome::Refused(error),
                 };
                 let fingerprint = imaging::fingerprint(&resized.bytes, &limits);
                 let microseconds = started.elapsed().as_micros() as u64;
@@ -188,7 +188,7 @@ impl Session {
                 Outcome::Resized {
                     width: resized.width,
                     height: resized.height,
-                    format: resized.format.name().to_owned(),
+                    format: resized.format,
                     bytes: resized.bytes.len(),
                     fingerprint: fingerprint.map(|hash| hash.0),
                     microseconds,

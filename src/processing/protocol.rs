@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::imaging::{self, ImagingError};
-use crate::operation::{FieldError, Format, ResizeOptions};
+use crate::imaging::{ImagingError, Limits};
+use crate::operation::{FieldError, Format, ResizeOptions, format_name};
 
 /// Debug builds only: the environment variable with which tests allow pictures to ask for faults.
 #[cfg(debug_assertions)]
@@ -22,7 +22,8 @@ pub(super) enum Request {
         task: TaskForm,
         /// The lengths of the pictures in the shared file, which follow each other.
         lengths: Vec<usize>,
-        limits: LimitsForm,
+        #[serde(with = "LimitsForm")]
+        limits: Limits,
     },
     /// Carry out the plan.
     Proceed,
@@ -47,14 +48,15 @@ pub(super) enum Outcome {
     Resized {
         width: u32,
         height: u32,
-        format: String,
+        #[serde(with = "format_name")]
+        format: Format,
         bytes: usize,
         fingerprint: Option<u64>,
         microseconds: u64,
     },
     Fingerprinted(Option<u64>),
     Scored([Option<f64>; 2]),
-    Refused(Refusal),
+    Refused(#[serde(with = "Refusal")] ImagingError),
     /// A codec panicked. Holds its message.
     Panicked(String),
     /// The process cannot work, which has nothing to do with the picture.
@@ -64,7 +66,8 @@ pub(super) enum Outcome {
 /// What the header says, and what the task needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Planned {
-    pub(super) format: String,
+    #[serde(with = "format_name")]
+    pub(super) format: Format,
     pub(super) width: u32,
     pub(super) height: u32,
     /// The memory that the task needs in addition to the source, in bytes.
@@ -78,9 +81,10 @@ pub(super) struct Protection {
     pub(super) missing: Vec<String>,
 }
 
-/// The limits of pictures.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct LimitsForm {
+/// Tells serde what [`Limits`] consist of, because the imaging library does not depend on it.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Limits")]
+struct LimitsForm {
     max_side: u32,
     max_source_pixels: u64,
     max_result_pixels: u64,
@@ -91,95 +95,52 @@ pub(super) struct LimitsForm {
     max_seconds: u32,
 }
 
-impl From<&imaging::Limits> for LimitsForm {
-    fn from(limits: &imaging::Limits) -> Self {
-        Self {
-            max_side: limits.max_side,
-            max_source_pixels: limits.max_source_pixels,
-            max_result_pixels: limits.max_result_pixels,
-            max_frames: limits.max_frames,
-            max_memory_bytes: limits.max_memory_bytes,
-            max_result_bytes: limits.max_result_bytes,
-            max_metadata_bytes: limits.max_metadata_bytes,
-            max_seconds: limits.max_seconds,
-        }
-    }
-}
-
-impl From<LimitsForm> for imaging::Limits {
-    fn from(form: LimitsForm) -> Self {
-        Self {
-            max_side: form.max_side,
-            max_source_pixels: form.max_source_pixels,
-            max_result_pixels: form.max_result_pixels,
-            max_frames: form.max_frames,
-            max_memory_bytes: form.max_memory_bytes,
-            max_result_bytes: form.max_result_bytes,
-            max_metadata_bytes: form.max_metadata_bytes,
-            max_seconds: form.max_seconds,
-        }
-    }
-}
-
-/// An [`ImagingError`].
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Refusal {
+/// The same for [`ImagingError`].
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ImagingError")]
+enum Refusal {
     NotAPicture(String),
-    Header { format: String, reason: String },
+    Header {
+        #[serde(with = "format_name")]
+        format: Format,
+        reason: String,
+    },
     TooLarge(String),
-    Option { field: String, message: String },
-    Body { format: String, reason: String },
-    Encode { format: String, reason: String },
+    Option(#[serde(with = "WrongField")] FieldError),
+    Body {
+        #[serde(with = "format_name")]
+        format: Format,
+        reason: String,
+    },
+    Encode {
+        #[serde(with = "format_name")]
+        format: Format,
+        reason: String,
+    },
 }
 
-impl From<ImagingError> for Refusal {
-    fn from(error: ImagingError) -> Self {
-        let name = |format: Format| format.name().to_owned();
-        match error {
-            ImagingError::NotAPicture(message) => Self::NotAPicture(message),
-            ImagingError::TooLarge(message) => Self::TooLarge(message),
-            ImagingError::Option(FieldError { field, message }) => Self::Option { field, message },
-            ImagingError::Header { format, reason } => Self::Header {
-                format: name(format),
-                reason,
-            },
-            ImagingError::Body { format, reason } => Self::Body {
-                format: name(format),
-                reason,
-            },
-            ImagingError::Encode { format, reason } => Self::Encode {
-                format: name(format),
-                reason,
-            },
-        }
-    }
+/// The same for [`FieldError`].
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "FieldError")]
+struct WrongField {
+    field: String,
+    message: String,
 }
 
-impl Refusal {
-    /// The error again; `None` if it names an unknown format. Its texts are clipped: they are stored,
-    /// and a process that a picture has taken over could send anything.
-    pub(super) fn into_error(self) -> Option<ImagingError> {
-        Some(match self {
-            Self::NotAPicture(message) => ImagingError::NotAPicture(clip(&message)),
-            Self::TooLarge(message) => ImagingError::TooLarge(clip(&message)),
-            Self::Option { field, message } => ImagingError::Option(FieldError {
-                field: clip(&field),
-                message: clip(&message),
-            }),
-            Self::Header { format, reason } => ImagingError::Header {
-                format: Format::from_name(&format)?,
-                reason: clip(&reason),
-            },
-            Self::Body { format, reason } => ImagingError::Body {
-                format: Format::from_name(&format)?,
-                reason: clip(&reason),
-            },
-            Self::Encode { format, reason } => ImagingError::Encode {
-                format: Format::from_name(&format)?,
-                reason: clip(&reason),
-            },
-        })
+/// An error of a pixel process, with clipped texts: they are stored, and a process that a picture has
+/// taken over could send anything.
+pub(super) fn clipped(mut error: ImagingError) -> ImagingError {
+    let texts: &mut [&mut String] = match &mut error {
+        ImagingError::NotAPicture(text) | ImagingError::TooLarge(text) => &mut [text],
+        ImagingError::Option(FieldError { field, message }) => &mut [field, message],
+        ImagingError::Header { reason, .. }
+        | ImagingError::Body { reason, .. }
+        | ImagingError::Encode { reason, .. } => &mut [reason],
+    };
+    for text in texts {
+        **text = clip(text);
     }
+    error
 }
 
 /// A sentence of a pixel process, without control characters and no longer than any sentence is.
