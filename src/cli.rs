@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::usage::Usage;
+use crate::processing;
 use crate::settings::SettingsError;
 
 mod api;
@@ -52,6 +53,7 @@ enum Command {
     #[command(subcommand)]
     Replay(Box<replay::Replay>),
     Resize(Box<resize::Resize>),
+    #[command(name = processing::COMMAND)]
     Pixels(pixels::Pixels),
 }
 

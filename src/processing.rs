@@ -38,8 +38,7 @@ pub use allocator::return_freed_pictures;
 pub use attempts::Attempts;
 pub use child::run as run_pixel_process;
 pub use error::{ProcessingError, Retry};
-pub use pixel_process::{COMMAND, WITH_HEIC};
-pub use pixel_process::{Cause, Death};
+pub use pixel_process::{COMMAND, Cause, Death, HEIC_FLAG};
 pub use pool::PixelProcesses;
 pub use request::RequestedOperation;
 
@@ -141,6 +140,11 @@ impl Processor {
     /// Waits for memory for a source of at most this many bytes, and its copy.
     pub async fn source_memory(&self, bytes: u64) -> Memory {
         self.admission.source(bytes).await
+    }
+
+    #[cfg(test)]
+    pub(crate) fn free_source_mib(&self) -> usize {
+        self.admission.free_source_mib()
     }
 
     /// Reads a picture's header and checks whether it can be resized with these options.

@@ -9,7 +9,7 @@ use crate::processing;
 #[command(hide = true)]
 pub(super) struct Pixels {
     /// Load the library for HEIC
-    #[arg(long)]
+    #[arg(long = processing::HEIC_FLAG)]
     heic: bool,
 }
 

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use self::output::{Permission, Target, Task};
-use self::source::Sources;
+use self::source::Source;
 use super::config_file::ConfigFile;
 use super::options::{Options, wrong_flags};
 use super::usage::Usage;
@@ -21,6 +21,8 @@ use crate::settings::Settings;
 
 mod output;
 mod source;
+
+const MIB: u64 = 1 << 20;
 
 /// Resize pictures without a server
 ///
@@ -145,29 +147,26 @@ fn refuse_same_names(files: &[PathBuf], format: Option<Format>) -> Result<(), Us
 struct Batch {
     request: ResizeOptions,
     processor: Processor,
-    sources: Sources,
+    /// The most bytes of a file.
+    max_bytes: u64,
 }
 
 impl Batch {
-    /// A quarter of the memory is for sources, and the rest for pixels.
     fn new(request: ResizeOptions, settings: &Settings) -> Result<Self> {
-        let memory_mib = settings.worker.memory_mib;
-        let sources_mib = memory_mib / 4;
         let options = ProcessorOptions {
             concurrency: 0,
-            memory_mib: memory_mib - sources_mib,
             ..ProcessorOptions::of(settings)
         };
         Ok(Self {
             request,
+            max_bytes: options.memory_mib.saturating_mul(MIB),
             processor: Processor::new(PixelProcesses::new()?, options),
-            sources: Sources::new(sources_mib, memory_mib),
         })
     }
 
     /// Resizes one picture. Files are read and written on threads that may wait for the disk.
     async fn run(&self, task: Task) -> Result<()> {
-        let source = self.sources.read(&task.from).await?;
+        let source = Source::read(&task.from, &self.processor, self.max_bytes).await?;
         let made = self.processor.resize(&source.bytes, &self.request).await?;
         drop(source);
         let picture = made.picture;

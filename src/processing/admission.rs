@@ -58,6 +58,11 @@ impl Admission {
         self.sources.take(bytes.saturating_mul(2)).await
     }
 
+    #[cfg(test)]
+    pub(super) fn free_source_mib(&self) -> usize {
+        self.sources.free.available_permits()
+    }
+
     /// Waits for memory for a picture's pixels. More memory than there is waits for all of it, so
     /// such a picture is alone.
     pub(super) async fn pixels(&self, bytes: u64) -> Memory {

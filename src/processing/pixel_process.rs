@@ -26,8 +26,8 @@ use crate::operation::Digest;
 
 /// The hidden command that makes an executable a pixel process.
 pub const COMMAND: &str = "pixels";
-/// The argument with which it also reads HEIC.
-pub const WITH_HEIC: &str = "--heic";
+/// The flag with which it also reads HEIC.
+pub const HEIC_FLAG: &str = "heic";
 
 const MIB: u64 = 1 << 20;
 /// How long a pixel process may take to start.
@@ -164,7 +164,7 @@ pub(super) fn start(
     command
         .arg0("picresize")
         .arg(COMMAND)
-        .args((kind == Kind::WithHeic).then_some(WITH_HEIC))
+        .args((kind == Kind::WithHeic).then(|| format!("--{HEIC_FLAG}")))
         .current_dir("/")
         .env_clear()
         .envs(variables.iter().map(|(name, value)| (name, value)))

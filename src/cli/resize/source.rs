@@ -1,70 +1,41 @@
-//! Reads sources: only as many at once as fit into their memory.
+//! Reads the source of a resize: only as many at once as fit into the memory of sources.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
-const MIB: u64 = 1 << 20;
+use crate::processing::{Memory, Processor};
 
-/// The memory that sources share.
-#[derive(Debug)]
-pub(super) struct Sources {
-    free_mib: Arc<Semaphore>,
-    memory_mib: u32,
-    max_bytes: u64,
-}
-
-/// The bytes of a source, and its part of the memory.
+/// The bytes of a source, and their part of the memory.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) bytes: Bytes,
-    _memory: OwnedSemaphorePermit,
+    _memory: Memory,
 }
 
-impl Sources {
-    /// `memory_mib` is the memory of all sources together. A file that is larger, or whose size is
-    /// not known, waits until it is the only one. A file of more than `max_mib` is refused.
-    pub(super) fn new(memory_mib: u64, max_mib: u64) -> Self {
-        let memory_mib = memory_mib.clamp(1, u64::from(u32::MAX >> 3)) as u32;
-        Self {
-            free_mib: Arc::new(Semaphore::new(memory_mib as usize)),
-            memory_mib,
-            max_bytes: max_mib.saturating_mul(MIB),
-        }
-    }
-
-    /// Reads a file, on a thread that may wait for the disk.
-    pub(super) async fn read(&self, path: &Path) -> Result<Source> {
+impl Source {
+    /// Reads a file, on a thread that may wait for the disk. A file whose size is not known waits
+    /// until it is the only source. A file of more than `max_bytes` is refused.
+    pub(super) async fn read(path: &Path, processor: &Processor, max_bytes: u64) -> Result<Self> {
         let path = path.to_owned();
         let opened = spawn_blocking(move || open(&path)).await?;
         let (file, size) = opened.context("cannot be read")?;
         if let Some(size) = size
-            && size > self.max_bytes
+            && size > max_bytes
         {
-            bail!(
-                "the file has {size} bytes; the limit is {} (worker.memory_mib)",
-                self.max_bytes
-            );
+            bail!("the file has {size} bytes; the limit is {max_bytes} (worker.memory_mib)");
         }
-        let needed = size.map_or(self.memory_mib, |size| {
-            u32::try_from(size.div_ceil(MIB)).unwrap_or(u32::MAX)
-        });
-        let memory = Arc::clone(&self.free_mib)
-            .acquire_many_owned(needed.min(self.memory_mib))
-            .await?;
-        let most = self.max_bytes;
-        let content = spawn_blocking(move || content(file, size, most)).await?;
+        let memory = processor.source_memory(size.unwrap_or(u64::MAX)).await;
+        let content = spawn_blocking(move || content(file, size, max_bytes)).await?;
         let bytes = content.context("cannot be read")?;
-        if bytes.len() as u64 > most {
-            bail!("the file has more than {most} bytes, the limit (worker.memory_mib)");
+        if bytes.len() as u64 > max_bytes {
+            bail!("the file has more than {max_bytes} bytes, the limit (worker.memory_mib)");
         }
-        Ok(Source {
+        Ok(Self {
             bytes: bytes.into(),
             _memory: memory,
         })
@@ -90,6 +61,16 @@ fn content(file: File, size: Option<u64>, most: u64) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::processing::{PixelProcesses, ProcessorOptions};
+    use crate::settings::Settings;
+
+    /// No picture is processed here, so no process is started.
+    fn processor() -> Processor {
+        let mut options = ProcessorOptions::of(&Settings::default());
+        // A quarter is for sources, which have a copy each: 4 MiB of files at once.
+        options.memory_mib = 32;
+        Processor::new(PixelProcesses::new().unwrap(), options)
+    }
 
     #[tokio::test]
     async fn sources_take_their_memory_until_they_are_dropped() {
@@ -99,18 +80,20 @@ mod tests {
             std::fs::write(&path, vec![7; bytes]).unwrap();
             path
         };
-        let (small, large) = (file("small", 3 << 19), file("large", 5 << 20));
-        let sources = Sources::new(4, 8);
-        let free = || sources.free_mib.available_permits();
-        let first = sources.read(&small).await.unwrap();
-        assert_eq!((first.bytes.len(), free()), (3 << 19, 2));
-        let second = sources.read(&small).await.unwrap();
+        let (small, large) = (file("small", 2 << 20), file("large", 5 << 20));
+        let processor = processor();
+        let free = || processor.free_source_mib();
+        let read = |path| Source::read(path, &processor, 8 << 20);
+        assert_eq!(free(), 8);
+        let first = read(&small).await.unwrap();
+        assert_eq!((first.bytes.len(), free()), (2 << 20, 4));
+        let second = read(&small).await.unwrap();
         assert_eq!(free(), 0);
         drop((first, second));
-        let only = sources.read(&large).await.unwrap();
+        let only = read(&large).await.unwrap();
         assert_eq!((only.bytes.len(), free()), (5 << 20, 0));
         drop(only);
-        assert_eq!(free(), 4);
+        assert_eq!(free(), 8);
     }
 
     #[tokio::test]
@@ -118,13 +101,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("large");
         std::fs::write(&path, vec![7; (1 << 20) + 1]).unwrap();
-        let sources = Sources::new(1, 1);
-        let refusal = sources.read(&path).await.unwrap_err().to_string();
+        let processor = processor();
+        let read = |path| Source::read(path, &processor, 1 << 20);
+        let refusal = read(&path).await.unwrap_err().to_string();
         assert!(refusal.contains("has 1048577 bytes"), "{refusal}");
         // A device without an end.
-        let endless = sources.read(Path::new("/dev/zero")).await.unwrap_err();
+        let endless = read(Path::new("/dev/zero")).await.unwrap_err();
         let refusal = endless.to_string();
         assert!(refusal.contains("more than 1048576 bytes"), "{refusal}");
-        assert_eq!(sources.free_mib.available_permits(), 1);
+        assert_eq!(processor.free_source_mib(), 8);
     }
 }
