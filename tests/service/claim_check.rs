@@ -4,84 +4,37 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
-use picresize::event::{Event, EventBody, PicturePayload, Record};
-use picresize::event_log::{
-    Consumer, Entry, ErasureOutcome, EventLog, EventPosition, LogError, Reader, Start, Topic,
-};
+use picresize::event::{Event, EventBody, PicturePayload};
+use picresize::event_log::{Entry, LogError, Start, Topic};
 use picresize::operation::OperationId;
-use picresize::settings::{EventModel, Settings};
-use picresize::storage::Storage;
+use picresize::settings::EventModel;
 use reqwest::StatusCode;
 use serde_json::json;
 
+use crate::faulty_log::{self, AppendFault};
 use crate::support::{TestServer, png, request};
 
-/// A log that refuses requests while it is broken.
-#[derive(Debug)]
-struct Breakable {
-    log: Arc<dyn EventLog>,
-    is_broken: Arc<AtomicBool>,
-}
+/// The log refuses requests while this is true.
+#[derive(Debug, Default)]
+struct Broken(AtomicBool);
 
 #[async_trait]
-impl EventLog for Breakable {
-    async fn append(&self, topic: Topic, record: Record) -> Result<EventPosition, LogError> {
-        if topic == Topic::Requests && self.is_broken.load(Ordering::SeqCst) {
+impl AppendFault for Broken {
+    async fn before_append(&self, topic: Topic) -> Result<(), LogError> {
+        if topic == Topic::Requests && self.0.load(Ordering::SeqCst) {
             return Err(LogError::Unavailable("broken".into()));
         }
-        self.log.append(topic, record).await
-    }
-
-    async fn subscribe(&self, topic: Topic, group: &str) -> Result<Box<dyn Consumer>, LogError> {
-        self.log.subscribe(topic, group).await
-    }
-
-    async fn read(&self, topic: Topic, start: &Start) -> Result<Box<dyn Reader>, LogError> {
-        self.log.read(topic, start).await
-    }
-
-    async fn erase(
-        &self,
-        topic: Topic,
-        position: EventPosition,
-    ) -> Result<ErasureOutcome, LogError> {
-        self.log.erase(topic, position).await
-    }
-
-    async fn trim(&self, before: Timestamp, group: &str, most: u32) -> Result<u64, LogError> {
-        self.log.trim(before, group, most).await
-    }
-
-    async fn has_finished(
-        &self,
-        topic: Topic,
-        group: &str,
-        time: Timestamp,
-    ) -> Result<bool, LogError> {
-        self.log.has_finished(topic, group, time).await
-    }
-
-    async fn ping(&self) -> Result<(), LogError> {
-        self.log.ping().await
+        Ok(())
     }
 }
 
-async fn breakable() -> (TestServer, Arc<AtomicBool>) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut settings = Settings::default();
-    settings.data.folder = folder.path().join("data");
-    settings.events.model = EventModel::ClaimCheck;
-    let mut storage = Storage::open(&settings).await.unwrap();
-    let is_broken = Arc::new(AtomicBool::new(false));
-    storage.log = Arc::new(Breakable {
-        log: storage.log,
-        is_broken: Arc::clone(&is_broken),
+async fn breakable() -> (TestServer, Arc<Broken>) {
+    let broken = Arc::new(Broken::default());
+    let fault = Arc::clone(&broken) as Arc<dyn AppendFault>;
+    let server = faulty_log::serve(fault, |settings| {
+        settings.events.model = EventModel::ClaimCheck;
     });
-    (
-        TestServer::start_on(storage, settings, folder).await,
-        is_broken,
-    )
+    (server.await, broken)
 }
 
 async fn requests(server: &TestServer) -> Vec<Entry> {
@@ -119,10 +72,10 @@ async fn an_event_refers_to_a_picture_in_the_table() {
 
 #[tokio::test]
 async fn what_the_log_does_not_take_leaves_nothing_in_the_way() {
-    let (server, is_broken) = breakable().await;
+    let (server, broken) = breakable().await;
     let picture = png(40, 30, 2);
     let body = request(&picture, json!({"width": 20}));
-    is_broken.store(true, Ordering::SeqCst);
+    broken.0.store(true, Ordering::SeqCst);
     let refused = server.post(&body).await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     let digest = picresize::operation::Digest::of(&picture);
@@ -141,7 +94,7 @@ async fn what_the_log_does_not_take_leaves_nothing_in_the_way() {
     };
     let refused = post().send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
-    is_broken.store(false, Ordering::SeqCst);
+    broken.0.store(false, Ordering::SeqCst);
     let accepted = post().send().await.unwrap();
     assert_eq!(accepted.status(), StatusCode::CREATED);
     let id = accepted.headers()["identifier"]

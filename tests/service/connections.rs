@@ -5,13 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
-use picresize::event::Record;
-use picresize::event_log::{
-    Consumer, ErasureOutcome, EventLog, EventPosition, LogError, Reader, Start, Topic,
-};
-use picresize::settings::Settings;
-use picresize::storage::Storage;
+use picresize::event_log::{LogError, Topic};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
+use crate::faulty_log::{self, AppendFault};
 use crate::support::{PATIENCE, TestServer, noise_png, png, request};
 
 /// Much longer than a test may take.
@@ -500,86 +495,65 @@ async fn a_full_disk_is_told() {
     server.stop().await;
 }
 
-/// A log that stores nothing before it may.
+/// The log stores nothing before it may.
 #[derive(Debug)]
-struct Stalling {
-    log: Arc<dyn EventLog>,
-    may_store: Arc<Semaphore>,
-    waiting: Arc<AtomicUsize>,
+struct Stalled {
+    may_store: Semaphore,
+    /// How many records came to it.
+    appends: AtomicUsize,
 }
 
 #[async_trait]
-impl EventLog for Stalling {
-    async fn append(&self, topic: Topic, record: Record) -> Result<EventPosition, LogError> {
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let _turn = self.may_store.acquire().await;
-        self.log.append(topic, record).await
+impl AppendFault for Stalled {
+    async fn before_append(&self, _topic: Topic) -> Result<(), LogError> {
+        self.appends.fetch_add(1, Ordering::SeqCst);
+        let _may_store = self.may_store.acquire().await;
+        Ok(())
+    }
+}
+
+impl Stalled {
+    /// A service on such a log, for pictures of up to 2 MB.
+    async fn serve(upload_memory_mib: u64) -> (TestServer, Arc<Self>) {
+        let stalled = Arc::new(Self {
+            may_store: Semaphore::new(0),
+            appends: AtomicUsize::new(0),
+        });
+        let fault = Arc::clone(&stalled) as Arc<dyn AppendFault>;
+        let server = faulty_log::serve(fault, |settings| {
+            settings.limits.max_picture_bytes = 2_000_000;
+            settings.server.upload_memory_mib = upload_memory_mib;
+            settings.server.memory_wait_seconds = 1;
+        });
+        (server.await, stalled)
     }
 
-    async fn subscribe(&self, topic: Topic, group: &str) -> Result<Box<dyn Consumer>, LogError> {
-        self.log.subscribe(topic, group).await
+    fn appends(&self) -> usize {
+        self.appends.load(Ordering::SeqCst)
     }
+}
 
-    async fn read(&self, topic: Topic, start: &Start) -> Result<Box<dyn Reader>, LogError> {
-        self.log.read(topic, start).await
-    }
-
-    async fn erase(
-        &self,
-        topic: Topic,
-        position: EventPosition,
-    ) -> Result<ErasureOutcome, LogError> {
-        self.log.erase(topic, position).await
-    }
-
-    async fn trim(&self, before: Timestamp, group: &str, most: u32) -> Result<u64, LogError> {
-        self.log.trim(before, group, most).await
-    }
-
-    async fn has_finished(
-        &self,
-        topic: Topic,
-        group: &str,
-        time: Timestamp,
-    ) -> Result<bool, LogError> {
-        self.log.has_finished(topic, group, time).await
-    }
-
-    async fn ping(&self) -> Result<(), LogError> {
-        self.log.ping().await
-    }
+/// The upload of a picture, by a client of its own.
+fn upload(server: &TestServer, picture: &[u8]) -> reqwest::RequestBuilder {
+    Client::new()
+        .post(format!("{}/api/?width=20", server.url))
+        .header("content-type", "image/png")
+        .body(picture.to_vec())
 }
 
 #[tokio::test]
 async fn uploads_hold_their_memory_until_the_log_has_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut settings = Settings::default();
-    settings.data.folder = folder.path().join("data");
-    settings.limits.max_picture_bytes = 2_000_000;
-    settings.server.upload_memory_mib = 8;
-    settings.server.memory_wait_seconds = 1;
-    let mut storage = Storage::open(&settings).await.unwrap();
-    let may_store = Arc::new(Semaphore::new(0));
-    let waiting = Arc::new(AtomicUsize::new(0));
-    storage.log = Arc::new(Stalling {
-        log: storage.log,
-        may_store: Arc::clone(&may_store),
-        waiting: Arc::clone(&waiting),
-    });
-    let server = TestServer::start_on(storage, settings, folder).await;
+    let (server, stalled) = Stalled::serve(8).await;
     let picture = noise_png(800, 800);
     assert!((1_900_000..2_000_000).contains(&picture.len()));
     let mut clients = JoinSet::new();
     for _ in 0..30 {
-        let post = Client::new()
-            .post(format!("{}/api/?width=20", server.url))
-            .header("content-type", "image/png")
-            .body(picture.clone());
+        let post = upload(&server, &picture);
         clients.spawn(async move { bounded(post.send()).await.unwrap() });
     }
     // At most four fit into the memory. Every other client gets an answer, and none is reset.
     let deadline = tokio::time::Instant::now() + PATIENCE;
-    while clients.len() > waiting.load(Ordering::SeqCst) {
+    while clients.len() > stalled.appends() {
         assert!(tokio::time::Instant::now() < deadline);
         // Whoever has not been answered yet may still come to the log: look again.
         let moment = std::time::Duration::from_millis(10);
@@ -590,9 +564,9 @@ async fn uploads_hold_their_memory_until_the_log_has_them() {
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(answer.headers().contains_key("retry-after"));
     }
-    let stored = waiting.load(Ordering::SeqCst);
+    let stored = stalled.appends();
     assert!((1..=4).contains(&stored), "{stored}");
-    may_store.add_permits(1000);
+    stalled.may_store.add_permits(1000);
     while let Some(answer) = clients.join_next().await {
         assert_eq!(answer.unwrap().status(), StatusCode::CREATED);
     }
@@ -602,43 +576,22 @@ async fn uploads_hold_their_memory_until_the_log_has_them() {
 
 #[tokio::test]
 async fn what_was_begun_is_finished_when_its_client_leaves() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut settings = Settings::default();
-    settings.data.folder = folder.path().join("data");
-    settings.limits.max_picture_bytes = 2_000_000;
-    settings.server.upload_memory_mib = 4;
-    settings.server.memory_wait_seconds = 1;
-    let mut storage = Storage::open(&settings).await.unwrap();
-    let may_store = Arc::new(Semaphore::new(0));
-    let waiting = Arc::new(AtomicUsize::new(0));
-    storage.log = Arc::new(Stalling {
-        log: storage.log,
-        may_store: Arc::clone(&may_store),
-        waiting: Arc::clone(&waiting),
-    });
-    let server = TestServer::start_on(storage, settings, folder).await;
+    let (server, stalled) = Stalled::serve(4).await;
     let picture = noise_png(800, 800);
     for n in 1..=2 {
-        let post = Client::new()
-            .post(format!("{}/api/?width=20", server.url))
-            .header("content-type", "image/png")
-            .body(picture.clone());
+        let post = upload(&server, &picture);
         let client = tokio::spawn(post.send());
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        while waiting.load(Ordering::SeqCst) < n {
+        while stalled.appends() < n {
             assert!(tokio::time::Instant::now() < deadline);
             tokio::task::yield_now().await;
         }
         client.abort();
     }
     // Both still have their memory, because the log still has their bytes.
-    let post = server
-        .client
-        .post(format!("{}/api/?width=20", server.url))
-        .body(picture.clone());
-    let answer = bounded(post.send()).await.unwrap();
+    let answer = bounded(upload(&server, &picture).send()).await.unwrap();
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
-    may_store.add_permits(1000);
+    stalled.may_store.add_permits(1000);
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while submit(&server).await != StatusCode::CREATED {
         assert!(tokio::time::Instant::now() < deadline);

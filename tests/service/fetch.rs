@@ -72,12 +72,7 @@ async fn the_status_tells_the_whole_story() {
         )
         .await;
     server.wait(&id).await;
-    let story: Value = server
-        .get(&format!("/api/{id}/status"))
-        .await
-        .json()
-        .await
-        .unwrap();
+    let story: Value = server.story(&id).await;
     assert_eq!(story["status"], "done");
     assert_eq!(
         story["requested"],
@@ -108,12 +103,7 @@ async fn a_picture_with_a_broken_body_fails_with_a_reason() {
     let (status, problem) = server.wait(&id).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(problem["type"], "urn:picresize:problem:operation-failed");
-    let story: Value = server
-        .get(&format!("/api/{id}/status"))
-        .await
-        .json()
-        .await
-        .unwrap();
+    let story: Value = server.story(&id).await;
     assert_eq!(story["status"], "failed");
     assert_eq!(story["failure"], problem["detail"]);
     assert!(story["result"].is_null());

@@ -15,7 +15,8 @@ use tokio::time::timeout;
 use crate::process::{Process, free_address, program, run};
 use crate::shared_storage::Shared;
 use crate::support::{
-    PATIENCE, Picture, TestServer, files, pictures, pixel_processes, png, request, wait, with_fault,
+    PATIENCE, Picture, TestServer, files, pictures, pixel_processes, png, request, story, submit,
+    wait, with_fault,
 };
 
 /// What a picture can do, and what its error says.
@@ -28,6 +29,11 @@ const FAULTS: &[(&str, &str)] = &[
     ("sleep", "stood still for 15 s"),
     ("panic", "its decoder gave up"),
 ];
+
+/// The options of all pictures here.
+fn options() -> Value {
+    json!({"width": 40})
+}
 
 fn good(n: u32) -> Vec<u8> {
     png(96, 64, n)
@@ -79,10 +85,10 @@ async fn fail_alone(client: &Client, url: &str) {
     for (n, (fault, _)) in FAULTS.iter().enumerate() {
         for m in 0..17 {
             let n = n as u32 * 100 + m;
-            others.push((n, post(client, url, &good(n)).await));
+            others.push((n, submit(client, url, &good(n), options()).await));
         }
         let picture = with_fault(good(n as u32), fault);
-        hostile.push(post(client, url, &picture).await);
+        hostile.push(submit(client, url, &picture, options()).await);
     }
     for (id, (fault, message)) in hostile.iter().zip(FAULTS) {
         let (status, problem) = wait(client, url, id).await;
@@ -108,7 +114,7 @@ async fn hostile_files_hurt_nobody() {
     let (client, url) = (&server.client, &server.url);
     let (mut hostile, mut others) = (Vec::new(), Vec::new());
     for (n, file) in (0..).zip(files(&folder)) {
-        others.push((n, post(client, url, &good(n)).await));
+        others.push((n, submit(client, url, &good(n), options()).await));
         let picture = std::fs::read(&file).unwrap();
         let body = request(&picture, json!({"width": 40, "format": "png"}));
         let response = server.post(&body).await;
@@ -211,25 +217,13 @@ fn serve(address: &str, data: &Path) -> Process {
     Process::start(command)
 }
 
-/// Posts a picture; returns its ID.
-async fn post(client: &Client, url: &str, picture: &[u8]) -> String {
-    let body = request(picture, json!({"width": 40}));
-    let response = client.post(format!("{url}/api/")).json(&body).send().await;
-    let response = response.unwrap();
-    assert_eq!(response.status(), StatusCode::CREATED);
-    response.headers()["identifier"]
-        .to_str()
-        .unwrap()
-        .to_owned()
-}
-
 /// The kernel ends a process when memory runs out, with the same signal.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_killed_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let service = serve("127.0.0.1:0", folder.path());
     let (client, url) = (Client::new(), &service.url);
-    let id = post(&client, url, &with_fault(good(1), "spin")).await;
+    let id = submit(&client, url, &with_fault(good(1), "spin"), options()).await;
     let deadline = Instant::now() + PATIENCE;
     // Kills all pixel processes again and again: also those that are idle or read a header.
     loop {
@@ -252,7 +246,7 @@ async fn a_process_that_is_killed_is_replaced() {
         detail.contains("twice (it ended with signal 9)"),
         "{detail}"
     );
-    let id = post(&client, url, &good(2)).await;
+    let id = submit(&client, url, &good(2), options()).await;
     let (status, answer) = wait(&client, url, &id).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     assert!(Picture::of(&answer).bytes == expected(2));
@@ -414,14 +408,13 @@ async fn killed_workers_blame_no_picture() {
     let mut ids = Vec::new();
     for n in 0..IN_FLIGHT {
         let picture = with_fault(good(n), "spin");
-        ids.push((n, post(&client, &url, &picture).await));
+        ids.push((n, submit(&client, &url, &picture, options()).await));
     }
     for kill in 1..=10 {
         let deadline = Instant::now() + PATIENCE;
         for (n, id) in &ids {
             loop {
-                let story = client.get(format!("{url}/api/{id}/status")).send();
-                let story: Value = story.await.unwrap().json().await.unwrap();
+                let story = story(&client, &url, id).await;
                 if story["attempts"].as_u64() >= Some(kill) {
                     break;
                 }

@@ -9,6 +9,7 @@ mod connections;
 mod contract;
 mod corpus;
 mod errors;
+mod faulty_log;
 mod fetch;
 mod forget;
 mod golden;

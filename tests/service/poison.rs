@@ -79,12 +79,7 @@ async fn a_picture_that_ends_two_processes_is_a_dead_letter() {
     let (letter, reason) = dead_letter(&server).await;
     assert!(detail.contains(&reason), "{reason}");
     assert!(letter.value == picture, "as it came");
-    let story: Value = server
-        .get(&format!("/api/{id}/status"))
-        .await
-        .json()
-        .await
-        .unwrap();
+    let story: Value = server.story(&id).await;
     assert_eq!(story["attempts"], 2);
     server.stop().await;
 }
@@ -104,8 +99,10 @@ async fn workers_that_die_blame_no_picture() {
         .await
         .unwrap();
 
-    let (status, answer) = server.wait(&operation.id.to_string()).await;
+    let id = operation.id.to_string();
+    let (status, answer) = server.wait(&id).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(server.story(&id).await["attempts"], 11);
     server.stop().await;
 }
 
@@ -147,12 +144,7 @@ async fn an_event_that_comes_twice_is_done_once() {
     server.resize(&png(40, 30, 4), json!({"width": 20})).await;
     let (_, again) = server.wait(&id).await;
     assert_eq!(again, first);
-    let story: Value = server
-        .get(&format!("/api/{id}/status"))
-        .await
-        .json()
-        .await
-        .unwrap();
+    let story: Value = server.story(&id).await;
     assert_eq!(story["attempts"], 1);
     server.stop().await;
 }

@@ -10,21 +10,8 @@ use crate::process::{Process, program, run, text, wait_for_log};
 use crate::shared_storage::Shared;
 use crate::support::{
     KAFKA_SASL, PATIENCE, Picture, TestServer, address, files, noise_png, pictures, png, post,
-    request, wait,
+    request, story, submit, wait,
 };
-
-async fn submit(client: &Client, url: &str, picture: &[u8], options: Value) -> String {
-    let response = post(client, url, &request(picture, options)).await;
-    let status = response.status();
-    let answer: Value = response.json().await.unwrap();
-    assert_eq!(status, StatusCode::CREATED, "{answer}");
-    answer["identifier"].as_str().unwrap().to_owned()
-}
-
-async fn story(client: &Client, url: &str, id: &str) -> Value {
-    let request = client.get(format!("{url}/api/{id}/status"));
-    request.send().await.unwrap().json().await.unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_roles_apart_give_the_same_bytes_as_one_process() {

@@ -101,11 +101,7 @@ impl TestServer {
 
     /// Posts a picture with options; returns the ID that it was accepted under.
     pub(crate) async fn submit(&self, picture: &[u8], options: Value) -> String {
-        let response = self.post(&request(picture, options)).await;
-        let status = response.status();
-        let answer: Value = response.json().await.unwrap();
-        assert_eq!(status, StatusCode::CREATED, "{answer}");
-        answer["identifier"].as_str().unwrap().to_owned()
+        submit(&self.client, &self.url, picture, options).await
     }
 
     /// Waits until an operation is done or failed; returns that answer.
@@ -119,6 +115,11 @@ impl TestServer {
         let (status, answer) = self.wait(&id).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         Picture::of(&answer)
+    }
+
+    /// The full history of an operation.
+    pub(crate) async fn story(&self, id: &str) -> Value {
+        story(&self.client, &self.url, id).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Response {
@@ -175,6 +176,21 @@ pub(crate) fn request(picture: &[u8], options: Value) -> Value {
 pub(crate) async fn post(client: &Client, url: &str, body: &Value) -> Response {
     let request = client.post(format!("{url}/api/")).json(body);
     request.send().await.unwrap()
+}
+
+/// Posts a picture with options; returns the ID that it was accepted under.
+pub(crate) async fn submit(client: &Client, url: &str, picture: &[u8], options: Value) -> String {
+    let response = post(client, url, &request(picture, options)).await;
+    let status = response.status();
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    answer["identifier"].as_str().unwrap().to_owned()
+}
+
+/// The full history of an operation.
+pub(crate) async fn story(client: &Client, url: &str, id: &str) -> Value {
+    let request = client.get(format!("{url}/api/{id}/status"));
+    request.send().await.unwrap().json().await.unwrap()
 }
 
 pub(crate) async fn wait(client: &Client, url: &str, id: &str) -> (StatusCode, Value) {
