@@ -81,7 +81,7 @@
 //! | the parsed header | `source` |
 //! | the formats | `codec`, `sniff` |
 //! | operations on pixels | `planar`, `smart`, `color`, `quantize`, `compose`, `sharpen`, `linear`, `resample`, `animation` |
-//! | data | `planes`, `metadata`, `orientation`, `geometry`, `raster` |
+//! | data | `planes`, `metadata`, `ifd`, `orientation`, `geometry`, `raster` |
 //! | vocabulary | `limits`, `error`, `options`, `format` |
 
 #![warn(missing_docs)]
@@ -96,6 +96,7 @@ mod estimate;
 mod fingerprint;
 mod format;
 mod geometry;
+mod ifd;
 mod limits;
 mod linear;
 mod metadata;

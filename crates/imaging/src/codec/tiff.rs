@@ -61,7 +61,8 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, Stri
     };
     let tiff = Tiff {
         // Not in BigTIFF: there it would change the results of this engine version.
-        is_premultiplied: !directory.is_big_tiff && directory.number(tag::EXTRA_SAMPLES) == Some(1),
+        is_premultiplied: !directory.is_big_tiff()
+            && directory.number(tag::EXTRA_SAMPLES) == Some(1),
         longest: strips.longest,
     };
     Ok(ParsedPicture::new(header, tiff))

@@ -5,6 +5,8 @@
 
 use std::collections::HashSet;
 
+use crate::ifd::{self, Entry, Structure};
+
 /// Fields of an honest block: a camera writes about a hundred.
 const MAX_FIELDS: usize = 2_000;
 /// Strings of all ASCII fields. A field has one per zero byte, and each takes memory of its own.
@@ -19,34 +21,42 @@ const ORIENTATION: u16 = 0x0112;
 /// The fields that point to the directories of EXIF, GPS and interoperability.
 const POINTERS: [u16; 3] = [0x8769, 0x8825, 0xa005];
 
-/// One entry of a directory. Its value lies completely inside of the block.
-#[derive(Clone, Copy, Debug)]
-struct Field<'a> {
-    tag: u16,
-    /// The type (TIFF 6.0, section 2), 1 to 12; other types have no value here.
-    kind: u16,
-    value: &'a [u8],
+/// A block with the first number that EXIF demands.
+fn block(exif: &[u8]) -> Option<Structure<'_>> {
+    matches!(exif.get(..4)?, b"II\x2a\0" | b"MM\0\x2a").then(|| Structure::read(exif))?
 }
 
-/// A block and its byte order.
-#[derive(Clone, Copy, Debug)]
-struct Block<'a> {
-    bytes: &'a [u8],
-    is_little: bool,
+/// The value of an entry. A value of a type that EXIF does not know has no bytes here.
+fn value<'a>(block: Structure<'a>, entry: Entry) -> Option<&'a [u8]> {
+    match entry.kind {
+        1..=12 => block.value(entry),
+        _ => Some(&[]),
+    }
+}
+
+/// The first number of an entry with unsigned integers.
+fn number(block: Structure<'_>, entry: Entry) -> Option<u32> {
+    let (start, length) = match entry.kind {
+        1 | 3 | 4 => block.place(entry)?,
+        _ => return None,
+    };
+    let width = ifd::unit(entry.kind);
+    let number = (length >= width).then(|| block.uint(start, width))?;
+    u32::try_from(number?).ok()
 }
 
 /// The orientation in the main directory; `None` if there is none that can be read.
 pub(super) fn orientation(exif: &[u8]) -> Option<u32> {
-    let block = Block::read(exif)?;
-    let fields = block.directory(block.first()?)?;
+    let block = block(exif)?;
+    let entries = block.entries(block.directory(block.first()?)?);
+    let is_there = |it: &Entry| it.tag == ORIENTATION && value(block, *it).is_some();
     // The last of several counts.
-    let field = fields.flatten().filter(|f| f.tag == ORIENTATION).last()?;
-    block.number(&field)
+    number(block, entries.filter(is_there).last()?)
 }
 
 /// Whether a reader that copies every value needs no more than a small multiple of the block's bytes.
 pub(super) fn is_modest(exif: &[u8]) -> bool {
-    let Some(block) = Block::read(exif) else {
+    let Some(block) = block(exif) else {
         // No reader takes anything from it.
         return true;
     };
@@ -64,7 +74,7 @@ struct Count {
 
 impl Count {
     /// Counts the main chain. Returns `None` if there is too much.
-    fn chain(mut self, block: Block<'_>) -> Option<()> {
+    fn chain(mut self, block: Structure<'_>) -> Option<()> {
         let mut next = block.first().unwrap_or(0);
         for _ in 0..MAX_DIRECTORIES {
             if next == 0 {
@@ -77,112 +87,42 @@ impl Count {
 
     /// Counts a directory and those below it. Returns where the next one starts, 0 if there is none,
     /// and `None` if there is too much.
-    fn directory(&mut self, block: Block<'_>, start: usize, depth: u32) -> Option<usize> {
+    fn directory(&mut self, block: Structure<'_>, start: usize, depth: u32) -> Option<usize> {
         if !self.seen.insert(start) {
             return Some(0);
         }
-        let Some(fields) = block.directory(start) else {
+        let Some(directory) = block.directory(start) else {
             return Some(0);
         };
-        let mut end = start + 2;
-        for field in fields {
-            end += 12;
+        let mut entries = 0;
+        for entry in block.entries(directory) {
+            entries += 1;
             self.fields += 1;
             if self.fields > MAX_FIELDS {
                 return None;
             }
-            let Some(field) = field else { continue };
-            self.value_bytes += field.value.len() as u64;
+            let Some(value) = value(block, entry) else {
+                continue;
+            };
+            self.value_bytes += value.len() as u64;
             if self.value_bytes > MOST_VALUE_BYTES * block.bytes.len() as u64 {
                 return None;
             }
-            if field.kind == 2 {
-                self.strings += 1 + field.value.iter().filter(|byte| **byte == 0).count();
+            if entry.kind == 2 {
+                self.strings += 1 + value.iter().filter(|byte| **byte == 0).count();
                 if self.strings > MAX_STRINGS {
                     return None;
                 }
             }
             // A directory below cannot have more below it than the three kinds.
-            if POINTERS.contains(&field.tag)
+            if POINTERS.contains(&entry.tag)
                 && depth < 3
-                && let Some(start) = block.number(&field)
+                && let Some(start) = number(block, entry)
             {
                 self.directory(block, start as usize, depth + 1)?;
             }
         }
-        Some(block.long(end).unwrap_or(0) as usize)
-    }
-}
-
-impl<'a> Block<'a> {
-    /// Reads the byte order and the number after it.
-    fn read(bytes: &'a [u8]) -> Option<Self> {
-        let is_little = match bytes.get(..4)? {
-            b"II\x2a\0" => true,
-            b"MM\0\x2a" => false,
-            _ => return None,
-        };
-        Some(Self { bytes, is_little })
-    }
-
-    /// The start of the main directory.
-    fn first(self) -> Option<usize> {
-        self.long(4).map(|start| start as usize)
-    }
-
-    fn short(self, at: usize) -> Option<u16> {
-        let two = *self.bytes.get(at..)?.first_chunk()?;
-        Some(match self.is_little {
-            true => u16::from_le_bytes(two),
-            false => u16::from_be_bytes(two),
-        })
-    }
-
-    fn long(self, at: usize) -> Option<u32> {
-        let four = *self.bytes.get(at..)?.first_chunk()?;
-        Some(match self.is_little {
-            true => u32::from_le_bytes(four),
-            false => u32::from_be_bytes(four),
-        })
-    }
-
-    /// The entries of a directory as far as they are there; `None` for one whose value is not.
-    fn directory(self, start: usize) -> Option<impl Iterator<Item = Option<Field<'a>>>> {
-        let count = usize::from(self.short(start)?);
-        let entries = self.bytes.get(start + 2..)?.chunks_exact(12).take(count);
-        Some((0..entries.len()).map(move |index| self.field(start + 2 + index * 12)))
-    }
-
-    fn field(self, at: usize) -> Option<Field<'a>> {
-        let (tag, kind, count) = (self.short(at)?, self.short(at + 2)?, self.long(at + 4)?);
-        let unit = match kind {
-            1 | 2 | 6 | 7 => 1,
-            3 | 8 => 2,
-            4 | 9 | 11 => 4,
-            5 | 10 | 12 => 8,
-            _ => 0,
-        };
-        let length = usize::try_from(u64::from(count) * unit).ok()?;
-        let start = match length {
-            0..=4 => at + 8,
-            _ => self.long(at + 8)? as usize,
-        };
-        let value = self.bytes.get(start..)?.get(..length)?;
-        Some(Field { tag, kind, value })
-    }
-
-    /// The first number of a field with unsigned integers.
-    fn number(self, field: &Field<'_>) -> Option<u32> {
-        let value = Block {
-            bytes: field.value,
-            ..self
-        };
-        match field.kind {
-            1 => field.value.first().map(|byte| u32::from(*byte)),
-            3 => value.short(0).map(u32::from),
-            4 => value.long(0),
-            _ => None,
-        }
+        Some(block.next(directory, entries).unwrap_or(0))
     }
 }
 

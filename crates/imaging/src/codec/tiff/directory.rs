@@ -1,4 +1,6 @@
-//! Reads the first directory of a TIFF or BigTIFF file without copying a value (TIFF 6.0, section 2).
+//! Reads the fields of the first directory of a TIFF or BigTIFF file, and bounds them.
+
+use crate::ifd::{self, Entry, Structure};
 
 /// The fields that are read, and the values that are looked for.
 pub(super) mod tag {
@@ -39,22 +41,8 @@ const UNREAD: [u16; 2] = [tag::XMP, tag::ICC];
 /// The first directory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Directory<'a> {
-    bytes: &'a [u8],
-    is_little: bool,
-    pub(super) is_big_tiff: bool,
-    /// Where the entries begin, and how many there are.
-    start: usize,
-    count: usize,
-}
-
-/// An entry of the directory.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    tag: u16,
-    kind: u16,
-    values: u64,
-    /// Where the value, or its offset, is.
-    at: usize,
+    file: Structure<'a>,
+    first: ifd::Directory,
 }
 
 impl<'a> Directory<'a> {
@@ -64,26 +52,16 @@ impl<'a> Directory<'a> {
     ///
     /// If it is not there.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, String> {
-        let cut = || "it is cut short".to_owned();
-        let mut directory = Self {
-            bytes,
-            is_little: bytes.starts_with(b"II"),
-            is_big_tiff: false,
-            start: 0,
-            count: 0,
+        let read = || {
+            let file = Structure::read(bytes)?;
+            let first = file.directory(file.first()?)?;
+            Some(Self { file, first })
         };
-        let version = directory.uint(2, 2).ok_or_else(cut)?;
-        directory.is_big_tiff = version == 43;
-        let (offset, width, number) = match directory.is_big_tiff {
-            true => (8, 8, 8),
-            false => (4, 4, 2),
-        };
-        let at = directory.uint(offset, width).ok_or_else(cut)?;
-        let at = usize::try_from(at).map_err(|_| cut())?;
-        let count = directory.uint(at, number).ok_or_else(cut)?;
-        directory.count = usize::try_from(count).map_err(|_| cut())?;
-        directory.start = at + number;
-        Ok(directory)
+        read().ok_or_else(|| "it is cut short".to_owned())
+    }
+
+    pub(super) fn is_big_tiff(&self) -> bool {
+        self.file.is_big_tiff
     }
 
     /// Refuses what would make the reader allocate far more than a picture needs.
@@ -93,15 +71,15 @@ impl<'a> Directory<'a> {
     /// If there are more entries than tags, a field has too many values, or BigTIFF has a type that is
     /// unknown, after which the reader loses its place.
     pub(super) fn check(&self) -> Result<(), String> {
-        if self.count > usize::from(u16::MAX) {
+        if self.first.count > usize::from(u16::MAX) {
             return Err(format!(
                 "its directory has {} entries; the limit is {}",
-                self.count,
+                self.first.count,
                 u16::MAX
             ));
         }
         for entry in self.entries() {
-            if self.is_big_tiff && unit(entry.kind) == 0 {
+            if self.file.is_big_tiff && ifd::unit(entry.kind) == 0 {
                 return Err(format!(
                     "the field {} has the unknown type {}",
                     entry.tag, entry.kind
@@ -127,7 +105,7 @@ impl<'a> Directory<'a> {
 
     /// The whole file.
     pub(super) fn all(&self) -> &'a [u8] {
-        self.bytes
+        self.file.bytes
     }
 
     /// The first value of a field of unsigned integers.
@@ -137,82 +115,36 @@ impl<'a> Directory<'a> {
 
     /// The values of a field of unsigned integers.
     pub(super) fn numbers(&self, tag: u16) -> impl Iterator<Item = u64> + use<'a> {
-        let of = *self;
-        let entry = of
+        let file = self.file;
+        let entry = self
             .find(tag)
             .filter(|entry| matches!(entry.kind, 1 | 3 | 4 | 13 | 16 | 18));
-        let (width, place) = entry.map_or((0, None), |entry| (unit(entry.kind), of.place(entry)));
+        let (width, place) = entry.map_or((0, None), |entry| {
+            (ifd::unit(entry.kind), file.place(entry))
+        });
         let (start, length) = place.unwrap_or_default();
         let count = length.checked_div(width).unwrap_or(0);
         (0..count).map_while(move |index| {
             let at = index.checked_mul(width)?.checked_add(start)?;
-            of.uint(at, width)
+            file.uint(at, width)
         })
     }
 
     /// The value of a field of bytes.
     pub(super) fn bytes(&self, tag: u16) -> Option<&'a [u8]> {
         let entry = self.find(tag).filter(|entry| matches!(entry.kind, 1 | 7))?;
-        let (start, length) = self.place(entry)?;
-        self.bytes.get(start..)?.get(..length)
+        self.file.value(entry)
     }
 
     /// The last entry with this tag counts.
     fn find(&self, tag: u16) -> Option<Entry> {
-        let known = |entry: &Entry| entry.tag == tag && unit(entry.kind) != 0;
+        let known = |entry: &Entry| entry.tag == tag && ifd::unit(entry.kind) != 0;
         self.entries().filter(known).last()
     }
 
     /// The entries as far as they are there.
     fn entries(&self) -> impl Iterator<Item = Entry> + use<'a> {
-        let of = *self;
-        (0..of.count).map_while(move |index| of.entry(index))
-    }
-
-    fn entry(&self, index: usize) -> Option<Entry> {
-        let (bytes, width) = match self.is_big_tiff {
-            true => (20, 8),
-            false => (12, 4),
-        };
-        let at = index.checked_mul(bytes)?.checked_add(self.start)?;
-        Some(Entry {
-            tag: self.uint(at, 2)? as u16,
-            kind: self.uint(at + 2, 2)? as u16,
-            values: self.uint(at + 4, width)?,
-            at: at + 4 + width,
-        })
-    }
-
-    /// Where the value of an entry begins, and its bytes.
-    fn place(&self, entry: Entry) -> Option<(usize, usize)> {
-        let length = entry.values.checked_mul(unit(entry.kind) as u64)?;
-        let width = if self.is_big_tiff { 8 } else { 4 };
-        let start = match length <= width {
-            true => entry.at,
-            false => usize::try_from(self.uint(entry.at, width as usize)?).ok()?,
-        };
-        Some((start, usize::try_from(length).ok()?))
-    }
-
-    /// An unsigned integer of `width` bytes.
-    fn uint(&self, at: usize, width: usize) -> Option<u64> {
-        let bytes = self.bytes.get(at..)?.get(..width)?;
-        let add = |high: u64, low: &u8| high << 8 | u64::from(*low);
-        Some(match self.is_little {
-            true => bytes.iter().rev().fold(0, add),
-            false => bytes.iter().fold(0, add),
-        })
-    }
-}
-
-/// The bytes of a value of this type; 0 if the type is unknown.
-fn unit(kind: u16) -> usize {
-    match kind {
-        1 | 2 | 6 | 7 => 1,
-        3 | 8 => 2,
-        4 | 9 | 11 | 13 => 4,
-        5 | 10 | 12 | 16..=18 => 8,
-        _ => 0,
+        self.file.entries(self.first)
     }
 }
 
