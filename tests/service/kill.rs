@@ -147,7 +147,6 @@ async fn a_folder_belongs_to_one_process() {
     assert!(message.contains("--data"), "{message}");
 }
 
-#[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_signal_finishes_what_was_begun() {
     let folder = tempfile::tempdir().unwrap();

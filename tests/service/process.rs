@@ -69,7 +69,6 @@ impl Process {
     }
 
     /// Sends a signal by its name.
-    #[cfg(unix)]
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill")
             .args(["-s", name, &self.child.id().to_string()])

@@ -141,7 +141,6 @@ fn a_source_is_replaced_only_with_in_place() {
     assert_eq!((folder.width("b.jpg"), folder.width("c.jpg")), (30, 40));
 }
 
-#[cfg(unix)]
 #[test]
 fn a_link_to_a_source_is_that_source() {
     use std::os::unix::fs::symlink;
@@ -225,7 +224,6 @@ fn what_fails_leaves_the_file_as_it_was() {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn a_result_has_the_rights_of_any_new_file_or_of_the_one_it_replaces() {
     use std::os::unix::fs::PermissionsExt;

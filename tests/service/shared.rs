@@ -36,7 +36,6 @@ async fn the_roles_apart_give_the_same_bytes_as_one_process() {
 
 const OPERATIONS: usize = 300;
 
-#[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn work_spreads_and_survives_who_joins_and_who_leaves() {
     let Some(shared) = Shared::prepared() else {

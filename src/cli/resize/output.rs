@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -52,30 +53,19 @@ pub(super) enum Target {
 
 /// The identity of a file, independent of the path that leads to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Identity {
-    #[cfg(unix)]
-    Inode { device: u64, inode: u64 },
-    #[cfg(not(unix))]
-    Path(PathBuf),
+struct Identity {
+    device: u64,
+    inode: u64,
 }
 
 impl Identity {
     /// `None` if there is no such file.
-    #[cfg(unix)]
     fn of(path: &Path) -> Option<Self> {
-        use std::os::unix::fs::MetadataExt;
-
         let metadata = fs::metadata(path).ok()?;
-        Some(Self::Inode {
+        Some(Self {
             device: metadata.dev(),
             inode: metadata.ino(),
         })
-    }
-
-    /// `None` if there is no such file.
-    #[cfg(not(unix))]
-    fn of(path: &Path) -> Option<Self> {
-        fs::canonicalize(path).ok().map(Self::Path)
     }
 }
 
@@ -269,22 +259,18 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// A temporary file beside `path` with these bytes. It is removed unless it is renamed. On Unix it
-/// has the permissions `mode`, less the umask.
-#[cfg_attr(not(unix), expect(unused_variables))]
+/// A temporary file beside `path` with these bytes. It is removed unless it is renamed. It has
+/// the permissions `mode`, less the umask.
 fn temporary(path: &Path, bytes: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".picresize-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-
-        builder.permissions(fs::Permissions::from_mode(mode));
-    }
+    builder
+        .prefix(".picresize-")
+        .suffix(".tmp")
+        .permissions(fs::Permissions::from_mode(mode));
     let mut file = builder.tempfile_in(folder)?;
     file.write_all(bytes)?;
     Ok(file)
