@@ -111,6 +111,12 @@ pub trait EventLog: Send + Sync + fmt::Debug {
     /// Appends a record; returns its position once it is stored durably.
     async fn append(&self, topic: Topic, record: Record) -> Result<EventPosition, LogError>;
 
+    /// Appends an event about what happened to [`Topic::Events`]; returns once it is stored durably.
+    /// Nobody waits for it, so the log may take its time and store many together.
+    async fn announce(&self, record: Record) -> Result<(), LogError> {
+        self.append(Topic::Events, record).await.map(drop)
+    }
+
     /// Joins a consumer group. It continues from its last commit, or from the beginning if there is
     /// none.
     async fn subscribe(&self, topic: Topic, group: &str) -> Result<Box<dyn Consumer>, LogError>;

@@ -106,6 +106,14 @@ pub trait OperationStore {
     /// position in the log; any other existing row stays unchanged.
     async fn enqueue(&self, operation: &Operation) -> Result<(), StoreError>;
 
+    /// Does the same for several operations. After an error, some may have been added.
+    async fn enqueue_all(&self, operations: &[Operation]) -> Result<(), StoreError> {
+        for operation in operations {
+            self.enqueue(operation).await?;
+        }
+        Ok(())
+    }
+
     /// Marks an operation as processing and counts the attempt. Adds the row if it is missing,
     /// because an event can arrive before its row, or without one.
     async fn begin(
