@@ -33,12 +33,14 @@ mod erasure;
 mod fields;
 mod health;
 mod json;
+mod keys;
 mod lookup;
 mod multipart;
 mod negotiation;
 mod operations;
 mod page;
 mod problem;
+mod rows;
 mod server;
 mod state;
 mod submission;
@@ -56,11 +58,18 @@ pub async fn serve(
     settings: &Settings,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let state = ApiState::new(storage.clone(), processes, settings);
+    let state = Arc::new(ApiState::new(storage.clone(), processes, settings));
     let mut rules = rules(settings);
     rules.answers = Some(Arc::clone(&state.answers));
-    let app = app(health::routes(storage), state);
-    server::serve(listener, app, rules, stop).await
+    let app = app(health::routes(storage), Arc::clone(&state));
+    let served = tokio::select! {
+        served = server::serve(listener, app, rules, stop) => served,
+        () = state.rows.run(&*state.store) => unreachable!("it runs for ever"),
+    };
+    // What the table does not take in time, the workers add.
+    let flushed = state.rows.flush(&*state.store);
+    let _ = tokio::time::timeout(state.storage_timeout, flushed).await;
+    served
 }
 
 /// Serves only health and readiness until `stop`, for a process without the API.
@@ -89,7 +98,7 @@ fn rules(settings: &Settings) -> Rules {
     }
 }
 
-fn app(health: Router, state: ApiState) -> NormalizePath<Router> {
+fn app(health: Router, state: Arc<ApiState>) -> NormalizePath<Router> {
     let router = Router::new()
         .route("/", get(page::page))
         .route("/result", get(page::page))
@@ -98,7 +107,7 @@ fn app(health: Router, state: ApiState) -> NormalizePath<Router> {
         .route("/api/lookup", axum::routing::post(lookup::lookup))
         .route("/api/{id}", get(operations::fetch).delete(erasure::erase))
         .route("/api/{id}/status", get(operations::status))
-        .with_state(Arc::new(state))
+        .with_state(state)
         .merge(health)
         .fallback(no_such_path)
         .method_not_allowed_fallback(method_not_allowed)

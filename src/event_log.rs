@@ -147,6 +147,11 @@ pub trait EventLog: Send + Sync + fmt::Debug {
         time: Timestamp,
     ) -> Result<bool, LogError>;
 
+    /// Why appends would fail now, if that is known without asking.
+    fn outage(&self) -> Option<LogError> {
+        None
+    }
+
     /// Whether the log answers.
     async fn ping(&self) -> Result<(), LogError>;
 }

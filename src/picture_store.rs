@@ -146,6 +146,12 @@ pub trait OperationStore {
     /// The bytes of a done operation's result.
     async fn result(&self, id: OperationId) -> Result<Option<Bytes>, StoreError>;
 
+    /// Waits until everything that was written before is stored durably. What is lost before that,
+    /// the log delivers again, so offsets are committed only after this.
+    async fn sync(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Whether the table answers.
     async fn ping(&self) -> Result<(), StoreError>;
 }

@@ -92,13 +92,6 @@ pub struct Processor {
     headers: Cores,
 }
 
-/// A planned resize with a core, memory and a pixel process that waits to carry it out.
-#[derive(Debug)]
-pub struct AdmittedPicture {
-    lease: Lease,
-    memory_bytes: u64,
-}
-
 /// A resized picture.
 #[derive(Debug)]
 pub struct ProcessedPicture {
@@ -198,57 +191,41 @@ impl Processor {
     ) -> Result<ProcessedPicture, ProcessingError> {
         let mut attempts = self.attempts();
         loop {
-            let made = match self.admit(picture, options, attempts.retry()).await {
-                Ok(admitted) => self.finish(admitted).await,
-                Err(error) => Err(error),
-            };
+            let made = self.attempt(picture, options, attempts.retry()).await;
             if let Some(made) = attempts.settle(made) {
                 return made;
             }
         }
     }
 
-    /// One attempt's first half: waits for a core, plans, and waits for the estimated memory. A
-    /// retry gets a pixel process that has had no picture before.
-    ///
-    /// # Errors
-    ///
-    /// Why the picture cannot be resized.
-    pub async fn admit(
-        &self,
-        picture: &Bytes,
-        options: &ResizeOptions,
-        retry: Option<Retry>,
-    ) -> Result<AdmittedPicture, ProcessingError> {
-        let task = TaskForm::Resize(options_form(options));
-        let planned = self.plan(
-            &self.admission.cores,
-            slice::from_ref(picture),
-            &task,
-            retry,
-        );
-        let (mut lease, planned) = planned.await?;
-        lease.hold(self.admission.pixels(planned.memory_bytes).await);
-        Ok(AdmittedPicture {
-            lease,
-            memory_bytes: planned.memory_bytes,
-        })
-    }
-
-    /// One attempt's second half: decodes, resizes and encodes.
+    /// One attempt at resizing a picture, as soon as there is a core and enough memory. A retry gets
+    /// a pixel process that has had no picture before.
     ///
     /// # Errors
     ///
     /// Why there is no result.
-    pub async fn finish(
+    pub async fn attempt(
         &self,
-        admitted: AdmittedPicture,
+        picture: &Bytes,
+        options: &ResizeOptions,
+        retry: Option<Retry>,
     ) -> Result<ProcessedPicture, ProcessingError> {
-        let AdmittedPicture {
-            mut lease,
-            memory_bytes,
-        } = admitted;
-        let outcome = self.proceed(&mut lease, memory_bytes).await?;
+        let task = TaskForm::Resize(options_form(options));
+        let pictures = slice::from_ref(picture);
+        let mut lease = self.lease(&self.admission.cores, picture, retry).await?;
+        let granted = self.admission.usual_bytes();
+        lease.hold(self.admission.pixels(granted).await);
+        let outcome = match self.ask(&mut lease, pictures, &task, Some(granted)).await? {
+            // It needs more memory than most pictures.
+            Outcome::Planned(planned) => {
+                let memory_bytes = self.admitted(&planned)?;
+                // Given back first: whoever waits for memory holds none.
+                drop(lease.release::<Memory>());
+                lease.hold(self.admission.pixels(memory_bytes).await);
+                self.proceed(&mut lease, memory_bytes).await?
+            }
+            outcome => outcome,
+        };
         let Outcome::Resized {
             width,
             height,
@@ -357,7 +334,24 @@ impl Processor {
         task: &TaskForm,
         retry: Option<Retry>,
     ) -> Result<(Lease, Planned), ProcessingError> {
-        let kind = match imaging::sniff(&pictures[0])? {
+        let mut lease = self.lease(cores, &pictures[0], retry).await?;
+        match self.ask(&mut lease, pictures, task, None).await? {
+            Outcome::Planned(planned) => {
+                self.admitted(&planned)?;
+                Ok((lease, planned))
+            }
+            other => Err(refusal(other)),
+        }
+    }
+
+    /// Waits for a core and leases a pixel process for a picture.
+    async fn lease(
+        &self,
+        cores: &Cores,
+        picture: &[u8],
+        retry: Option<Retry>,
+    ) -> Result<Lease, ProcessingError> {
+        let kind = match imaging::sniff(picture)? {
             Format::Heic => Kind::WithHeic,
             _ => Kind::Usual,
         };
@@ -369,27 +363,49 @@ impl Processor {
         };
         let mut lease = lease.map_err(ProcessingError::NoProcess)?;
         lease.hold(core);
+        Ok(lease)
+    }
+
+    /// Asks a pixel process to plan a task. If memory was `granted`, it also carries out a plan that
+    /// needs no more than that.
+    async fn ask(
+        &self,
+        lease: &mut Lease,
+        pictures: &[Bytes],
+        task: &TaskForm,
+        granted: Option<u64>,
+    ) -> Result<Outcome, ProcessingError> {
         let limits = &self.options.limits;
         let request = Request::Plan {
             task: task.clone(),
             lengths: pictures.iter().map(Bytes::len).collect(),
             limits: limits.clone(),
+            granted,
         };
-        let step = StepLimits {
-            memory_bytes: HEADER_BYTES,
-            seconds: HEADER_SECONDS.min(limits.max_seconds),
-            file_bytes: 0,
+        let step = match granted {
+            Some(granted) => StepLimits {
+                memory_bytes: granted.max(HEADER_BYTES),
+                seconds: limits.max_seconds,
+                file_bytes: limits.max_result_bytes,
+            },
+            None => StepLimits {
+                memory_bytes: HEADER_BYTES,
+                seconds: HEADER_SECONDS.min(limits.max_seconds),
+                file_bytes: limits.max_result_bytes,
+            },
         };
-        match lease
-            .process()
-            .plan(pictures, &request, step)
-            .await
-            .map_err(fatal)?
-        {
-            Outcome::Planned(planned) if planned.memory_bytes <= limits.max_memory_bytes => {
-                Ok((lease, planned))
-            }
-            other => Err(refusal(other)),
+        let process = lease.process();
+        process.plan(pictures, &request, step).await.map_err(fatal)
+    }
+
+    /// The memory of a plan, if it may take so much.
+    fn admitted(&self, planned: &Planned) -> Result<u64, ProcessingError> {
+        let memory_bytes = planned.memory_bytes;
+        // The process has checked this; one that says otherwise is broken.
+        if memory_bytes <= self.options.limits.max_memory_bytes {
+            Ok(memory_bytes)
+        } else {
+            Err(nonsense())
         }
     }
 

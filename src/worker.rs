@@ -1,16 +1,23 @@
 //! The worker: consumes requests, processes them, and commits the offsets of finished ones.
 //!
 //! It processes as many operations at once as there are cores, and only as many as fit into memory
-//! by their estimates. A few more wait with their pictures loaded. Every worker also runs the
-//! retention sweep.
+//! by their estimates. Others wait meanwhile for the table, or with their pictures loaded, so that no
+//! core waits for them. Every worker also runs the retention sweep.
+//!
+//! Nothing waits for announcements and commits. An event is finished once the table has its outcome
+//! and the log has the announcements of it. A few times a second, the offsets before which all events
+//! are finished are committed. A worker that ends before that gets the events again, and finds in the
+//! table that they are finished.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use self::announcer::Announcer;
 use self::job::{Job, JobContext, Unfinished};
 use self::retry::Retries;
 use self::sweep::Retention;
@@ -20,9 +27,15 @@ use crate::processing::{Memory, PixelProcesses, Processor, ProcessorOptions};
 use crate::settings::Settings;
 use crate::storage::{Storage, StorageError};
 
+mod announcer;
 mod job;
 mod retry;
 mod sweep;
+
+/// The number of operations that may wait for the table, beside those that wait for a core.
+const WAITING_FOR_TABLE: usize = 16;
+/// How long a finished event waits for its offset to be committed together with others.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Why a worker stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -61,21 +74,24 @@ pub async fn run(
         .log
         .subscribe(Topic::Requests, &settings.worker.group)
         .await?;
+    let (announcer, finished) = Announcer::start(Arc::clone(&storage.log), stop.clone());
     let context = JobContext {
         log: storage.log,
         store: storage.store,
         processor: Processor::new(processes, ProcessorOptions::of(settings)),
         keep: settings.keep(),
+        announcer,
         name,
         stop: stop.clone(),
     };
     let mut worker = Worker {
         consumer,
-        max_jobs: context.processor.max_jobs(),
+        max_jobs: context.processor.max_jobs() + WAITING_FOR_TABLE,
         max_picture_bytes: settings.limits.max_picture_bytes,
         context: Arc::new(context),
         jobs: JoinSet::new(),
-        watermark: Watermark::default(),
+        finished,
+        offsets: Offsets::default(),
         assigned: HashMap::new(),
     };
     worker.consume(&stop).await?;
@@ -83,19 +99,51 @@ pub async fn run(
     Ok(sweeping.await?)
 }
 
-/// The event of a job, and whether it is finished.
-type FinishedJob = (EventPosition, Result<(), Unfinished>);
-
 struct Worker {
     consumer: Box<dyn Consumer>,
     context: Arc<JobContext>,
-    jobs: JoinSet<FinishedJob>,
+    jobs: JoinSet<Result<(), Unfinished>>,
     max_jobs: usize,
     max_picture_bytes: u64,
-    watermark: Watermark,
+    /// The positions of finished events.
+    finished: mpsc::UnboundedReceiver<EventPosition>,
+    offsets: Offsets,
     /// For each assigned partition, a token that is cancelled when the partition goes to another
     /// worker.
     assigned: HashMap<i32, CancellationToken>,
+}
+
+/// The offsets to commit.
+#[derive(Debug, Default)]
+struct Offsets {
+    watermark: Watermark,
+    /// For each partition, the offset that is not committed yet.
+    uncommitted: HashMap<i32, EventPosition>,
+    /// When to commit them.
+    due: Option<Instant>,
+}
+
+impl Offsets {
+    fn finished(&mut self, position: EventPosition) {
+        if let Some(next) = self.watermark.finished(position) {
+            self.uncommitted.insert(next.partition, next);
+            self.due
+                .get_or_insert_with(|| Instant::now() + COMMIT_INTERVAL);
+        }
+    }
+
+    fn revoked(&mut self, partition: i32) {
+        self.watermark.revoked(partition);
+        self.uncommitted.remove(&partition);
+    }
+
+    /// Waits until there is something to commit.
+    async fn due(&self) {
+        match self.due {
+            Some(due) => tokio::time::sleep_until(due.into()).await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl Worker {
@@ -109,7 +157,9 @@ impl Worker {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                Some(finished) = self.jobs.join_next() => self.settle(finished?).await?,
+                Some(ended) = self.jobs.join_next() => settle(ended?)?,
+                Some(position) = self.finished.recv() => self.offsets.finished(position),
+                () = self.offsets.due() => self.commit().await,
                 memory = processor.source_memory(self.max_picture_bytes),
                     if source_memory.is_none() && self.jobs.len() < self.max_jobs => {
                     source_memory = Some(memory);
@@ -140,16 +190,16 @@ impl Worker {
     fn take(&mut self, delivery: Delivery, source_memory: &mut Option<Memory>) {
         match delivery {
             Delivery::Event(position, record) => {
-                self.watermark.delivered(position);
+                self.offsets.watermark.delivered(position);
                 let memory = source_memory.take();
                 let memory = memory.expect("events are received only once it is reserved");
                 let revoked = self.assigned.entry(position.partition).or_default().clone();
                 let job = Job::new(Arc::clone(&self.context), position, record, memory, revoked);
-                self.jobs.spawn(async move { (position, job.run().await) });
+                self.jobs.spawn(job.run());
             }
             Delivery::Revoked(partitions) => {
                 for partition in partitions {
-                    self.watermark.revoked(partition);
+                    self.offsets.revoked(partition);
                     if let Some(assigned) = self.assigned.remove(&partition) {
                         assigned.cancel();
                     }
@@ -158,45 +208,41 @@ impl Worker {
         }
     }
 
-    /// Commits this job and all others that are ready, as far as the offsets are finished without a
-    /// gap.
-    async fn settle(&mut self, mut finished: FinishedJob) -> Result<(), WorkerError> {
-        let mut commits = Vec::new();
-        let mut refused = None;
-        loop {
-            let (position, outcome) = finished;
-            match outcome {
-                Ok(()) => {
-                    if let Some(next) = self.watermark.finished(position) {
-                        commits
-                            .retain(|earlier: &EventPosition| earlier.partition != next.partition);
-                        commits.push(next);
-                    }
-                }
-                Err(Unfinished::Abandoned) => {}
-                Err(Unfinished::Refused(error)) => refused = Some(error),
-            }
-            match self.jobs.try_join_next() {
-                Some(next) => finished = next?,
-                None => break,
-            }
+    /// Commits the offsets before which all events are finished.
+    async fn commit(&mut self) {
+        self.offsets.due = None;
+        if let Err(error) = self.context.store.sync().await {
+            tracing::warn!(%error, "the table does not store what was written; trying again");
+            self.offsets.due = Some(Instant::now() + COMMIT_INTERVAL);
+            return;
         }
-        for next in commits {
+        for (_, next) in self.offsets.uncommitted.drain() {
             // Not fatal: the next commit includes this one.
             if let Err(error) = self.consumer.commit(next).await {
                 tracing::warn!(%error, "could not commit an offset");
             }
         }
-        match refused {
-            Some(error) => Err(WorkerError::Storage(error)),
-            None => Ok(()),
-        }
     }
 
+    /// Waits for the work in progress and commits it.
     async fn drain(&mut self) -> Result<(), WorkerError> {
-        while let Some(finished) = self.jobs.join_next().await {
-            self.settle(finished?).await?;
+        let mut outcome = Ok(());
+        while let Some(ended) = self.jobs.join_next().await {
+            outcome = outcome.and(settle(ended?));
         }
-        Ok(())
+        self.context.announcer.flush().await;
+        while let Ok(position) = self.finished.try_recv() {
+            self.offsets.finished(position);
+        }
+        self.commit().await;
+        outcome
+    }
+}
+
+/// Whether the worker can go on after a job.
+fn settle(ended: Result<(), Unfinished>) -> Result<(), WorkerError> {
+    match ended {
+        Ok(()) | Err(Unfinished::Abandoned) => Ok(()),
+        Err(Unfinished::Refused(error)) => Err(WorkerError::Storage(error)),
     }
 }

@@ -1,6 +1,7 @@
 //! `POST /api/`: accepts an operation. It is stored in the log first, then in the table.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -13,7 +14,7 @@ use super::problem::{Kind, Problem};
 use super::state::ApiState;
 use super::submission::{Checked, Submission};
 use super::trace_context::trace_parent;
-use crate::event::{Completed, Event, EventBody, PicturePayload};
+use crate::event::{Event, EventBody, PicturePayload};
 use crate::event_log::Topic;
 use crate::imaging::ENGINE_VERSION;
 use crate::operation::{Operation, OperationId, Status};
@@ -21,8 +22,10 @@ use crate::picture_store::StoreError;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const MOST_KEY_BYTES: usize = 255;
-/// Used in events instead of a worker's name.
-const NAME: &str = "api";
+/// How long an answer waits for the table, which is not needed for it.
+const TABLE_PATIENCE: Duration = Duration::from_millis(50);
+/// The log and the table may take a second more for each picture of this size.
+const BYTES_PER_SECOND: u64 = 4 << 20;
 
 /// A request that was read and checked, but is not in the log yet.
 struct Accepting {
@@ -41,6 +44,9 @@ pub(super) async fn accept(
 ) -> Result<Response, Problem> {
     let key = idempotency_key(request.headers()).map_err(Problem::and_close)?;
     let trace_parent = trace_parent(request.headers());
+    if let Some(error) = state.log.outage() {
+        return Err(Problem::from(error).and_close());
+    }
     let submission = Submission::read(request, &state).await?;
     let checked = submission.check(&state).await?;
 
@@ -53,9 +59,20 @@ pub(super) async fn accept(
         checked,
         trace_parent,
     };
-    // A task of its own, because what was begun is finished when the client leaves: the log may
-    // have the event already.
-    let operation = tokio::spawn(accepting.accept(state, key)).await;
+    let limit = state.storage_timeout + accepting.transfer_time();
+    // A task of its own, because what was begun is finished when the client leaves or the time is
+    // over: the log may have the event already.
+    let accepting = tokio::spawn(accepting.accept(state, key));
+    let Ok(operation) = tokio::time::timeout(limit, accepting).await else {
+        return Err(Problem::new(
+            Kind::Unavailable,
+            format!(
+                "the log or the table did not answer within {:.1} s; the request may still be \
+                 accepted later",
+                limit.as_secs_f64()
+            ),
+        ));
+    };
     let operation = operation.map_err(|error| Problem::internal(&error))??;
     Ok(accepted(&operation))
 }
@@ -66,7 +83,12 @@ async fn known(
     accepting: &Accepting,
     key: &str,
 ) -> Result<Option<Operation>, Problem> {
-    let Some(known) = state.store.find(accepting.id).await? else {
+    let waiting = state.rows.find(accepting.id);
+    let found = match waiting {
+        Some(waiting) => Some(waiting),
+        None => state.store.find(accepting.id).await?,
+    };
+    let Some(known) = found else {
         return Ok(None);
     };
     let checked = &accepting.checked;
@@ -89,12 +111,23 @@ async fn known(
 }
 
 impl Accepting {
+    /// The time that the picture may take to the log or the table.
+    fn transfer_time(&self) -> Duration {
+        Duration::from_secs_f64(self.checked.facts.bytes as f64 / BYTES_PER_SECOND as f64)
+    }
+
     /// Accepts the operation, unless it was accepted with the same key before.
     async fn accept(self, state: Arc<ApiState>, key: Option<String>) -> Result<Operation, Problem> {
         let Some(key) = key else {
             return self.append(&state).await;
         };
-        let _turn = state.key_lock(self.id).lock().await;
+        let patience = state.storage_timeout + self.transfer_time();
+        let Some(_turn) = state.keys.turn(self.id, patience).await else {
+            return Err(Problem::new(
+                Kind::KeyInUse,
+                format!("an earlier request with the key {key:?} is still being accepted"),
+            ));
+        };
         match known(&state, &self, &key).await? {
             Some(known) => Ok(known),
             None => self.append(&state).await,
@@ -118,8 +151,20 @@ impl Accepting {
             source: operation.source.clone(),
             picture,
         };
-        let event = Event::new(id, now, body).traced(self.trace_parent.clone());
-        let position = match state.log.append(Topic::Requests, event.to_record()).await {
+        let event = Event::new(id, now, body).traced(self.trace_parent);
+        let (appended, done) = {
+            let appending = state.log.append(Topic::Requests, event.to_record());
+            let looking = same_request(state, &operation);
+            tokio::pin!(appending, looking);
+            tokio::select! {
+                appended = &mut appending => {
+                    let done = tokio::time::timeout(TABLE_PATIENCE, looking).await;
+                    (appended, done.unwrap_or_default())
+                }
+                done = &mut looking => (appending.await, done),
+            }
+        };
+        let position = match appended {
             Ok(position) => position,
             Err(error) => {
                 // With a key, the next request with it finds the deposit and uses it. Another
@@ -131,19 +176,18 @@ impl Accepting {
             }
         };
         operation.position = Some(position);
-        // The log has the event, so the request is accepted. If the row is missing, a worker adds
-        // it.
-        if let Err(error) = state.store.enqueue(&operation).await {
-            tracing::warn!(%id, %error, "the row of an accepted operation could not be added yet");
-            return Ok(operation);
-        }
-        if state.reuse_results {
-            match reuse(state, &operation, self.trace_parent).await {
-                Ok(true) => operation.status = Status::Done,
-                Ok(false) => {}
-                // A worker resizes the picture instead.
-                Err(error) => tracing::warn!(%id, %error, "could not look for a stored result"),
+        // The log has the event, so the request is accepted, whatever the table does.
+        if let Some(done) = done {
+            let reusing = tokio::time::timeout(TABLE_PATIENCE, reuse(state, &operation, done));
+            if matches!(reusing.await, Ok(Ok(true))) {
+                operation.status = Status::Done;
+                return Ok(operation);
             }
+        }
+        state.rows.add(operation.clone());
+        if state.is_shared || self.has_key {
+            // Another server may be asked for it next.
+            state.rows.settled(id, TABLE_PATIENCE).await;
         }
         Ok(operation)
     }
@@ -156,40 +200,29 @@ async fn withdraw(state: &ApiState, id: OperationId) {
     }
 }
 
-/// Completes an operation with the stored result of an equal request for the same picture. Returns
-/// whether the operation is done. A worker may have started it too; the table accepts one of the
-/// two results, and both have the same bytes.
+/// A done operation with the same request for the same picture, if there is one. Without an answer
+/// of the table, a worker resizes the picture.
+async fn same_request(state: &ApiState, operation: &Operation) -> Option<OperationId> {
+    if !state.reuse_results {
+        return None;
+    }
+    let found = state.store.find_same_request(operation, ENGINE_VERSION);
+    found.await.unwrap_or_default()
+}
+
+/// Completes an operation with the stored result of `done`. Returns whether the operation is done. A
+/// worker may have started it too; the table accepts one of the two results, and both have the same
+/// bytes. The worker announces the outcome.
 async fn reuse(
     state: &ApiState,
     operation: &Operation,
-    trace_parent: Option<String>,
+    done: OperationId,
 ) -> Result<bool, StoreError> {
-    let id = operation.id;
-    let found = state.store.find_same_request(operation, ENGINE_VERSION);
-    let Some(done) = found.await? else {
-        return Ok(false);
-    };
-    let now = Timestamp::now();
-    let is_copied = state.store.copy_result(id, done, now).await?;
-    let row = state.store.find(id).await?;
-    let Some(result) = row.and_then(|row| row.result) else {
-        return Ok(false);
-    };
-    if !is_copied {
-        return Ok(true);
-    }
-    let body = EventBody::Completed(Completed {
-        source: operation.source.clone(),
-        result,
-        worker: NAME.to_owned(),
-        engine: ENGINE_VERSION.to_owned(),
-        elapsed_milliseconds: None,
-    });
-    let event = Event::new(id, now, body).traced(trace_parent);
-    if let Err(error) = state.log.append(Topic::Events, event.to_record()).await {
-        tracing::warn!(%id, %error, "could not append an event");
-    }
-    Ok(true)
+    state.store.enqueue(operation).await?;
+    let copied = state
+        .store
+        .copy_result(operation.id, done, Timestamp::now());
+    copied.await
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

@@ -23,6 +23,13 @@ pub(super) async fn erase(
 ) -> Result<Json<Value>, Problem> {
     let id = identifier(path)?;
     let now = Timestamp::now();
+    // An accepted operation has a row before it is erased, so that the erasure holds.
+    if !state.rows.settled(id, state.storage_timeout).await {
+        return Err(Problem::new(
+            Kind::Unavailable,
+            "the picture table does not answer: please send the request again",
+        ));
+    }
     // The row first: after that no worker stores a result for it.
     if !state.store.erase(id, now).await? {
         return Err(Problem::unknown(id));

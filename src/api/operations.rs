@@ -100,7 +100,14 @@ async fn find(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Operation, Problem> {
     let id = identifier(path)?;
-    match state.store.find(id).await? {
+    // Looked for first, because the row goes from there to the table.
+    let waiting = state.rows.find(id);
+    let found = match (state.store.find(id).await, waiting) {
+        (Ok(found), waiting) => found.or(waiting),
+        (Err(_), Some(waiting)) => Some(waiting),
+        (Err(error), None) => return Err(error.into()),
+    };
+    match found {
         None => Err(Problem::unknown(id)),
         Some(operation) if operation.status.is_gone() => Err(Problem::gone(&operation)),
         Some(operation) => Ok(operation),

@@ -34,6 +34,7 @@ pub(super) enum Kind {
     BrokenPicture,
     PictureTooLarge,
     KeyReused,
+    KeyInUse,
     MalformedIdentifier,
     UnknownOperation,
     OperationGone,
@@ -102,6 +103,11 @@ impl Kind {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency-key-reused",
                 "The idempotency key belongs to another request",
+            ),
+            Self::KeyInUse => (
+                StatusCode::CONFLICT,
+                "idempotency-key-in-use",
+                "A request with the idempotency key is still being accepted",
             ),
             Self::MalformedIdentifier => (
                 StatusCode::BAD_REQUEST,

@@ -3,19 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-
 use super::budget::Budget;
+use super::keys::Keys;
+use super::rows::Rows;
 use crate::event_log::EventLog;
-use crate::operation::OperationId;
 use crate::picture_store::PictureStore;
 use crate::processing::{PixelProcesses, Processor, ProcessorOptions};
-use crate::settings::{EventModel, Settings};
+use crate::settings::{EventModel, Settings, TableKind};
 use crate::storage::Storage;
 
 const MIB: u64 = 1 << 20;
-/// The number of locks on which requests with an idempotency key take turns.
-const KEY_LOCKS: usize = 64;
 
 /// The state that the handlers share.
 #[derive(Debug)]
@@ -38,7 +35,13 @@ pub(super) struct ApiState {
     pub(super) uploads: Arc<Budget>,
     /// The memory for results that are being sent.
     pub(super) answers: Arc<Budget>,
-    pub(super) key_locks: [Mutex<()>; KEY_LOCKS],
+    /// How long the log and the table may take to accept a request.
+    pub(super) storage_timeout: Duration,
+    /// Whether other processes read the table.
+    pub(super) is_shared: bool,
+    /// The rows of accepted operations that the table does not have yet.
+    pub(super) rows: Rows,
+    pub(super) keys: Arc<Keys>,
 }
 
 impl ApiState {
@@ -72,16 +75,10 @@ impl ApiState {
                 server.answer_memory_mib,
                 "too many results are being sent at once; please try again",
             ),
-            key_locks: std::array::from_fn(|_| Mutex::default()),
+            storage_timeout: settings.storage_timeout(),
+            is_shared: settings.storage.table == TableKind::Mysql,
+            rows: Rows::default(),
+            keys: Arc::default(),
         }
-    }
-
-    /// The lock that requests with this ID take turns on.
-    pub(super) fn key_lock(&self, id: OperationId) -> &Mutex<()> {
-        use std::hash::{DefaultHasher, Hash, Hasher};
-        let mut hasher = DefaultHasher::new();
-        id.hash(&mut hasher);
-        let lock = hasher.finish() % KEY_LOCKS as u64;
-        &self.key_locks[usize::try_from(lock).unwrap_or_default()]
     }
 }

@@ -18,6 +18,8 @@ use super::state::ApiState;
 use super::{base64_text, json, multipart};
 use crate::operation::{Digest, FieldError, PictureFacts, ResizeOptions};
 
+/// Reading a body of fewer bytes takes less time than handing it to another thread.
+const PARSED_AT_ONCE: usize = 32 << 10;
 const FORMS: &str = "application/json with a base64 image, image/* or application/octet-stream \
                      with the picture itself, or multipart/form-data";
 
@@ -64,12 +66,18 @@ impl Submission {
     /// Checks everything that can be checked without decoding the picture.
     pub(super) async fn check(self, state: &ApiState) -> Result<Checked, Problem> {
         let max_picture_bytes = state.max_picture_bytes;
-        let parsed = tokio::task::spawn_blocking(move || {
+        let is_small = self.body.bytes.len() <= PARSED_AT_ONCE;
+        let parse = move || {
             let parsed = self.parse(ResizeOptions::from_pairs, max_picture_bytes)?;
             let digest = Digest::of(&parsed.picture);
             Ok::<_, Problem>((parsed, digest))
-        });
-        let (parsed, digest) = parsed.await.map_err(|error| Problem::internal(&error))??;
+        };
+        let (parsed, digest) = if is_small {
+            parse()?
+        } else {
+            let parsed = tokio::task::spawn_blocking(parse).await;
+            parsed.map_err(|error| Problem::internal(&error))??
+        };
         let (request, picture) = (parsed.options, parsed.picture);
         let header = state.processor.check(&picture, &request).await?;
         let facts = PictureFacts {

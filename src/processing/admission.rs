@@ -5,6 +5,8 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 const MIB: u64 = 1 << 20;
+/// What most pictures need no more of: photographs of ten megapixels, reduced.
+const USUAL_BYTES: u64 = 32 * MIB;
 
 /// The cores and the memory that pictures share.
 ///
@@ -15,6 +17,7 @@ pub(super) struct Admission {
     pub(super) cores: Cores,
     sources: Share,
     pixels: Share,
+    usual_bytes: u64,
 }
 
 /// The cores that pictures share.
@@ -46,11 +49,20 @@ impl Admission {
     pub(super) fn new(concurrency: usize, memory_mib: u64) -> Self {
         let total = u32::try_from(memory_mib).map_or(u32::MAX >> 3, |mib| mib.min(u32::MAX >> 3));
         let sources = (total / 4).max(1);
+        let pixels = (total - sources).max(1);
+        let cores = Cores::new(concurrency);
         Self {
-            cores: Cores::new(concurrency),
+            usual_bytes: USUAL_BYTES.min(u64::from(pixels) * MIB / (cores.count as u64 + 1)),
+            cores,
             sources: Share::of(sources),
-            pixels: Share::of((total - sources).max(1)),
+            pixels: Share::of(pixels),
         }
+    }
+
+    /// The memory for a picture's pixels that is reserved before its need is known. Most pictures
+    /// need less.
+    pub(super) fn usual_bytes(&self) -> u64 {
+        self.usual_bytes
     }
 
     /// Waits for memory for a source of at most this many bytes, and for its copy in a shared file.

@@ -5,7 +5,7 @@
 //! output, and it has nothing else.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,10 +13,9 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use memmap2::Mmap;
 
 use super::protocol::{Outcome, Planned, Request, TaskForm, frame, message_length};
-use super::shared_file::map;
+use super::shared_file::{Contents, read_or_map};
 use crate::imaging::{self, Format, ImagingError, Limits, Plan, Source};
 use crate::operation::ResizeOptions;
 
@@ -42,7 +41,8 @@ pub fn run(reads_heic: bool) -> ExitCode {
 
 fn serve(reads_heic: bool) -> io::Result<()> {
     sandbox::close_inherited_files();
-    let (mut parent, shared) = sandbox::take_over()?;
+    let (parent, shared) = sandbox::take_over()?;
+    let mut parent = BufReader::new(parent);
     std::panic::set_hook(Box::new(|info| {
         *PANIC.lock().unwrap_or_else(PoisonError::into_inner) = info.to_string();
     }));
@@ -51,20 +51,20 @@ fn serve(reads_heic: bool) -> io::Result<()> {
     }
     let protection = sandbox::confine();
     let mut session = Session { shared, work: None };
-    send(&mut parent, &Outcome::Started(protection))?;
+    send(parent.get_mut(), &Outcome::Started(protection))?;
     while let Some(request) = receive(&mut parent)? {
         let outcome = catch_unwind(AssertUnwindSafe(|| session.answer(request)));
         let outcome = outcome.unwrap_or_else(|_| {
             session.work = None;
             Outcome::Panicked(PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone())
         });
-        send(&mut parent, &outcome)?;
+        send(parent.get_mut(), &outcome)?;
     }
     Ok(())
 }
 
 /// The next request; `None` if the parent closed the connection.
-fn receive(parent: &mut UnixStream) -> io::Result<Option<Request>> {
+fn receive(parent: &mut BufReader<UnixStream>) -> io::Result<Option<Request>> {
     let mut head = [0; 4];
     match parent.read_exact(&mut head) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -90,7 +90,7 @@ struct Session {
 struct Work {
     task: PlannedTask,
     /// All pictures, one after the other.
-    pictures: Mmap,
+    pictures: Contents,
     lengths: Vec<usize>,
     limits: Limits,
 }
@@ -109,14 +109,20 @@ impl Session {
                 task,
                 lengths,
                 limits,
-            } => self.plan(&task, lengths, limits),
+                granted,
+            } => match self.plan(&task, lengths, limits) {
+                Outcome::Planned(planned) if granted.is_some_and(|g| planned.memory_bytes <= g) => {
+                    self.proceed()
+                }
+                outcome => outcome,
+            },
             Request::Proceed => self.proceed(),
         }
     }
 
     fn plan(&mut self, task: &TaskForm, lengths: Vec<usize>, limits: Limits) -> Outcome {
         self.work = None;
-        let pictures = match map(&self.shared, lengths.iter().sum()) {
+        let pictures = match read_or_map(&self.shared, lengths.iter().sum()) {
             Ok(pictures) => pictures,
             Err(error) => return broken(&error),
         };

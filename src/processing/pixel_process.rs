@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
 use super::child_process::{ChildProcess, Permits};
 use super::protocol::{Outcome, Protection, Request, clip, frame, message_length};
-use super::resources::{self, Sizes};
+use super::resources::{self, ResourceLimits, Sizes};
 use super::shared_file;
 use crate::operation::Digest;
 
@@ -51,6 +51,14 @@ const KEPT_FILE_BYTES: usize = 4 * MIB as usize;
 /// The address space that any work may take in addition to its estimate: the stack, and what the
 /// allocator reserves ahead.
 const SPARE_ADDRESSES: u64 = 192 * MIB;
+/// Address space is limited in such steps, so that the limit of small pictures rarely changes.
+const ADDRESS_STEP: u64 = 64 * MIB;
+/// Processor time is limited ahead by at most this much, for the same reason.
+const SPARE_SECONDS: u64 = 2;
+/// The memory of a process is measured after each picture that may take more than this, and after
+/// every so many others.
+const UNMEASURED_BYTES: u64 = 64 * MIB;
+const MEASURED_EVERY: u32 = 16;
 /// A process that keeps this much more memory than it had at its start is replaced.
 const MAX_GROWTH: u64 = 48 * MIB;
 /// A process is replaced after this many pictures, in case it loses memory or a picture has changed
@@ -120,7 +128,7 @@ impl fmt::Display for Cause {
 pub(super) struct PixelProcess {
     pub(super) kind: Kind,
     child: ChildProcess,
-    connection: UnixStream,
+    connection: BufReader<UnixStream>,
     shared: Arc<File>,
     /// Its standard error.
     diagnostics: PipeReader,
@@ -132,6 +140,10 @@ pub(super) struct PixelProcess {
     is_busy: bool,
     /// The bytes of its pictures in the shared file.
     file_bytes: usize,
+    /// The limits that it has now.
+    limits: Option<ResourceLimits>,
+    /// Whether its last picture may have changed its memory.
+    is_measured: bool,
 }
 
 /// A pixel process that has been started, and may not be ready yet.
@@ -188,7 +200,7 @@ impl Started {
         let mut process = PixelProcess {
             kind: self.kind,
             child: self.child,
-            connection: UnixStream::from_std(self.connection)?,
+            connection: BufReader::new(UnixStream::from_std(self.connection)?),
             shared: Arc::new(self.shared),
             diagnostics: self.diagnostics,
             sizes: Sizes::default(),
@@ -196,6 +208,8 @@ impl Started {
             pictures: 0,
             is_busy: true,
             file_bytes: 0,
+            limits: None,
+            is_measured: false,
         };
         let answer = tokio::time::timeout(START_TIMEOUT, process.receive()).await;
         let outcome = match answer {
@@ -209,7 +223,7 @@ impl Started {
         process.is_busy = false;
         process.measure();
         process.private_at_start = process.sizes.private;
-        if let Err(error) = process.limit(START_LIMITS) {
+        if let Err(error) = process.limit(START_LIMITS, None) {
             let missing = format!("limits of memory and processor time ({error})");
             protection.missing.push(missing);
         }
@@ -244,11 +258,13 @@ impl PixelProcess {
 
     async fn step(&mut self, request: &Request, limits: StepLimits) -> Result<Outcome, Death> {
         self.is_busy = true;
+        self.is_measured &= limits.memory_bytes <= UNMEASURED_BYTES;
+        let used = resources::processor_time(self.child.id());
         // A limit that the system refuses was reported at the start.
-        let _ = self.limit(limits);
+        let _ = self.limit(limits, used);
         let asked = self.connection.write_all(&frame(request)).await;
         let answer = match asked {
-            Ok(()) => self.await_answer(limits).await?,
+            Ok(()) => self.await_answer(limits, used).await?,
             Err(error) => Err(error),
         };
         match answer {
@@ -266,13 +282,17 @@ impl PixelProcess {
 
     /// The next answer. The kernel ends a process that computes for too long; this is for a process
     /// that does not compute, or has escaped that limit.
-    async fn await_answer(&mut self, limits: StepLimits) -> Result<io::Result<Outcome>, Death> {
+    /// `begun` is the processor time that it had used before.
+    async fn await_answer(
+        &mut self,
+        limits: StepLimits,
+        begun: Option<Duration>,
+    ) -> Result<io::Result<Outcome>, Death> {
         let death = |cause| Death {
             cause,
             said: String::new(),
         };
         let pid = self.child.id();
-        let begun = resources::processor_time(pid);
         let (mut computed, mut idle, mut waited) = (begun, 0, Duration::ZERO);
         let receiving = self.receive();
         tokio::pin!(receiving);
@@ -321,8 +341,8 @@ impl PixelProcess {
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
-    /// Limits the process for the next step.
-    fn limit(&self, limits: StepLimits) -> io::Result<()> {
+    /// Limits the process for the next step. `used` is the processor time that it has used.
+    fn limit(&mut self, limits: StepLimits, used: Option<Duration>) -> io::Result<()> {
         let StepLimits {
             memory_bytes,
             seconds,
@@ -332,15 +352,32 @@ impl PixelProcess {
             .saturating_add(self.file_bytes as u64)
             .saturating_add(memory_bytes)
             .saturating_add(memory_bytes / 4)
-            .saturating_add(SPARE_ADDRESSES);
-        let pid = self.child.id();
-        let used = resources::processor_time(pid).unwrap_or_default();
-        let time = used + Duration::from_secs(seconds.into());
-        resources::limit(pid, addresses, time, file_bytes)
+            .saturating_add(SPARE_ADDRESSES)
+            .next_multiple_of(ADDRESS_STEP);
+        // Whole seconds, rounded up.
+        let least = used.unwrap_or_default().as_secs() + 1 + u64::from(seconds);
+        let time_seconds = match self.limits {
+            Some(now) if (least..=least + SPARE_SECONDS).contains(&now.time_seconds) => {
+                now.time_seconds
+            }
+            _ => least + SPARE_SECONDS,
+        };
+        let wanted = ResourceLimits {
+            addresses,
+            time_seconds,
+            file_bytes,
+        };
+        if self.limits != Some(wanted) {
+            let now = self.limits.take();
+            resources::limit(self.child.id(), wanted, now)?;
+            self.limits = Some(wanted);
+        }
+        Ok(())
     }
 
     fn measure(&mut self) {
         self.sizes = resources::sizes(self.child.id()).unwrap_or_default();
+        self.is_measured = true;
     }
 
     /// Whether it has ended while it waited.
@@ -388,7 +425,10 @@ impl PixelProcess {
         if self.is_busy || self.pictures >= MAX_PICTURES {
             return false;
         }
-        self.measure();
+        // Small pictures are measured now and then.
+        if !self.is_measured || self.pictures.is_multiple_of(MEASURED_EVERY) {
+            self.measure();
+        }
         if self.sizes.private > self.private_at_start + MAX_GROWTH {
             return false;
         }

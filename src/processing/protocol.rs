@@ -24,6 +24,8 @@ pub(super) enum Request {
         lengths: Vec<usize>,
         #[serde(with = "LimitsForm")]
         limits: Limits,
+        /// Carry out the plan at once if it needs no more memory than this.
+        granted: Option<u64>,
     },
     /// Carry out the plan.
     Proceed,

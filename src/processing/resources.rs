@@ -3,21 +3,50 @@
 use std::time::Duration;
 use std::{fs, io};
 
-/// Limits what a process may take: its address space, its processor time since its start, and the
-/// size of a file that it writes.
-pub(super) fn limit(pid: u32, addresses: u64, time: Duration, file_bytes: u64) -> io::Result<()> {
+/// What a process may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ResourceLimits {
+    /// Its address space.
+    pub(super) addresses: u64,
+    /// Its processor time since its start.
+    pub(super) time_seconds: u64,
+    /// The size of a file that it writes.
+    pub(super) file_bytes: u64,
+}
+
+/// Limits what a process may take. `now` are the limits that it has.
+pub(super) fn limit(
+    pid: u32,
+    limits: ResourceLimits,
+    now: Option<ResourceLimits>,
+) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
         let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let process = process.ok_or(io::ErrorKind::NotFound)?;
-        for (resource, most) in [
-            (Resource::As, addresses),
-            // Whole seconds, rounded up.
-            (Resource::Cpu, time.as_secs() + 1),
-            (Resource::Fsize, file_bytes),
+        let now = now.as_ref();
+        for (resource, most, now) in [
+            (
+                Resource::As,
+                limits.addresses,
+                now.map(|now| now.addresses),
+            ),
+            (
+                Resource::Cpu,
+                limits.time_seconds,
+                now.map(|now| now.time_seconds),
+            ),
+            (
+                Resource::Fsize,
+                limits.file_bytes,
+                now.map(|now| now.file_bytes),
+            ),
         ] {
+            if now == Some(most) {
+                continue;
+            }
             // The process has inherited this limit, which nobody may raise.
             let highest = getrlimit(resource).maximum;
             let limit = Rlimit {
@@ -30,7 +59,7 @@ pub(super) fn limit(pid: u32, addresses: u64, time: Duration, file_bytes: u64) -
     }
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = (pid, addresses, time, file_bytes);
+        let _ = (pid, limits, now);
         Err(io::Error::other("this system cannot limit another process"))
     }
 }

@@ -25,6 +25,10 @@ impl Settings {
             ("server.body_pause_seconds", server.body_pause_seconds),
             ("server.write_timeout_seconds", server.write_timeout_seconds),
             ("server.memory_wait_seconds", server.memory_wait_seconds),
+            (
+                "server.storage_timeout_seconds",
+                server.storage_timeout_seconds,
+            ),
             ("limits.max_picture_bytes", limits.max_picture_bytes),
             ("limits.max_source_pixels", limits.max_source_pixels),
             ("limits.max_frames", limits.max_frames.into()),

@@ -58,6 +58,11 @@ impl Settings {
         Duration::from_secs(self.server.body_pause_seconds)
     }
 
+    /// How long the log and the table may take to accept a request without its picture.
+    pub fn storage_timeout(&self) -> Duration {
+        Duration::from_secs(self.server.storage_timeout_seconds)
+    }
+
     /// How long a request waits for memory.
     pub fn memory_wait(&self) -> Duration {
         Duration::from_secs(self.server.memory_wait_seconds)

@@ -239,6 +239,8 @@ pub struct Server {
     pub answer_memory_mib: u64,
     /// How long a request waits for memory.
     pub memory_wait_seconds: u64,
+    /// How long the log and the table may take to accept a request.
+    pub storage_timeout_seconds: u64,
     /// Whether a repeated request is answered from the stored result.
     pub reuse_results: bool,
 }
@@ -256,6 +258,7 @@ impl Default for Server {
             upload_memory_mib: 512,
             answer_memory_mib: 128,
             memory_wait_seconds: 10,
+            storage_timeout_seconds: 2,
             reuse_results: true,
         }
     }

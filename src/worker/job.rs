@@ -7,14 +7,15 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use super::announcer::Announcer;
 use super::retry::Retries;
 use crate::event::{Completed, Event, EventBody, Failed, PicturePayload, Record, Started};
 use crate::event_log::{EventLog, EventPosition, LogError, Topic};
 use crate::imaging::ENGINE_VERSION;
-use crate::operation::{Operation, OperationId};
+use crate::operation::{Operation, OperationId, Status};
 use crate::picture_store::{Begun, PictureStore, StoreError};
 use crate::processing::{
-    AdmittedPicture, Memory, PICTURE_IS_GONE, ProcessedPicture, ProcessingError, Processor,
+    Memory, PICTURE_IS_GONE, ProcessedPicture, ProcessingError, Processor,
     RequestedOperation, Retry,
 };
 use crate::storage::StorageError;
@@ -24,6 +25,7 @@ pub(super) struct JobContext {
     pub(super) log: Arc<dyn EventLog>,
     pub(super) store: Arc<dyn PictureStore>,
     pub(super) processor: Processor,
+    pub(super) announcer: Announcer,
     /// How long an operation's pictures are kept; `None` means for ever.
     pub(super) keep: Option<Duration>,
     /// The worker's name.
@@ -54,11 +56,13 @@ impl From<Unfinished> for StepError {
     }
 }
 
+/// Named in events about an operation that was done without a worker, by a stored result.
+const NO_WORKER: &str = "api";
 /// How often a job looks whether its operation was erased meanwhile.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The first half of an attempt: a picture that waits in a pixel process, or why there is none.
-type Admitted = Result<AdmittedPicture, ProcessingError>;
+/// The outcome of an attempt.
+type Processed = Result<ProcessedPicture, ProcessingError>;
 
 /// The job of handling one event.
 pub(super) struct Job {
@@ -95,13 +99,16 @@ impl Job {
         }
     }
 
-    /// Handles the event. `Ok` means that the event is finished, with or without a result.
+    /// Handles the event. `Ok` means that its outcome is stored, with or without a result, and that
+    /// the announcer knows all that there is to announce.
     pub(super) async fn run(mut self) -> Result<(), Unfinished> {
         match self.handle().await {
-            Ok(()) => Ok(()),
-            Err(StepError::Unfinished(unfinished)) => Err(unfinished),
-            Err(StepError::Hopeless(reason)) => self.reject(&reason).await,
+            Ok(()) => {}
+            Err(StepError::Unfinished(unfinished)) => return Err(unfinished),
+            Err(StepError::Hopeless(reason)) => self.reject(&reason).await?,
         }
+        self.context.announcer.finish(self.position);
+        Ok(())
     }
 
     async fn handle(&mut self) -> Result<(), StepError> {
@@ -115,44 +122,35 @@ impl Job {
             return Ok(());
         };
         self.memory.shrink_to_source(loaded.picture.len() as u64);
-        let mut admitted = tokio::select! {
-            () = self.revoked.cancelled() => return Err(Unfinished::Abandoned.into()),
-            admitted = self.admit(&loaded, None) => admitted?,
-        };
         let mut attempts = self.context.processor.attempts();
         loop {
-            let Some(begun) = self.announce_attempt(&loaded).await? else {
+            let Some(id) = self.begin_attempt(&loaded).await? else {
                 return Ok(());
             };
-            let outcome = match admitted {
-                Ok(admitted) => {
-                    tokio::select! {
-                        outcome = self.context.processor.finish(admitted) => outcome,
-                        () = self.ended_elsewhere(begun) => return Ok(()),
-                    }
-                }
-                Err(error) => Err(error),
+            let outcome = tokio::select! {
+                outcome = self.attempt(&loaded, attempts.retry()) => outcome?,
+                () = self.ended_elsewhere(id) => return self.announce_again(id).await,
             };
             if let Some(outcome) = attempts.settle(outcome) {
                 return self.conclude(&loaded, outcome).await;
             }
-            admitted = tokio::select! {
-                admitted = self.admit(&loaded, attempts.retry()) => admitted?,
-                () = self.ended_elsewhere(begun) => return Ok(()),
-            };
         }
     }
 
-    /// Waits for memory, a core and a pixel process. If no process can be started, which is not the
-    /// picture's fault, it tries until the worker is asked to stop.
-    async fn admit(&self, loaded: &Loaded, retry: Option<Retry>) -> Result<Admitted, Unfinished> {
+    /// One attempt at the picture. If no process can be started, which is not the picture's fault, it
+    /// tries until the worker is asked to stop.
+    async fn attempt(
+        &self,
+        loaded: &Loaded,
+        retry: Option<Retry>,
+    ) -> Result<Processed, Unfinished> {
         let processor = &self.context.processor;
         let (picture, request) = (&loaded.picture, &loaded.operation.request);
         let mut retries = Retries::default();
         loop {
-            let error = match processor.admit(picture, request, retry).await {
+            let error = match processor.attempt(picture, request, retry).await {
                 Err(ProcessingError::NoProcess(error)) => error,
-                admitted => return Ok(admitted),
+                processed => return Ok(processed),
             };
             tracing::error!(%error, "cannot start a pixel process; trying again");
             let pause = retries.pause(true, Instant::now()).unwrap_or_default();
@@ -165,10 +163,13 @@ impl Job {
 
     /// Counts an attempt in the table and announces it. `None` if the operation is finished, or if
     /// its identifier belongs to another request.
-    async fn announce_attempt(&self, loaded: &Loaded) -> Result<Option<OperationId>, StepError> {
+    async fn begin_attempt(&self, loaded: &Loaded) -> Result<Option<OperationId>, StepError> {
         let (id, now) = (loaded.operation.id, Timestamp::now());
         let attempt = match self.begin(&loaded.operation, now).await? {
-            Begun::Finished => return Ok(None),
+            Begun::Finished => {
+                self.announce_again(id).await?;
+                return Ok(None);
+            }
             Begun::Taken => {
                 tracing::warn!(
                     %id,
@@ -182,8 +183,42 @@ impl Job {
             worker: self.context.name.clone(),
             attempt,
         });
-        self.announce(id, now, &loaded.trace_parent, body).await;
+        self.announce(id, now, &loaded.trace_parent, body);
         Ok(Some(id))
+    }
+
+    /// Announces the outcome of an operation that is finished already: the worker that finished it
+    /// may have ended before it announced that, and a stored result may have been used.
+    async fn announce_again(&self, id: OperationId) -> Result<(), StepError> {
+        let store = &self.context.store;
+        let found = self.persist("read", || store.find(id)).await?;
+        let Some(row) = found else {
+            return Ok(());
+        };
+        let worker = row.worker.unwrap_or_else(|| NO_WORKER.to_owned());
+        let engine = row.engine.unwrap_or_else(|| ENGINE_VERSION.to_owned());
+        let body = match (row.status, row.result) {
+            (Status::Done, Some(result)) => EventBody::Completed(Completed {
+                source: row.source,
+                result,
+                worker,
+                engine,
+                elapsed_milliseconds: None,
+            }),
+            (Status::Failed, _) => EventBody::Failed(Failed {
+                reason: row.failure.unwrap_or_default(),
+                retryable: false,
+                worker,
+                engine,
+            }),
+            _ => return Ok(()),
+        };
+        let trace_parent = Event::from_record(&self.record)
+            .ok()
+            .and_then(|event| event.trace_parent);
+        let at = row.finished_at.unwrap_or_else(Timestamp::now);
+        self.announce(id, at, &trace_parent, body);
+        Ok(())
     }
 
     /// Waits until the operation is erased, has expired, or has a result of another worker. Then
@@ -293,7 +328,7 @@ impl Job {
             .await?;
         if !is_ours {
             tracing::info!(%id, "already finished or removed by another process");
-            return Ok(());
+            return self.announce_again(id).await;
         }
         tracing::info!(
             %id, milliseconds,
@@ -308,7 +343,7 @@ impl Job {
             engine: ENGINE_VERSION.to_owned(),
             elapsed_milliseconds: Some(milliseconds),
         });
-        self.announce(id, now, trace_parent, body).await;
+        self.announce(id, now, trace_parent, body);
         Ok(())
     }
 
@@ -335,7 +370,7 @@ impl Job {
             worker: self.context.name.clone(),
             engine: ENGINE_VERSION.to_owned(),
         });
-        self.announce(id, now, trace_parent, body).await;
+        self.announce(id, now, trace_parent, body);
         Ok(())
     }
 
@@ -386,10 +421,8 @@ impl Job {
         Ok(())
     }
 
-    /// Appends an event about what happened, with the same time as in the table, so that a replay
-    /// can restore it. Does not wait for a log that does not answer, because the table already has
-    /// the outcome.
-    async fn announce(
+    /// Announces what happened, with the same time as in the table, so that a replay can restore it.
+    fn announce(
         &self,
         id: OperationId,
         at: Timestamp,
@@ -397,10 +430,7 @@ impl Job {
         body: EventBody,
     ) {
         let event = Event::new(id, at, body).traced(trace_parent.clone());
-        let announced = self.context.log.append(Topic::Events, event.to_record());
-        if let Err(error) = announced.await {
-            tracing::warn!(%id, %error, "could not append an event");
-        }
+        self.context.announcer.announce(event.to_record());
     }
 
     /// Retries until the attempt succeeds, until retrying cannot help, or until the worker is asked
