@@ -51,7 +51,7 @@ pub async fn play(
     };
     observer.begins(reader.total());
     let context = ReplayContext::new(resources, history);
-    Ok(Player::new(reader, context, task)
+    Ok(Player::new(reader, context, task, range.sample)
         .run(range, observer, stop)
         .await)
 }

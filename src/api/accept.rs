@@ -24,7 +24,7 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const MOST_KEY_BYTES: usize = 255;
 /// How long an answer waits for the table, which is not needed for it.
 const TABLE_PATIENCE: Duration = Duration::from_millis(50);
-/// The log and the table may take a second more for each picture of this size.
+/// The log and the table may take a second more for each so many bytes that are being accepted.
 const BYTES_PER_SECOND: u64 = 4 << 20;
 
 /// A request that was read and checked, but is not in the log yet.
@@ -59,10 +59,15 @@ pub(super) async fn accept(
         checked,
         trace_parent,
     };
-    let limit = state.storage_timeout + accepting.transfer_time();
+    let under_way = state.under_way.add(accepting.checked.facts.bytes);
+    let limit = state.storage_timeout + transfer_time(under_way.sum());
     // A task of its own, because what was begun is finished when the client leaves or the time is
     // over: the log may have the event already.
-    let accepting = tokio::spawn(accepting.accept(state, key));
+    let accepting = tokio::spawn(async move {
+        let accepted = accepting.accept(state, key, limit).await;
+        drop(under_way);
+        accepted
+    });
     let Ok(operation) = tokio::time::timeout(limit, accepting).await else {
         return Err(Problem::new(
             Kind::Unavailable,
@@ -111,17 +116,16 @@ async fn known(
 }
 
 impl Accepting {
-    /// The time that the picture may take to the log or the table.
-    fn transfer_time(&self) -> Duration {
-        Duration::from_secs_f64(self.checked.facts.bytes as f64 / BYTES_PER_SECOND as f64)
-    }
-
     /// Accepts the operation, unless it was accepted with the same key before.
-    async fn accept(self, state: Arc<ApiState>, key: Option<String>) -> Result<Operation, Problem> {
+    async fn accept(
+        self,
+        state: Arc<ApiState>,
+        key: Option<String>,
+        patience: Duration,
+    ) -> Result<Operation, Problem> {
         let Some(key) = key else {
             return self.append(&state).await;
         };
-        let patience = state.storage_timeout + self.transfer_time();
         let Some(_turn) = state.keys.turn(self.id, patience).await else {
             return Err(Problem::new(
                 Kind::KeyInUse,
@@ -185,12 +189,19 @@ impl Accepting {
             }
         }
         state.rows.add(operation.clone());
-        if state.is_shared || self.has_key {
-            // Another server may be asked for it next.
-            state.rows.settled(id, TABLE_PATIENCE).await;
-        }
+        // Another server may be asked for it next, or this one after a restart.
+        let patience = match state.is_shared {
+            true => TABLE_PATIENCE,
+            false => state.storage_timeout,
+        };
+        state.rows.settled(id, patience).await;
         Ok(operation)
     }
+}
+
+/// The time that pictures of so many bytes may take together to the log or the table.
+fn transfer_time(bytes: u64) -> Duration {
+    Duration::from_secs_f64(bytes as f64 / BYTES_PER_SECOND as f64)
 }
 
 /// Removes the deposited picture of an operation that was not accepted.

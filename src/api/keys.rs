@@ -25,7 +25,11 @@ pub(super) struct Turn {
 impl Keys {
     /// Waits for the turn of a request with this ID; `None` if earlier ones take longer than
     /// `patience`.
-    pub(super) async fn turn(self: &Arc<Self>, id: OperationId, patience: Duration) -> Option<Turn> {
+    pub(super) async fn turn(
+        self: &Arc<Self>,
+        id: OperationId,
+        patience: Duration,
+    ) -> Option<Turn> {
         let lock = {
             let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(locks.entry(id).or_default())
@@ -50,7 +54,10 @@ impl Drop for Turn {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         // The map has the only handle, so nobody waits.
-        if locks.get(&self.id).is_some_and(|lock| Arc::strong_count(lock) == 1) {
+        if locks
+            .get(&self.id)
+            .is_some_and(|lock| Arc::strong_count(lock) == 1)
+        {
             locks.remove(&self.id);
         }
     }

@@ -1,6 +1,7 @@
 //! The state that the handlers share: log, table, limits, and the memory for request bodies.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::budget::Budget;
@@ -37,11 +38,47 @@ pub(super) struct ApiState {
     pub(super) answers: Arc<Budget>,
     /// How long the log and the table may take to accept a request.
     pub(super) storage_timeout: Duration,
+    /// The bytes of the pictures that are being accepted.
+    pub(super) under_way: UnderWay,
     /// Whether other processes read the table.
     pub(super) is_shared: bool,
     /// The rows of accepted operations that the table does not have yet.
     pub(super) rows: Rows,
     pub(super) keys: Arc<Keys>,
+}
+
+/// Counts the bytes that are on their way to the log.
+#[derive(Debug, Default)]
+pub(super) struct UnderWay(Arc<AtomicU64>);
+
+/// Some of these bytes, counted until this is dropped.
+#[derive(Debug)]
+pub(super) struct Load {
+    all: Arc<AtomicU64>,
+    bytes: u64,
+}
+
+impl UnderWay {
+    pub(super) fn add(&self, bytes: u64) -> Load {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+        Load {
+            all: Arc::clone(&self.0),
+            bytes,
+        }
+    }
+}
+
+impl Load {
+    /// All bytes that are on their way.
+    pub(super) fn sum(&self) -> u64 {
+        self.all.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl ApiState {
@@ -76,6 +113,7 @@ impl ApiState {
                 "too many results are being sent at once; please try again",
             ),
             storage_timeout: settings.storage_timeout(),
+            under_way: UnderWay::default(),
             is_shared: settings.storage.table == TableKind::Mysql,
             rows: Rows::default(),
             keys: Arc::default(),

@@ -55,10 +55,13 @@ pub(super) struct Rebuild {
 #[command(after_help = "\
 Examples:
   picresize replay verify
-  picresize replay verify --from 2026-01-31T06:00:00Z --to 2026-01-31T07:00:00Z --json")]
+  picresize replay verify --from 2026-01-31T06:00:00Z --to 2026-01-31T07:00:00Z --json
+  picresize replay verify --sample 1000")]
 pub(super) struct Verify {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    sample: Sample,
 }
 
 /// Resize everything with other options and compare size, time and quality
@@ -70,6 +73,7 @@ pub(super) struct Verify {
 #[command(after_help = "\
 Examples:
   picresize replay shadow --format webp --quality 75
+  picresize replay shadow --format avif --sample 200
   picresize replay shadow --filter bilinear --profile fine --speed 10
   picresize replay shadow --format webp --promote --id 01939a5e-6f0e-7d31-8d43-2f6c1f0f7b11")]
 pub(super) struct Shadow {
@@ -77,6 +81,8 @@ pub(super) struct Shadow {
     common: Common,
     #[command(flatten)]
     options: Options,
+    #[command(flatten)]
+    sample: Sample,
     /// Save the new results; the table then has other options than the log
     #[arg(long)]
     promote: bool,
@@ -98,6 +104,13 @@ pub(super) struct DeadLetters {
     /// Only list them
     #[arg(long)]
     list: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Sample {
+    /// Play only about this many events, spread evenly over the range
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    sample: Option<u64>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -133,25 +146,33 @@ enum Order {
 
 impl Replay {
     pub(super) fn run(self) -> Result<ExitCode> {
+        let mut sample = None;
         let (common, order) = match self {
             Self::Rebuild(it) => (it.common, Order::Play(Task::Rebuild)),
-            Self::Verify(it) => (it.common, Order::Play(Task::Verify)),
+            Self::Verify(it) => {
+                sample = it.sample.sample;
+                (it.common, Order::Play(Task::Verify))
+            }
             Self::Shadow(it) => {
                 let pairs = it.options.pairs().into_iter();
                 let overrides: Vec<_> = pairs.map(|(key, text)| (key, text.to_owned())).collect();
                 replay::check_overrides(&overrides).map_err(wrong_flags)?;
                 let promote = it.promote;
+                sample = it.sample.sample;
                 (it.common, Order::Play(Task::Shadow { overrides, promote }))
             }
             Self::DeadLetters(it) => (it.common, Order::DeadLetters { list: it.list }),
         };
-        common.run(order)
+        common.run(order, sample)
     }
 }
 
 impl Common {
-    fn run(self, order: Order) -> Result<ExitCode> {
-        let range = self.range()?;
+    fn run(self, order: Order, sample: Option<u64>) -> Result<ExitCode> {
+        let range = Range {
+            sample,
+            ..self.range()?
+        };
         let mut settings = self.config.load()?;
         if let Some(data) = self.data {
             settings.data.folder = data;
@@ -172,6 +193,7 @@ impl Common {
             from: start(&self.from)?,
             to: self.to.as_deref().map(|to| time("--to", to)).transpose()?,
             id: self.id,
+            sample: None,
             speed: speed(&self.speed)?,
         })
     }

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::imaging::ENGINE_VERSION;
 use crate::processing::PixelProcesses;
 use crate::settings::Settings;
 use crate::storage::Storage;
@@ -42,6 +43,16 @@ pub(super) fn run(settings: Settings, roles: Roles) -> Result<ExitCode> {
 
 async fn run_roles(settings: Settings, roles: Roles) -> Result<ExitCode> {
     let stop = lifecycle::stop_on_signal()?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        engine = ENGINE_VERSION,
+        ?roles,
+        log = ?settings.storage.log,
+        table = ?settings.storage.table,
+        concurrency = settings.worker.concurrency,
+        memory_mib = settings.worker.memory_mib,
+        "starting"
+    );
     // Bind first, so that a port in use is reported before waiting for servers.
     let listener = match roles {
         Roles::All | Roles::Api => bind(settings.server.listen, "server.listen, --listen").await?,

@@ -13,7 +13,6 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-
 use super::protocol::{Outcome, Planned, Request, TaskForm, frame, message_length};
 use super::shared_file::{Contents, read_or_map};
 use crate::imaging::{self, Format, ImagingError, Limits, Plan, Source};

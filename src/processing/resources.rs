@@ -28,11 +28,7 @@ pub(super) fn limit(
         let process = process.ok_or(io::ErrorKind::NotFound)?;
         let now = now.as_ref();
         for (resource, most, now) in [
-            (
-                Resource::As,
-                limits.addresses,
-                now.map(|now| now.addresses),
-            ),
+            (Resource::As, limits.addresses, now.map(|now| now.addresses)),
             (
                 Resource::Cpu,
                 limits.time_seconds,

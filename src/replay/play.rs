@@ -30,6 +30,32 @@ pub(super) struct Player {
     seen: HashSet<OperationId>,
     summary: Summary,
     error: Option<ReplayError>,
+    stride: Stride,
+}
+
+/// Takes every so-many-th event.
+#[derive(Debug, Default)]
+struct Stride {
+    /// How many events it has seen.
+    seen: u64,
+    /// Of this many events, it takes one.
+    step: u64,
+}
+
+impl Stride {
+    /// Takes about `sample` of `total` events.
+    fn of(total: u64, sample: Option<u64>) -> Self {
+        let step = sample.map_or(1, |sample| total.div_ceil(sample.max(1)));
+        Self {
+            seen: 0,
+            step: step.max(1),
+        }
+    }
+
+    fn takes_next(&mut self) -> bool {
+        self.seen += 1;
+        (self.seen - 1).is_multiple_of(self.step)
+    }
 }
 
 /// How reading the log ended.
@@ -39,7 +65,13 @@ enum Read {
 }
 
 impl Player {
-    pub(super) fn new(reader: Box<dyn Reader>, context: ReplayContext, task: Task) -> Self {
+    pub(super) fn new(
+        reader: Box<dyn Reader>,
+        context: ReplayContext,
+        task: Task,
+        sample: Option<u64>,
+    ) -> Self {
+        let total = reader.total();
         Self {
             starts: reader.starts(),
             reader,
@@ -51,6 +83,7 @@ impl Player {
             seen: HashSet::new(),
             summary: Summary::default(),
             error: None,
+            stride: Stride::of(total, sample),
         }
     }
 
@@ -102,7 +135,8 @@ impl Player {
                 return Ok(Read::ToTheEnd);
             };
             self.watermark.delivered(entry.position);
-            if !range.includes(&entry.record.key, entry.appended_at) {
+            let is_included = range.includes(&entry.record.key, entry.appended_at);
+            if !is_included || !self.stride.takes_next() {
                 self.watermark.finished(entry.position);
                 observer.advanced(None);
                 continue;

@@ -32,6 +32,8 @@ pub struct Range {
     pub to: Option<Timestamp>,
     /// Only this operation.
     pub id: Option<OperationId>,
+    /// Only about this many events, spread evenly over the range.
+    pub sample: Option<u64>,
     pub speed: Speed,
 }
 
@@ -42,6 +44,7 @@ impl Default for Range {
             from: Start::Beginning,
             to: None,
             id: None,
+            sample: None,
             speed: Speed::Unbounded,
         }
     }

@@ -15,8 +15,8 @@ use crate::imaging::ENGINE_VERSION;
 use crate::operation::{Operation, OperationId, Status};
 use crate::picture_store::{Begun, PictureStore, StoreError};
 use crate::processing::{
-    Memory, PICTURE_IS_GONE, ProcessedPicture, ProcessingError, Processor,
-    RequestedOperation, Retry,
+    Memory, PICTURE_IS_GONE, ProcessedPicture, ProcessingError, Processor, RequestedOperation,
+    Retry,
 };
 use crate::storage::StorageError;
 

@@ -2,7 +2,9 @@
 //! JSON.
 
 use std::fmt::Write as _;
+use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -11,9 +13,14 @@ use crate::replay::{
     Compared, Comparison, Ended, Finding, Observer, Outcome, Shown, Summary, Sums,
 };
 
+/// The time between two lines of progress where there is no terminal for a bar.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
 pub(super) struct Console {
     json: bool,
     progress: ProgressBar,
+    /// When the next line of progress is due; `None` on a terminal.
+    line_due: Option<Instant>,
 }
 
 impl Console {
@@ -21,6 +28,7 @@ impl Console {
         Self {
             json,
             progress: ProgressBar::hidden(),
+            line_due: None,
         }
     }
 
@@ -50,6 +58,9 @@ impl Observer for Console {
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         // Only shown on a terminal.
         self.progress = ProgressBar::new(events).with_style(style);
+        if !std::io::stderr().is_terminal() {
+            self.line_due = Some(Instant::now() + LINE_INTERVAL);
+        }
     }
 
     fn advanced(&mut self, finding: Option<&Finding>) {
@@ -64,6 +75,11 @@ impl Observer for Console {
             }
         }
         self.progress.inc(1);
+        if self.line_due.is_some_and(|due| Instant::now() >= due) {
+            let (done, all) = (self.progress.position(), self.progress.length());
+            eprintln!("picresize: {done} of {} events", all.unwrap_or(done));
+            self.line_due = Some(Instant::now() + LINE_INTERVAL);
+        }
     }
 }
 
