@@ -146,6 +146,14 @@ pub trait OperationStore {
     /// The bytes of a done operation's result.
     async fn result(&self, id: OperationId) -> Result<Option<Bytes>, StoreError>;
 
+    /// Returns once everything that was written before is durable. Until then, a power cut may undo
+    /// what [`enqueue`](Self::enqueue), [`begin`](Self::begin), [`complete`](Self::complete) and
+    /// [`fail`](Self::fail) wrote. So a worker calls this before it commits the offsets of their
+    /// events. A kill of this process undoes nothing.
+    async fn sync(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Whether the table answers.
     async fn ping(&self) -> Result<(), StoreError>;
 }
