@@ -146,8 +146,10 @@ pub trait OperationStore {
     /// The bytes of a done operation's result.
     async fn result(&self, id: OperationId) -> Result<Option<Bytes>, StoreError>;
 
-    /// Waits until everything that was written before is stored durably. What is lost before that,
-    /// the log delivers again, so offsets are committed only after this.
+    /// Returns once everything that was written before is durable. Until then, a power cut may undo
+    /// what [`enqueue`](Self::enqueue), [`begin`](Self::begin), [`complete`](Self::complete) and
+    /// [`fail`](Self::fail) wrote. So a worker calls this before it commits the offsets of their
+    /// events. A kill of this process undoes nothing.
     async fn sync(&self) -> Result<(), StoreError> {
         Ok(())
     }

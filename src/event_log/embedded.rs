@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -10,15 +11,16 @@ use rusqlite::{OptionalExtension, params};
 use tokio::sync::watch;
 
 use self::consumer::EmbeddedConsumer;
-use self::events::{PARTITION, committed};
+use self::events::{PARTITION, append, committed};
 use self::reader::EmbeddedReader;
 use self::trim::Trim;
 use super::{Consumer, ErasureOutcome, EventLog, EventPosition, LogError, Reader, Start, Topic};
 use crate::event::Record;
-use crate::sqlite::{self, Database, DatabaseError};
+use crate::sqlite::{self, Database, DatabaseError, Sync};
 
 mod consumer;
 mod events;
+mod headers;
 mod reader;
 mod trim;
 
@@ -53,8 +55,10 @@ type Groups = HashMap<(Topic, String), Arc<tokio::sync::Mutex<()>>>;
 #[derive(Debug)]
 pub struct EmbeddedLog {
     database: Arc<Database>,
-    /// Notified with every append, so that waiting consumers look again.
-    appended: watch::Sender<()>,
+    /// For each topic, notified with every append, so that waiting consumers look again.
+    appended: [watch::Sender<()>; Topic::ALL.len()],
+    /// Counts erasures, so that consumers read again what they have read ahead.
+    erasures: Arc<AtomicU64>,
     /// The holder of a group's lock owns its only partition.
     groups: Mutex<Groups>,
 }
@@ -68,8 +72,9 @@ impl EmbeddedLog {
     /// The file can't be opened, or a newer version wrote it.
     pub fn open(path: &Path) -> Result<Self, LogError> {
         Ok(Self {
-            database: Arc::new(Database::open(path, MIGRATIONS)?),
-            appended: watch::channel(()).0,
+            database: Arc::new(Database::open(path, MIGRATIONS, Sync::EveryCommit)?),
+            appended: Topic::ALL.map(|_| watch::channel(()).0),
+            erasures: Arc::default(),
             groups: Mutex::default(),
         })
     }
@@ -87,30 +92,20 @@ impl From<DatabaseError> for LogError {
 #[async_trait]
 impl EventLog for EmbeddedLog {
     async fn append(&self, topic: Topic, record: Record) -> Result<EventPosition, LogError> {
-        let headers =
-            serde_json::to_string(&record.headers).expect("headers always have a JSON form");
-        let now = Timestamp::now().as_millisecond();
-        let offset = self
-            .database
-            .write(move |connection| {
-                connection
-                    .prepare_cached(
-                        "INSERT INTO events (topic, position, appended_at, key, headers, value)
-                         SELECT ?1, coalesce(max(position) + 1, 0), ?2, ?3, ?4, ?5
-                         FROM events WHERE topic = ?1
-                         RETURNING position",
-                    )?
-                    .query_row(
-                        params![topic.name(), now, record.key, headers, &record.value[..]],
-                        |row| row.get(0),
-                    )
-            })
-            .await?;
-        self.appended.send_replace(());
+        let write = append(topic, record);
+        let offset = self.database.write(write).await?;
+        self.appended[topic as usize].send_replace(());
         Ok(EventPosition {
             partition: PARTITION,
             offset,
         })
+    }
+
+    async fn announce(&self, record: Record) -> Result<(), LogError> {
+        let write = append(Topic::Events, record);
+        self.database.write_later(write).await?;
+        self.appended[Topic::Events as usize].send_replace(());
+        Ok(())
     }
 
     async fn subscribe(&self, topic: Topic, group: &str) -> Result<Box<dyn Consumer>, LogError> {
@@ -123,7 +118,8 @@ impl EventLog for EmbeddedLog {
             .clone();
         Ok(Box::new(EmbeddedConsumer::new(
             Arc::clone(&self.database),
-            self.appended.subscribe(),
+            self.appended[topic as usize].subscribe(),
+            Arc::clone(&self.erasures),
             topic,
             group,
             turn,
@@ -153,6 +149,7 @@ impl EventLog for EmbeddedLog {
                 })
             })
             .await?;
+        self.erasures.fetch_add(1, Ordering::Release);
         Ok(ErasureOutcome::DataRemoved)
     }
 

@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, Row};
 use super::StoreError;
 use super::row::Columns;
 use crate::operation::OperationId;
-use crate::sqlite::{Database, DatabaseError};
+use crate::sqlite::{Database, DatabaseError, Sync};
 
 mod deposits;
 mod lookup;
@@ -72,20 +72,35 @@ impl EmbeddedStore {
     /// The file can't be opened, or a newer version wrote it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Ok(Self {
-            database: Database::open(path, MIGRATIONS)?,
+            database: Database::open(path, MIGRATIONS, Sync::OnRequest)?,
         })
     }
 
-    /// Runs one statement; returns how many rows it changed.
+    /// Runs one statement; returns how many rows it changed. A power cut may undo it until
+    /// [`sync`](super::OperationStore::sync): it is for changes that are then made again.
     async fn execute<P>(&self, sql: &'static str, parameters: P) -> Result<usize, StoreError>
     where
-        P: rusqlite::Params + Send + 'static,
+        P: rusqlite::Params + Clone + Send + 'static,
     {
         let changed = self
             .database
-            .write(move |connection| connection.prepare_cached(sql)?.execute(parameters))
-            .await?;
-        Ok(changed)
+            .commit(move |connection| connection.prepare_cached(sql)?.execute(parameters.clone()));
+        Ok(changed.await?)
+    }
+
+    /// Runs one statement durably; returns how many rows it changed.
+    async fn execute_durably<P>(
+        &self,
+        sql: &'static str,
+        parameters: P,
+    ) -> Result<usize, StoreError>
+    where
+        P: rusqlite::Params + Clone + Send + 'static,
+    {
+        let changed = self
+            .database
+            .write(move |connection| connection.prepare_cached(sql)?.execute(parameters.clone()));
+        Ok(changed.await?)
     }
 
     /// The picture in one column of an operation's row.

@@ -1,14 +1,16 @@
 //! A member of a consumer group of the embedded log.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::params;
 use tokio::sync::{OwnedMutexGuard, watch};
 
-use super::events::{committed, read_event};
-use crate::event_log::{Consumer, Delivery, EventPosition, LogError, Topic};
+use super::events::{committed, read_batch};
+use crate::event_log::{Consumer, Delivery, Entry, EventPosition, LogError, Topic};
 use crate::sqlite::{Database, DatabaseError};
 
 /// How long a consumer waits for an append of this process before it looks for appends of other
@@ -20,9 +22,13 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct EmbeddedConsumer {
     database: Arc<Database>,
     appended: watch::Receiver<()>,
+    erasures: Arc<AtomicU64>,
     topic: Topic,
     group: String,
     turn: Arc<tokio::sync::Mutex<()>>,
+    /// Events that were read ahead, and the count of erasures before.
+    ahead: VecDeque<Entry>,
+    ahead_at: u64,
     owned: Option<Ownership>,
 }
 
@@ -37,6 +43,7 @@ impl EmbeddedConsumer {
     pub(super) fn new(
         database: Arc<Database>,
         appended: watch::Receiver<()>,
+        erasures: Arc<AtomicU64>,
         topic: Topic,
         group: &str,
         turn: Arc<tokio::sync::Mutex<()>>,
@@ -44,9 +51,12 @@ impl EmbeddedConsumer {
         Self {
             database,
             appended,
+            erasures,
             topic,
             group: group.to_owned(),
             turn,
+            ahead: VecDeque::new(),
+            ahead_at: 0,
             owned: None,
         }
     }
@@ -74,14 +84,23 @@ impl Consumer for EmbeddedConsumer {
     async fn receive(&mut self) -> Result<Delivery, LogError> {
         loop {
             let next = self.own().await?.next;
-            // Before the query, so that an append during it is not missed.
-            self.appended.mark_unchanged();
-            let topic = self.topic.name();
-            let found = self
-                .database
-                .read(move |connection| read_event(connection, topic, next))
-                .await?;
-            if let Some(entry) = found {
+            // What was erased meanwhile must not be delivered.
+            let erasures = self.erasures.load(Ordering::Acquire);
+            if erasures != self.ahead_at {
+                self.ahead.clear();
+            }
+            if self.ahead.is_empty() {
+                // Before the query, so that an append during it is not missed.
+                self.appended.mark_unchanged();
+                let topic = self.topic;
+                let batch = self
+                    .database
+                    .read(move |connection| read_batch(connection, topic, next))
+                    .await?;
+                self.ahead = batch.into();
+                self.ahead_at = erasures;
+            }
+            if let Some(entry) = self.ahead.pop_front() {
                 self.own().await?.next = entry.position.offset + 1;
                 return Ok(Delivery::Event(entry.position, entry.record));
             }

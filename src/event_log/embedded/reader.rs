@@ -1,11 +1,12 @@
 //! Reads a topic of the embedded log without a consumer group.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
-use super::events::{PARTITION, read_event};
+use super::events::{PARTITION, read_batch, read_event};
 use crate::event_log::{Entry, EventPosition, LogError, Reader, Start, Topic};
 use crate::sqlite::Database;
 
@@ -14,6 +15,8 @@ use crate::sqlite::Database;
 pub(super) struct EmbeddedReader {
     database: Arc<Database>,
     topic: Topic,
+    /// Events that were read ahead.
+    ahead: VecDeque<Entry>,
     start: i64,
     next: i64,
     end: i64,
@@ -38,6 +41,7 @@ impl EmbeddedReader {
         Ok(Self {
             database,
             topic,
+            ahead: VecDeque::new(),
             start: next,
             next,
             end,
@@ -52,11 +56,18 @@ impl Reader for EmbeddedReader {
         if self.next >= self.end {
             return Ok(None);
         }
-        let (topic, next) = (self.topic.name(), self.next);
-        let found = self
-            .database
-            .read(move |connection| read_event(connection, topic, next))
-            .await?;
+        if self.ahead.is_empty() {
+            let (topic, next) = (self.topic, self.next);
+            let read = self.database.read(move |connection| match topic {
+                Topic::Events => read_batch(connection, topic, next),
+                // These may be erased meanwhile, so none is read ahead.
+                Topic::Requests | Topic::DeadLetters => {
+                    Ok(read_event(connection, topic, next)?.into_iter().collect())
+                }
+            });
+            self.ahead = read.await?.into();
+        }
+        let found = self.ahead.pop_front();
         let entry = found.filter(|entry| entry.position.offset < self.end);
         self.next = entry
             .as_ref()

@@ -26,7 +26,8 @@ impl DepositStore for EmbeddedStore {
     }
 
     async fn withdraw(&self, id: OperationId) -> Result<(), StoreError> {
-        self.execute(sql::WITHDRAW, (id.to_string(),)).await?;
+        self.execute_durably(sql::WITHDRAW, (id.to_string(),))
+            .await?;
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Finds operations in SQLite by their requests and by their pictures.
 
 use std::cmp::Reverse;
+use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -10,6 +11,9 @@ use super::EmbeddedStore;
 use crate::operation::{Digest, Fingerprint, Operation, OperationId};
 use crate::picture_store::sql::OPERATION_COLUMNS;
 use crate::picture_store::{LookupStore, Page, StoreError, row, sql};
+
+static SAME_REQUEST: LazyLock<String> = LazyLock::new(sql::same_request);
+static CANDIDATES: LazyLock<String> = LazyLock::new(|| sql::candidates("rowid"));
 
 #[async_trait]
 impl LookupStore for EmbeddedStore {
@@ -28,7 +32,7 @@ impl LookupStore for EmbeddedStore {
             .database
             .read(move |connection| {
                 connection
-                    .prepare_cached(&sql::same_request())?
+                    .prepare_cached(&SAME_REQUEST)?
                     .query_row(sought, |row| Ok(row::operation(row)))
                     .optional()
             })
@@ -136,7 +140,7 @@ fn nearest(
     distance: u32,
 ) -> rusqlite::Result<Vec<Near>> {
     let mut found: Vec<Near> = connection
-        .prepare_cached(&sql::candidates("rowid"))?
+        .prepare_cached(&CANDIDATES)?
         .query_map(params_from_iter(sql::probes(fingerprint)), |row| {
             let other = Fingerprint(row.get::<_, i64>(1)?.cast_unsigned());
             Ok(Near {

@@ -1,5 +1,7 @@
 //! The life cycle of an operation in SQLite.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -9,14 +11,37 @@ use super::EmbeddedStore;
 use crate::operation::{Operation, OperationId};
 use crate::picture_store::{Begun, FinishedPicture, OperationStore, StoreError, row, sql};
 
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    sql::insert(
+        "ON CONFLICT (id) DO UPDATE SET position = excluded.position
+         WHERE position IS NULL AND request = excluded.request
+             AND source_digest = excluded.source_digest",
+    )
+});
+static COMPLETE: LazyLock<String> = LazyLock::new(sql::complete);
+static FIND: LazyLock<String> = LazyLock::new(|| sql::select("id = ?"));
+
+/// These rows are committed without a sync. After a power cut, the log delivers their requests
+/// again: a worker commits an offset only after [`OperationStore::sync`].
 #[async_trait]
 impl OperationStore for EmbeddedStore {
     async fn enqueue(&self, operation: &Operation) -> Result<(), StoreError> {
         let operation = operation.clone();
         self.database
-            .write(move |connection| insert(connection, &operation, None))
+            .commit(move |connection| insert(connection, &operation, None))
             .await?;
         Ok(())
+    }
+
+    async fn enqueue_all(&self, operations: &[Operation]) -> Result<(), StoreError> {
+        let operations = operations.to_vec();
+        let inserted = self.database.commit(move |connection| {
+            for operation in &operations {
+                insert(connection, operation, None)?;
+            }
+            Ok(())
+        });
+        Ok(inserted.await?)
     }
 
     async fn begin(
@@ -27,7 +52,7 @@ impl OperationStore for EmbeddedStore {
     ) -> Result<Begun, StoreError> {
         let (asked, worker) = (operation.clone(), worker.to_owned());
         self.database
-            .write(move |connection| {
+            .commit(move |connection| {
                 insert(connection, &asked, None)?;
                 match find(connection, asked.id)? {
                     Some(Ok(row)) if !row.asks_the_same_as(&asked) => return Ok(Ok(Begun::Taken)),
@@ -65,9 +90,7 @@ impl OperationStore for EmbeddedStore {
     ) -> Result<bool, StoreError> {
         let changed = self
             .database
-            .write(move |connection| {
-                put_result(connection, &sql::complete(), id, None, &picture, now)
-            })
+            .commit(move |connection| put_result(connection, &COMPLETE, id, None, &picture, now))
             .await?;
         Ok(changed > 0)
     }
@@ -100,6 +123,10 @@ impl OperationStore for EmbeddedStore {
         self.picture(sql::FIND_RESULT, id).await
     }
 
+    async fn sync(&self) -> Result<(), StoreError> {
+        Ok(self.database.sync().await?)
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.database
             .read(|connection| connection.query_row("SELECT 1", [], |_| Ok(())))
@@ -115,12 +142,7 @@ pub(super) fn insert(
     picture: Option<&[u8]>,
 ) -> rusqlite::Result<usize> {
     let source = &operation.source;
-    let sql = sql::insert(
-        "ON CONFLICT (id) DO UPDATE SET position = excluded.position
-         WHERE position IS NULL AND request = excluded.request
-             AND source_digest = excluded.source_digest",
-    );
-    connection.prepare_cached(&sql)?.execute(params![
+    connection.prepare_cached(&INSERT)?.execute(params![
         operation.id.to_string(),
         row::request_text(&operation.request),
         source.format.name(),
@@ -165,7 +187,7 @@ fn find(
     id: OperationId,
 ) -> rusqlite::Result<Option<Result<Operation, StoreError>>> {
     connection
-        .prepare_cached(&sql::select("id = ?"))?
+        .prepare_cached(&FIND)?
         .query_row([id.to_string()], |row| Ok(row::operation(row)))
         .optional()
 }

@@ -1,5 +1,7 @@
 //! Changes by replays to final operations, in SQLite.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -7,6 +9,8 @@ use super::EmbeddedStore;
 use super::operations::put_result;
 use crate::operation::{OperationId, ResizeOptions};
 use crate::picture_store::{FinishedPicture, PlaybackStore, StoreError, row, sql};
+
+static REPLACE: LazyLock<String> = LazyLock::new(sql::replace);
 
 #[async_trait]
 impl PlaybackStore for EmbeddedStore {
@@ -21,20 +25,13 @@ impl PlaybackStore for EmbeddedStore {
         let changed = self
             .database
             .write(move |connection| {
-                put_result(
-                    connection,
-                    &sql::replace(),
-                    id,
-                    Some(&request),
-                    &picture,
-                    now,
-                )
+                put_result(connection, &REPLACE, id, Some(&request), &picture, now)
             })
             .await?;
         Ok(changed > 0)
     }
 
     async fn reopen(&self, id: OperationId) -> Result<bool, StoreError> {
-        Ok(self.execute(sql::REOPEN, (id.to_string(),)).await? > 0)
+        Ok(self.execute_durably(sql::REOPEN, (id.to_string(),)).await? > 0)
     }
 }

@@ -60,7 +60,7 @@ impl RetentionStore for EmbeddedStore {
     async fn discard_deposits(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         let removed = self
             .database
-            .write(move |connection| {
+            .commit(move |connection| {
                 connection
                     .prepare_cached(&format!(
                         "DELETE FROM pictures WHERE rowid IN (
