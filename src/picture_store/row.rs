@@ -5,7 +5,9 @@ use std::str::FromStr;
 use jiff::Timestamp;
 
 use super::StoreError;
-use crate::operation::{Fingerprint, Format, Operation, PictureFacts, ResizeOptions, Status};
+use crate::operation::{
+    Fingerprint, Format, Operation, OperationId, PictureFacts, ResizeOptions, Status,
+};
 
 /// One row, read by the names of its columns. An error says why a column can't be read.
 pub(super) trait Columns {
@@ -17,6 +19,14 @@ pub(super) trait Columns {
 /// Reads a row that was selected with [`OPERATION_COLUMNS`](super::sql::OPERATION_COLUMNS).
 pub(super) fn operation(row: &impl Columns) -> Result<Operation, StoreError> {
     read(row).map_err(|reason| StoreError::Corrupt {
+        id: row.text("id").ok().flatten().unwrap_or_default(),
+        reason,
+    })
+}
+
+/// Reads the ID of a row that was selected with its ID.
+pub(super) fn id(row: &impl Columns) -> Result<OperationId, StoreError> {
+    present(parsed(row, "id")).map_err(|reason| StoreError::Corrupt {
         id: row.text("id").ok().flatten().unwrap_or_default(),
         reason,
     })

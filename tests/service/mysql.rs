@@ -10,7 +10,10 @@ use picresize::picture_store::{OperationStore, RetentionStore, StoreError};
 
 use crate::support::{MARIADB, MYSQL, PATIENCE, address};
 
-const SCRIPT: &str = include_str!("../../sql/0001_pictures.sql");
+const SCRIPTS: [&str; 2] = [
+    include_str!("../../sql/0001_pictures.sql"),
+    include_str!("../../sql/0002_position.sql"),
+];
 
 /// The servers on which all tests of this file run.
 #[derive(Clone, Copy)]
@@ -161,6 +164,7 @@ on_each_server! {
     an_empty_server_is_prepared_once
     two_migrations_at_once_both_end_well
     pasted_scripts_agree_with_migrate
+    an_older_table_is_brought_up_to_date
     a_newer_table_is_left_alone
     the_table_of_someone_else_is_left_alone
     a_user_with_four_rights_is_enough
@@ -176,6 +180,8 @@ on_each_server! {
     tables_answer_by_their_indexes
 }
 
+mod faults;
+
 mod promises {
     use super::*;
 
@@ -183,6 +189,7 @@ mod promises {
         let first = database.migrate().await.unwrap();
         assert!(first[0].ends_with("created"), "{first:?}");
         assert!(first[1].ends_with("by sql/0001_pictures.sql"), "{first:?}");
+        assert!(first[2].ends_with("by sql/0002_position.sql"), "{first:?}");
         database.open().await.unwrap();
         let second = database.migrate().await.unwrap();
         assert!(second[0].ends_with("already there"), "{second:?}");
@@ -200,10 +207,22 @@ mod promises {
     }
 
     pub(super) async fn pasted_scripts_agree_with_migrate(database: TestDatabase) {
-        database.paste(SCRIPT).await;
+        database.paste(&SCRIPTS.concat()).await;
         database.open().await.unwrap();
         let report = database.migrate().await.unwrap();
         assert!(report[1].ends_with("already there"), "{report:?}");
+    }
+
+    pub(super) async fn an_older_table_is_brought_up_to_date(database: TestDatabase) {
+        database.paste(SCRIPTS[0]).await;
+        let refusal = database.refusal().await;
+        assert!(refusal.contains("has schema 1, but 2"), "{refusal}");
+        let report = database.migrate().await.unwrap();
+        assert!(
+            report[1].ends_with("changed by sql/0002_position.sql"),
+            "{report:?}"
+        );
+        database.open().await.unwrap();
     }
 
     pub(super) async fn a_newer_table_is_left_alone(database: TestDatabase) {
@@ -394,9 +413,12 @@ mod promises {
         connection
             .query_drop(
                 "INSERT INTO pictures (id, status, request, source_format, source_width,
-                     source_height, source_bytes, source_digest, fingerprint, queued_at, expires_at)
-                 SELECT UUID(), 'done', '[]', 'png', 1, 1, 1, SHA2(UUID(), 256),
-                     CONV(SUBSTR(SHA2(UUID(), 256), 1, 15), 16, 10), NOW(3), NOW(3) + INTERVAL 1 DAY
+                     source_height, source_bytes, source_digest, fingerprint, position, queued_at,
+                     expires_at)
+                 SELECT UUID(), IF(RAND() < 0.5, 'done', 'queued'), '[]', 'png', 1, 1, 1,
+                     SHA2(UUID(), 256),
+                     CONV(SUBSTR(SHA2(UUID(), 256), 1, 15), 16, 10), '1:1', NOW(3),
+                     NOW(3) + INTERVAL 1 DAY
                  FROM information_schema.columns LIMIT 2000",
             )
             .await
@@ -414,6 +436,16 @@ mod promises {
                 "status IN ('expired', 'erased') AND expires_at < ?",
                 "2020-01-01",
                 "pictures_expiry",
+            ),
+            (
+                "status IN ('queued', 'processing', 'done', 'failed') AND expires_at <= ?",
+                "2020-01-01",
+                "pictures_expiry",
+            ),
+            (
+                "status = 'queued' AND position IS NULL AND source IS NOT NULL AND queued_at < ?",
+                "2020-01-01",
+                "pictures_position",
             ),
         ] {
             let sql = format!(

@@ -26,7 +26,7 @@ impl DepositStore for MysqlStore {
         if renewed.matched > 0 {
             return Ok(());
         }
-        self.insert(operation, Some(&picture)).await
+        self.insert(&[operation], Some(&picture)).await
     }
 
     async fn withdraw(&self, id: OperationId) -> Result<(), StoreError> {

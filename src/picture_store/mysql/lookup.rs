@@ -4,11 +4,20 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use mysql_async::Value;
 
-use super::store::MysqlStore;
+use super::store::{LARGE, MysqlStore, limit_for};
 use super::values::{column, id_value, time_value};
 use crate::operation::{Digest, Fingerprint, Operation, OperationId};
 use crate::picture_store::sql::OPERATION_COLUMNS;
 use crate::picture_store::{LookupStore, Page, StoreError, row, sql};
+
+/// Like [`sql::same_request`], but only among the newest operations on the picture: a picture may
+/// have any number of them. A row that is done has its result, which is not read here. The
+/// parameters are the same.
+const SAME_REQUEST: &str = "SELECT id FROM (
+        SELECT id, request, engine, status, queued_at FROM pictures
+        WHERE source_digest = ? ORDER BY queued_at DESC LIMIT 1000) AS newest
+    WHERE request = ? AND engine = ? AND id <> ? AND status = 'done'
+    ORDER BY queued_at DESC LIMIT 1";
 
 #[async_trait]
 impl LookupStore for MysqlStore {
@@ -18,7 +27,7 @@ impl LookupStore for MysqlStore {
         engine: &str,
     ) -> Result<Option<OperationId>, StoreError> {
         let answer = self
-            .run(&sql::same_request(), &|| {
+            .run(SAME_REQUEST, &|| {
                 vec![
                     operation.source.digest.to_string().into(),
                     row::request_text(&operation.request).into(),
@@ -27,8 +36,7 @@ impl LookupStore for MysqlStore {
                 ]
             })
             .await?;
-        let found = answer.rows.first().map(row::operation).transpose()?;
-        Ok(found.map(|found| found.id))
+        answer.rows.first().map(row::id).transpose()
     }
 
     async fn copy_result(
@@ -38,7 +46,8 @@ impl LookupStore for MysqlStore {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let answer = self
-            .run(
+            .run_within(
+                limit_for(self.pool.options.max_picture_bytes),
                 "UPDATE pictures AS mine JOIN pictures AS done ON done.id = ?
                  SET mine.status = 'done', mine.result_format = done.result_format,
                      mine.result_width = done.result_width,
@@ -72,7 +81,7 @@ impl LookupStore for MysqlStore {
             newest("result_digest")
         );
         let answer = self
-            .run(&sql, &|| {
+            .run_within(LARGE, &sql, &|| {
                 let digest = digest.to_string();
                 let reach = u64::from(page.skip) + u64::from(page.take);
                 vec![
@@ -111,7 +120,7 @@ impl LookupStore for MysqlStore {
         );
         let bits = fingerprint.0.cast_signed();
         let answer = self
-            .run(&query, &|| {
+            .run_within(LARGE, &query, &|| {
                 let mut values: Vec<Value> = vec![bits.into()];
                 values.extend(sql::probes(fingerprint).map(Value::from));
                 values.extend([

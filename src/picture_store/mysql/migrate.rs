@@ -1,5 +1,7 @@
 //! Creates or updates the MySQL table, and checks its schema at the start.
 
+use std::time::Duration;
+
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, ServerError};
 
@@ -9,22 +11,31 @@ use super::store::connect;
 use crate::operation::Digest;
 
 /// The scripts, in order: each brings the table from the previous version to its own.
-const SCRIPTS: &[(&str, &str)] = &[(
-    "sql/0001_pictures.sql",
-    include_str!("../../../sql/0001_pictures.sql"),
-)];
+const SCRIPTS: &[(&str, &str)] = &[
+    (
+        "sql/0001_pictures.sql",
+        include_str!("../../../sql/0001_pictures.sql"),
+    ),
+    (
+        "sql/0002_position.sql",
+        include_str!("../../../sql/0002_position.sql"),
+    ),
+];
 /// What the table's comment begins with; the version follows.
 const COMMENT: &str = "picresize schema ";
 /// How long a migration waits for another one.
 const LOCK_SECONDS: u32 = 60;
+/// How long a statement waits for the locks of others.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// See [`MysqlStore::migrate`](super::MysqlStore::migrate).
 pub(super) async fn migrate(options: &MysqlOptions) -> Result<Vec<String>, StoreError> {
-    let mut connection = connect(options, None).await?;
+    let mut connection = connect(options, None, PATIENCE).await?;
     lock(options, &mut connection).await?;
     let mut report = vec![use_database(options, &mut connection).await?];
     report.extend(run_scripts(options, &mut connection).await?);
     report.push(check_packet(options, &mut connection).await?);
+    report.push(binary_log(options, &mut connection).await?);
     // The lock is released with the connection.
     connection
         .disconnect()
@@ -120,8 +131,9 @@ async fn run_scripts(
                 }
                 _ => options.explain(error),
             })?;
+        let done = if index == 0 { "created" } else { "changed" };
         report.push(format!(
-            "table pictures: schema {}, created by {name}",
+            "table pictures: schema {}, {done} by {name}",
             index + 1
         ));
     }
@@ -215,4 +227,22 @@ pub(super) async fn check_packet(
         "max_allowed_packet: {bytes}, enough for pictures of {} bytes",
         options.max_picture_bytes
     ))
+}
+
+/// Says whether the binary log repeats the pictures of a row with each change of the row.
+async fn binary_log(options: &MysqlOptions, connection: &mut Conn) -> Result<String, StoreError> {
+    let found: Option<(bool, String)> = connection
+        .query_first("SELECT @@GLOBAL.log_bin, @@GLOBAL.binlog_row_image")
+        .await
+        .map_err(|error| options.explain(error))?;
+    Ok(match found {
+        Some((true, image)) if image.eq_ignore_ascii_case("FULL") => {
+            "binlog_row_image: FULL, so that the binary log repeats a row's pictures with each \
+             change; to write them once, set it to NOBLOB, or grant picresize's user \
+             SESSION_VARIABLES_ADMIN (MariaDB: BINLOG ADMIN) ON *.*"
+                .to_owned()
+        }
+        Some((true, image)) => format!("binlog_row_image: {image}, pictures are written once"),
+        _ => "binary log: off".to_owned(),
+    })
 }

@@ -3,31 +3,37 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
+use mysql_async::Value;
 
-use super::store::MysqlStore;
+use super::pool::PING;
+use super::statements::MOST_ROWS;
+use super::store::{MysqlStore, limit_for};
 use super::values::{id_value, time_value};
 use crate::operation::{Operation, OperationId, ResizeOptions};
 use crate::picture_store::{Begun, FinishedPicture, OperationStore, StoreError, row, sql};
 
-/// The answer returns the number of the attempt as the last insert ID.
-pub(super) const BEGIN: &str = "UPDATE pictures
-    SET status = 'processing', attempts = LAST_INSERT_ID(attempts + 1), worker = ?,
-        started_at = ?, position = COALESCE(position, ?), expires_at = COALESCE(expires_at, ?)
-    WHERE id = ? AND status IN ('queued', 'processing')";
-
-/// The parameters are those of [`sql::insert`], then the request, the source's digest and the
-/// position again.
-pub(super) fn insert() -> String {
-    sql::insert(
-        "ON DUPLICATE KEY UPDATE
-             position = COALESCE(position, IF(request = ? AND source_digest = ?, ?, NULL))",
-    )
-}
+/// Whether an update that matches no row was already made: a call is repeated if its answer got
+/// lost. Parameters: ID, time, digest.
+const IS_COMPLETED: &str = "SELECT id FROM pictures
+    WHERE id = ? AND status = 'done' AND finished_at = ? AND result_digest = ?";
+/// The same for a failure. Parameters: ID, time, failure.
+const IS_FAILED: &str = "SELECT id FROM pictures
+    WHERE id = ? AND status = 'failed' AND finished_at = ? AND failure = ?";
 
 #[async_trait]
 impl OperationStore for MysqlStore {
     async fn enqueue(&self, operation: &Operation) -> Result<(), StoreError> {
-        self.insert(operation, None).await
+        self.insert(&[operation], None).await
+    }
+
+    async fn enqueue_all(&self, operations: &[Operation]) -> Result<(), StoreError> {
+        // Statements that lock rows in the same order do not wait for each other in a circle.
+        let mut operations: Vec<&Operation> = operations.iter().collect();
+        operations.sort_unstable_by_key(|operation| operation.id);
+        for rows in operations.chunks(MOST_ROWS) {
+            self.insert(rows, None).await?;
+        }
+        Ok(())
     }
 
     async fn begin(
@@ -36,33 +42,14 @@ impl OperationStore for MysqlStore {
         worker: &str,
         now: Timestamp,
     ) -> Result<Begun, StoreError> {
-        let mut row = self.find(operation.id).await?;
-        if row.is_none() {
-            self.insert(operation, None).await?;
-            row = self.find(operation.id).await?;
-        }
-        match row {
-            Some(row) if !row.asks_the_same_as(operation) => return Ok(Begun::Taken),
-            Some(row) if row.status.is_final() => return Ok(Begun::Finished),
-            _ => {}
-        }
         let answer = self
-            .run(BEGIN, &|| {
-                vec![
-                    worker.into(),
-                    time_value(now),
-                    operation.position.map(|at| at.to_string()).into(),
-                    operation.expires_at.map(time_value).into(),
-                    id_value(operation.id),
-                ]
+            .run(self.statements.begin(), &|| {
+                let mut values = row_values(operation);
+                values.extend([worker.into(), time_value(now)]);
+                values
             })
             .await?;
-        let attempt = answer.last_insert_id.filter(|_| answer.matched > 0);
-        Ok(match attempt {
-            Some(attempt) => Begun::Attempt(u32::try_from(attempt).unwrap_or(u32::MAX)),
-            // Finished by another process since it was read.
-            None => Begun::Finished,
-        })
+        Ok(self.statements.begun(answer.last_insert_id))
     }
 
     async fn complete(
@@ -71,8 +58,11 @@ impl OperationStore for MysqlStore {
         picture: FinishedPicture,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.put_result(&sql::complete(), id, None, &picture, now)
-            .await
+        let is_stored = self
+            .put_result(&sql::complete(), id, None, &picture, now)
+            .await?;
+        let digest = picture.facts.digest.to_string();
+        Ok(is_stored || self.was_made(IS_COMPLETED, id, now, &digest).await?)
     }
 
     async fn fail(
@@ -87,7 +77,7 @@ impl OperationStore for MysqlStore {
                 vec![reason.into(), engine.into(), time_value(now), id_value(id)]
             })
             .await?;
-        Ok(answer.matched > 0)
+        Ok(answer.matched > 0 || self.was_made(IS_FAILED, id, now, reason).await?)
     }
 
     async fn find(&self, id: OperationId) -> Result<Option<Operation>, StoreError> {
@@ -102,38 +92,37 @@ impl OperationStore for MysqlStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.run("SELECT id FROM pictures LIMIT 1", &Vec::new)
-            .await?;
+        self.run(PING, &Vec::new).await?;
         Ok(())
     }
 }
 
 impl MysqlStore {
-    /// Adds a queued row. An existing row with this ID only gets its position if it has none.
+    /// Adds queued rows, at most [`MOST_ROWS`]. An existing row only gets its position if it has
+    /// none. Only a single row can have a picture.
     pub(super) async fn insert(
         &self,
-        operation: &Operation,
+        operations: &[&Operation],
         picture: Option<&Bytes>,
     ) -> Result<(), StoreError> {
-        let source = &operation.source;
-        let position = operation.position.map(|at| at.to_string());
-        self.run(&insert(), &|| {
-            vec![
-                id_value(operation.id),
-                row::request_text(&operation.request).into(),
-                source.format.name().into(),
-                source.width.into(),
-                source.height.into(),
-                source.bytes.into(),
-                source.digest.to_string().into(),
-                position.clone().into(),
-                time_value(operation.queued_at),
-                operation.expires_at.map(time_value).into(),
-                picture.map(|bytes| bytes.to_vec()).into(),
-                row::request_text(&operation.request).into(),
-                source.digest.to_string().into(),
-                position.clone().into(),
-            ]
+        let Some(last) = operations.last() else {
+            return Ok(());
+        };
+        let (rows, sql) = self.statements.insert(operations.len());
+        let limit = limit_for(picture.map_or(0, |picture| picture.len() as u64));
+        self.run_within(limit, sql, &|| {
+            // Adding the last row again changes nothing, and so few statements are enough for any
+            // number of rows.
+            let repeated = std::iter::repeat_n(last, rows - operations.len());
+            operations
+                .iter()
+                .chain(repeated)
+                .flat_map(|operation| {
+                    let mut values = row_values(operation);
+                    values.push(picture.map(|bytes| bytes.to_vec()).into());
+                    values
+                })
+                .collect()
         })
         .await?;
         Ok(())
@@ -151,7 +140,7 @@ impl MysqlStore {
     ) -> Result<bool, StoreError> {
         let facts = &picture.facts;
         let answer = self
-            .run(sql, &|| {
+            .run_within(limit_for(picture.bytes.len() as u64), sql, &|| {
                 vec![
                     request.map(row::request_text).into(),
                     facts.format.name().into(),
@@ -172,4 +161,35 @@ impl MysqlStore {
             .await?;
         Ok(answer.matched > 0)
     }
+
+    /// Runs [`IS_COMPLETED`] or [`IS_FAILED`].
+    async fn was_made(
+        &self,
+        sql: &str,
+        id: OperationId,
+        at: Timestamp,
+        outcome: &str,
+    ) -> Result<bool, StoreError> {
+        let answer = self
+            .run(sql, &|| vec![id_value(id), time_value(at), outcome.into()])
+            .await?;
+        Ok(!answer.rows.is_empty())
+    }
+}
+
+/// The columns of a new row, as [`Statements`](super::statements::Statements) lists them.
+fn row_values(operation: &Operation) -> Vec<Value> {
+    let source = &operation.source;
+    vec![
+        id_value(operation.id),
+        row::request_text(&operation.request).into(),
+        source.format.name().into(),
+        source.width.into(),
+        source.height.into(),
+        source.bytes.into(),
+        source.digest.to_string().into(),
+        operation.position.map(|at| at.to_string()).into(),
+        time_value(operation.queued_at),
+        operation.expires_at.map(time_value).into(),
+    ]
 }

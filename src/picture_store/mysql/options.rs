@@ -5,17 +5,16 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mysql_async::{
-    DriverError, IoError, Opts, OptsBuilder, PoolConstraints, PoolOpts, ServerError, SslOpts,
-};
+use mysql_async::{DriverError, IoError, Opts, OptsBuilder, ServerError, SslOpts};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::super::StoreError;
+use super::faults;
 
-/// How long an idle connection beyond the first is kept.
-const IDLE: Duration = Duration::from_secs(60);
 /// After this much idle time, TCP checks that the other side is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Prepared statements that a connection keeps: more than there are.
+const STATEMENTS: usize = 64;
 
 const MIB: u64 = 1 << 20;
 /// The largest possible `max_allowed_packet`.
@@ -54,15 +53,15 @@ impl MysqlOptions {
         format!("MySQL at {}:{}", self.host, self.port)
     }
 
-    /// The options of the driver, with or without a database.
-    pub(super) fn driver(&self, database: Option<&str>) -> Result<Opts, StoreError> {
-        let pool = PoolOpts::default()
-            .with_constraints(
-                PoolConstraints::new(1, self.connections.max(1)).expect("one is enough"),
-            )
-            .with_inactive_connection_ttl(IDLE)
-            // Sessions have no state to reset, and prepared statements stay valid.
-            .with_reset_connection(false);
+    /// The options of the driver, with or without a database. Statements wait for locks until
+    /// `patience`, in whole seconds, is over.
+    pub(super) fn driver(
+        &self,
+        database: Option<&str>,
+        patience: Duration,
+    ) -> Result<Opts, StoreError> {
+        let seconds = patience.as_secs();
+        let locks = format!("innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}");
         let options = OptsBuilder::default()
             .ip_or_hostname(&self.host)
             .tcp_port(self.port)
@@ -74,11 +73,11 @@ impl MysqlOptions {
             .prefer_socket(false)
             // Count the rows that matched, even if they did not change.
             .client_found_rows(true)
+            .stmt_cache_size(STATEMENTS)
             .setup(vec![
-                "SET SESSION sql_mode = 'TRADITIONAL', innodb_lock_wait_timeout = 10",
-                "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-            ])
-            .pool_opts(pool);
+                format!("SET SESSION sql_mode = 'TRADITIONAL', {locks}"),
+                "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
+            ]);
         Ok(options.into())
     }
 
@@ -117,7 +116,13 @@ impl MysqlOptions {
                     self.server(),
                     refusal.message
                 )),
-                None => self.unavailable(refusal.clone()),
+                None => match faults::sentence(refusal) {
+                    Some(sentence) => {
+                        let text = format!("{sentence} ({})", refusal.message);
+                        self.unavailable(std::io::Error::other(text))
+                    }
+                    None => self.unavailable(refusal.clone()),
+                },
             },
             mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer) => {
                 StoreError::Misconfigured(format!(
@@ -235,7 +240,7 @@ impl MysqlOptions {
 
     /// It took longer than `limit`.
     pub(super) fn too_slow(&self, what: &str, limit: Duration) -> StoreError {
-        let text = format!("{what} took longer than {} s", limit.as_secs());
+        let text = format!("{what} took longer than {} s", limit.as_secs_f64());
         self.unavailable(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
     }
 }

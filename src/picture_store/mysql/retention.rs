@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::store::MysqlStore;
+use super::store::{LARGE, MysqlStore};
 use super::values::{id_value, time_value};
 use crate::operation::OperationId;
 use crate::picture_store::sql::LOST_DEPOSIT;
@@ -16,7 +16,8 @@ pub(super) const FORGET: &str = "DELETE FROM pictures
 impl RetentionStore for MysqlStore {
     async fn expire(&self, now: Timestamp, most: u32) -> Result<u64, StoreError> {
         let answer = self
-            .run(
+            .run_within(
+                LARGE,
                 "UPDATE pictures
                  SET status = 'expired', fingerprint = NULL, result = NULL,
                      source = IF(source IS NULL, NULL, '')
@@ -30,21 +31,23 @@ impl RetentionStore for MysqlStore {
 
     async fn forget(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         let answer = self
-            .run(FORGET, &|| vec![time_value(before), most.into()])
+            .run_within(LARGE, FORGET, &|| vec![time_value(before), most.into()])
             .await?;
         Ok(answer.matched)
     }
 
     async fn has_lost_deposits(&self, before: Timestamp) -> Result<bool, StoreError> {
         let sql = format!("SELECT id FROM pictures WHERE {LOST_DEPOSIT} LIMIT 1");
-        let answer = self.run(&sql, &|| vec![time_value(before)]).await?;
+        let answer = self
+            .run_within(LARGE, &sql, &|| vec![time_value(before)])
+            .await?;
         Ok(!answer.rows.is_empty())
     }
 
     async fn discard_deposits(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         let sql = format!("DELETE FROM pictures WHERE {LOST_DEPOSIT} LIMIT ?");
         let answer = self
-            .run(&sql, &|| vec![time_value(before), most.into()])
+            .run_within(LARGE, &sql, &|| vec![time_value(before), most.into()])
             .await?;
         Ok(answer.matched)
     }

@@ -1,27 +1,35 @@
-//! The connection pool, and running statements with a time limit and with retries after a deadlock.
+//! Runs statements, each with a time limit, and again if the server rolled them back.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts, Params, Pool, Row, ServerError, Value};
+use mysql_async::{Conn, Params, Row, Value};
+use tokio::time::{Instant, interval_at, sleep, sleep_until, timeout};
 
+use super::faults::Fault;
 use super::options::MysqlOptions;
+use super::pool::Pool;
+use super::statements::Statements;
 use super::values::id_value;
 use crate::operation::OperationId;
 use crate::picture_store::StoreError;
 
-/// How long to wait for a connection, and how long connecting may take.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// How long a statement may take: a large picture on a slow network takes a while.
-const STATEMENT_LIMIT: Duration = Duration::from_secs(60);
-/// `ER_LOCK_WAIT_TIMEOUT` and `ER_LOCK_DEADLOCK`: the statement was rolled back and may be tried
-/// again.
-const UNDONE: [u16; 2] = [1205, 1213];
-/// How often such a statement is tried again, and the pauses before.
+/// How long a call may take whose statement carries no picture, with connecting and repeating.
+pub(super) const SMALL: Duration = Duration::from_secs(2);
+/// How long a look-up or a sweep may take, which read or change many rows.
+pub(super) const LARGE: Duration = Duration::from_secs(20);
+/// A picture of this many bytes may take one second more.
+const BYTES_A_SECOND: u64 = 1 << 20;
+/// After this time, a call without an answer makes the pool find out whether the server is away.
+const DOUBT_AFTER: Duration = Duration::from_secs(1);
+/// And again after this time.
+const DOUBT_AGAIN: Duration = Duration::from_secs(2);
+/// How often a statement is run again that was rolled back, and the pauses before.
 const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_jitter()
     .with_min_delay(Duration::from_millis(20))
@@ -29,9 +37,8 @@ const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
 
 /// A picture table on a server.
 pub struct MysqlStore {
-    pub(super) options: MysqlOptions,
-    pub(super) driver: Opts,
-    pub(super) pool: Mutex<Pool>,
+    pub(super) pool: Arc<Pool>,
+    pub(super) statements: Statements,
 }
 
 /// The outcome of a statement.
@@ -42,66 +49,112 @@ pub(super) struct Answer {
     pub(super) last_insert_id: Option<u64>,
 }
 
-/// Why a statement failed.
-enum Failure {
-    /// The server rolled it back: it may be tried again at once.
-    Undone(StoreError),
-    Other(StoreError),
+/// How long a statement may take that carries a picture of so many bytes.
+pub(super) fn limit_for(bytes: u64) -> Duration {
+    SMALL + Duration::from_secs(bytes / BYTES_A_SECOND)
 }
 
 impl MysqlStore {
-    /// Runs a statement that is safe to run twice. Its parameters are built again for every
+    /// Runs a small statement that is safe to run twice. Its parameters are built again for every
     /// attempt.
     pub(super) async fn run(
         &self,
         sql: &str,
         parameters: &(dyn Fn() -> Vec<Value> + Sync),
     ) -> Result<Answer, StoreError> {
-        (|| self.attempt(sql, parameters()))
-            .retry(PAUSES)
-            .when(|failure| matches!(failure, Failure::Undone(_)))
-            .await
-            .map_err(|failure| match failure {
-                Failure::Undone(error) | Failure::Other(error) => error,
-            })
+        self.run_within(SMALL, sql, parameters).await
     }
 
-    async fn attempt(&self, sql: &str, parameters: Vec<Value>) -> Result<Answer, Failure> {
-        let pool = self.pool().clone();
-        let connection = tokio::time::timeout(CONNECT_LIMIT, pool.get_conn()).await;
-        let mut connection = connection
-            .map_err(|_| Failure::Other(self.options.too_slow("a connection", CONNECT_LIMIT)))?
-            .map_err(|error| self.failure(error))?;
-        let answer = async {
-            let rows = connection.exec(sql, Params::Positional(parameters)).await?;
-            Ok(Answer {
-                rows,
-                matched: connection.affected_rows(),
-                last_insert_id: connection.last_insert_id(),
-            })
-        };
-        let Ok(answer) = tokio::time::timeout(STATEMENT_LIMIT, answer).await else {
-            // If the host is gone, its connections would block the pool for a long time.
-            *self.pool() = Pool::new(self.driver.clone());
-            let error = self.options.too_slow("a statement", STATEMENT_LIMIT);
-            return Err(Failure::Other(error));
-        };
-        answer.map_err(|error| self.failure(error))
-    }
-
-    fn failure(&self, error: mysql_async::Error) -> Failure {
-        let is_undone = matches!(&error,
-            mysql_async::Error::Server(ServerError { code, .. }) if UNDONE.contains(code));
-        let error = self.options.explain(error);
-        if is_undone {
-            Failure::Undone(error)
-        } else {
-            Failure::Other(error)
+    /// Does the same with another time limit. If the server is away, it takes no longer than
+    /// [`SMALL`].
+    pub(super) async fn run_within(
+        &self,
+        limit: Duration,
+        sql: &str,
+        parameters: &(dyn Fn() -> Vec<Value> + Sync),
+    ) -> Result<Answer, StoreError> {
+        let began = Instant::now();
+        let mut answer = pin!(self.repeat(sql, parameters));
+        let mut away = pin!(self.pool.until_away());
+        let mut end = pin!(sleep_until(began + limit));
+        let mut doubts = interval_at(began + DOUBT_AFTER, DOUBT_AGAIN);
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer,
+                error = &mut away => return Err(error),
+                () = &mut end => {
+                    // Others may be as old, and be just as dead.
+                    self.pool.drop_idle();
+                    return Err(self.pool.options.too_slow("a statement", limit));
+                }
+                _ = doubts.tick() => self.pool.doubt(),
+            }
         }
     }
 
-    fn pool(&self) -> std::sync::MutexGuard<'_, Pool> {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Runs a statement until it neither is rolled back nor loses its connection.
+    async fn repeat(
+        &self,
+        sql: &str,
+        parameters: &(dyn Fn() -> Vec<Value> + Sync),
+    ) -> Result<Answer, StoreError> {
+        let mut pauses = PAUSES.build();
+        let mut has_lost_one = false;
+        loop {
+            self.pool.admit().await?;
+            let mut lease = self.pool.lease(has_lost_one).await?;
+            let connection = lease.connection();
+            let rows = connection.exec(sql, Params::Positional(parameters())).await;
+            let error = match rows {
+                Ok(rows) => {
+                    let answer = Answer {
+                        rows,
+                        matched: connection.affected_rows(),
+                        last_insert_id: connection.last_insert_id(),
+                    };
+                    lease.release();
+                    if !sql.starts_with("SELECT") {
+                        self.pool.note_change(None);
+                    }
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            let fault = Fault::of(&error);
+            let error = self.pool.options.explain(error);
+            match fault {
+                Fault::Undone => {
+                    lease.release();
+                    let Some(pause) = pauses.next() else {
+                        return Err(error);
+                    };
+                    sleep(pause).await;
+                }
+                Fault::Lost => {
+                    lease.discard();
+                    self.pool.drop_idle();
+                    if has_lost_one {
+                        self.pool.doubt();
+                        return Err(error);
+                    }
+                    has_lost_one = true;
+                }
+                Fault::ReadOnly | Fault::Full => {
+                    lease.discard();
+                    self.pool.note_change(Some(&error));
+                    return Err(error);
+                }
+                Fault::Unusable => {
+                    lease.discard();
+                    return Err(error);
+                }
+                Fault::Crowded | Fault::Failed => {
+                    lease.release();
+                    return Err(error);
+                }
+            }
+        }
     }
 
     /// The picture in the first column of the only row.
@@ -110,7 +163,8 @@ impl MysqlStore {
         sql: &str,
         id: OperationId,
     ) -> Result<Option<Bytes>, StoreError> {
-        let answer = self.run(sql, &|| vec![id_value(id)]).await?;
+        let limit = limit_for(self.pool.options.max_picture_bytes);
+        let answer = self.run_within(limit, sql, &|| vec![id_value(id)]).await?;
         let picture = answer.rows.into_iter().next().map(|mut row| {
             row.take_opt::<Option<Vec<u8>>, _>(0)
                 .and_then(Result::ok)
@@ -123,19 +177,21 @@ impl MysqlStore {
 impl fmt::Debug for MysqlStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MysqlStore")
-            .field("options", &self.options)
+            .field("options", &self.pool.options)
             .finish_non_exhaustive()
     }
 }
 
-/// Opens one connection, outside of the pool.
+/// Opens one connection, outside of the pool. Its statements wait for locks until `patience` is
+/// over.
 pub(super) async fn connect(
     options: &MysqlOptions,
     database: Option<&str>,
+    patience: Duration,
 ) -> Result<Conn, StoreError> {
-    let connection = Conn::new(options.driver(database)?);
-    tokio::time::timeout(CONNECT_LIMIT, connection)
+    let connection = Conn::new(options.driver(database, patience)?);
+    timeout(SMALL, connection)
         .await
-        .map_err(|_| options.too_slow("connecting", CONNECT_LIMIT))?
+        .map_err(|_| options.too_slow("connecting", SMALL))?
         .map_err(|error| options.explain(error))
 }

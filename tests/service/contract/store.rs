@@ -60,6 +60,7 @@ async fn picture_store_keeps_its_contract(open: impl AsyncFn() -> Store) {
     operations::a_failure_is_kept_with_its_reason(&*store).await;
     playback::a_failure_can_be_reopened(&*store).await;
     operations::a_late_row_hides_nothing(&*store).await;
+    operations::several_are_queued_as_each_alone(&*store).await;
     operations::a_missing_row_is_added_by_its_worker(&*store).await;
     operations::what_is_final_stays(&*store).await;
     operations::an_id_belongs_to_who_came_first(&*store).await;
@@ -76,6 +77,7 @@ async fn picture_store_keeps_its_contract(open: impl AsyncFn() -> Store) {
     lookup::look_alikes_are_found_nearest_first(&*store).await;
     retention::what_expired_is_gone_and_then_forgotten(&*store).await;
     retention::what_is_erased_is_gone_whatever_it_was(&*store).await;
+    retention::a_result_that_comes_with_an_erasure_is_gone(&store).await;
 
     let operation = queued("600");
     store.enqueue(&operation).await.unwrap();
@@ -101,7 +103,7 @@ fn now() -> Timestamp {
     Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap()
 }
 
-fn finished(bytes: impl Into<Bytes>) -> FinishedPicture {
+pub(crate) fn finished(bytes: impl Into<Bytes>) -> FinishedPicture {
     let bytes = bytes.into();
     FinishedPicture {
         facts: PictureFacts {

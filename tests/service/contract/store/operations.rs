@@ -63,6 +63,51 @@ pub(super) async fn a_late_row_hides_nothing(store: &dyn PictureStore) {
     assert_eq!(find(store, &operation).await.status, Status::Done);
 }
 
+pub(super) async fn several_are_queued_as_each_alone(store: &dyn PictureStore) {
+    let at = |offset| {
+        Some(EventPosition {
+            partition: 6,
+            offset,
+        })
+    };
+    let mut operations = Vec::new();
+    for offset in 0..150 {
+        operations.push(Operation {
+            position: at(offset),
+            ..queued("310")
+        });
+    }
+    let [deposited, begun, taken] = [3, 77, 140].map(|index| operations[index].clone());
+    let not_yet = Operation {
+        position: None,
+        ..deposited.clone()
+    };
+    store.deposit(&not_yet, "picture".into()).await.unwrap();
+    begin(store, &begun).await;
+    let other = Operation {
+        request: queued("311").request,
+        position: None,
+        ..taken.clone()
+    };
+    store.enqueue(&other).await.unwrap();
+    // Those that are new are added, in whatever order they come.
+    operations.rotate_left(60);
+    for count in [0, 1, 3, 150] {
+        store.enqueue_all(&operations[..count]).await.unwrap();
+    }
+    for operation in &operations {
+        let row = find(store, operation).await;
+        if operation.id == taken.id {
+            assert_eq!(row, other);
+        } else if operation.id == begun.id {
+            assert_eq!(row.status, Status::Processing);
+        } else {
+            assert_eq!(row, *operation);
+        }
+    }
+    assert!(store.is_deposited(deposited.id).await.unwrap());
+}
+
 pub(super) async fn a_missing_row_is_added_by_its_worker(store: &dyn PictureStore) {
     let operation = queued("400");
     assert_eq!(begin(store, &operation).await, Begun::Attempt(1));
@@ -98,8 +143,11 @@ pub(super) async fn an_id_belongs_to_who_came_first(store: &dyn PictureStore) {
         ..queued("502")
     };
     assert_eq!(begin(store, &operation).await, Begun::Attempt(1));
+    let before = find(store, &operation).await;
     assert_eq!(begin(store, &other).await, Begun::Taken);
-    assert_eq!(find(store, &operation).await.request, operation.request);
+    assert_eq!(find(store, &operation).await, before);
+    done(store, &operation, &finished("result")).await;
+    assert_eq!(begin(store, &other).await, Begun::Taken);
 }
 
 pub(super) async fn an_unknown_id_is_nobody(store: &dyn PictureStore) {

@@ -1,12 +1,13 @@
 //! The contract of expiry and erasure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use picresize::operation::{Operation, OperationId, Status};
 use picresize::picture_store::{Begun, PictureStore};
 
-use super::{begin, done, find, finished, now, queued};
+use super::{Store, begin, done, find, finished, now, queued};
 
 /// Checks that the pictures are gone and that nothing restores them.
 async fn is_gone(store: &dyn PictureStore, operation: &Operation, status: Status) {
@@ -101,4 +102,22 @@ pub(super) async fn what_is_erased_is_gone_whatever_it_was(store: &dyn PictureSt
         assert_eq!(find(store, operation).await.expires_at, Some(at));
     }
     assert!(store.is_deposited(waiting.id).await.unwrap());
+}
+
+/// Whichever of the two comes first.
+pub(super) async fn a_result_that_comes_with_an_erasure_is_gone(store: &Store) {
+    for round in 0..20 {
+        let operation = queued("730");
+        begin(&**store, &operation).await;
+        let completing = tokio::spawn({
+            let (store, id) = (Arc::clone(store), operation.id);
+            async move { store.complete(id, finished("late"), now()).await.unwrap() }
+        });
+        if round % 2 == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(store.erase(operation.id, now()).await.unwrap());
+        completing.await.unwrap();
+        is_gone(&**store, &operation, Status::Erased).await;
+    }
 }

@@ -1,0 +1,180 @@
+//! Statements that add a row or change the one that is there, in one round trip.
+//!
+//! MySQL and MariaDB name the values of the row that could not be added in different ways.
+
+use crate::picture_store::Begun;
+
+/// The most rows that one statement adds.
+pub(super) const MOST_ROWS: usize = 64;
+
+/// Columns of a new row that come from the operation.
+const COLUMNS: &str = "id, request, source_format, source_width, source_height, source_bytes,
+    source_digest, position, queued_at, expires_at";
+const COLUMN_COUNT: usize = 10;
+
+/// [`Statements::begin`] returns one of these, or the number of the attempt, as the last insert ID.
+/// No operation has as many attempts. A new row has none.
+const FINISHED: u64 = 1 << 40;
+const TAKEN: u64 = 2 << 40;
+
+/// The statements for one kind of server.
+#[derive(Clone, Debug)]
+pub(super) struct Statements {
+    begin: String,
+    /// With 1, 2, 4, … rows.
+    inserts: Vec<String>,
+}
+
+impl Statements {
+    /// `version` is the server's answer to `SELECT VERSION()`.
+    pub(super) fn of(version: &str) -> Self {
+        let names = if version.contains("MariaDB") {
+            Names {
+                alias: "",
+                open: "VALUES(",
+                close: ")",
+            }
+        } else {
+            Names {
+                alias: "AS new",
+                open: "new.",
+                close: "",
+            }
+        };
+        let sizes = std::iter::successors(Some(1), |rows| Some(rows * 2));
+        Self {
+            begin: begin(&names),
+            inserts: sizes
+                .take_while(|rows| *rows <= MOST_ROWS)
+                .map(|rows| insert(&names, rows))
+                .collect(),
+        }
+    }
+
+    /// Begins an operation, and adds its row if it is missing. Parameters: the [`COLUMNS`], the
+    /// worker and the time.
+    pub(super) fn begin(&self) -> &str {
+        &self.begin
+    }
+
+    /// What the last insert ID of [`begin`](Self::begin) means.
+    pub(super) fn begun(&self, answer: Option<u64>) -> Begun {
+        match answer {
+            Some(TAKEN) => Begun::Taken,
+            Some(FINISHED) => Begun::Finished,
+            Some(attempt) => Begun::Attempt(u32::try_from(attempt).unwrap_or(u32::MAX)),
+            None => Begun::Attempt(1),
+        }
+    }
+
+    /// Adds at least `rows` queued rows. An existing one only gets its position. Returns how many
+    /// rows it adds. Parameters: the [`COLUMNS`] and the picture of each row.
+    pub(super) fn insert(&self, rows: usize) -> (usize, &str) {
+        let rows = rows.next_power_of_two();
+        (rows, &self.inserts[rows.trailing_zeros() as usize])
+    }
+}
+
+/// How a statement names the values of the row that could not be added.
+struct Names {
+    alias: &'static str,
+    open: &'static str,
+    close: &'static str,
+}
+
+impl Names {
+    fn new(&self, column: &str) -> String {
+        format!("{}{column}{}", self.open, self.close)
+    }
+
+    /// Whether the row that exists is of the same request.
+    fn asks_the_same(&self) -> String {
+        format!(
+            "pictures.request = {} AND pictures.source_digest = {}",
+            self.new("request"),
+            self.new("source_digest")
+        )
+    }
+}
+
+fn insert(names: &Names, rows: usize) -> String {
+    let places = format!("('queued'{})", ", ?".repeat(COLUMN_COUNT + 1));
+    format!(
+        "INSERT INTO pictures (status, {COLUMNS}, source) VALUES {} {}
+         ON DUPLICATE KEY UPDATE
+             position = COALESCE(pictures.position, IF({}, {}, NULL))",
+        vec![places; rows].join(", "),
+        names.alias,
+        names.asks_the_same(),
+        names.new("position"),
+    )
+}
+
+/// Assignments are made in order, and see the ones before: the status is the last.
+fn begin(names: &Names) -> String {
+    let may_begin = format!(
+        "pictures.status IN ('queued', 'processing') AND {}",
+        names.asks_the_same()
+    );
+    let assignments: Vec<String> = [
+        ("worker", names.new("worker")),
+        ("started_at", names.new("started_at")),
+        (
+            "position",
+            format!("COALESCE(pictures.position, {})", names.new("position")),
+        ),
+        (
+            "expires_at",
+            format!("COALESCE(pictures.expires_at, {})", names.new("expires_at")),
+        ),
+        ("status", "'processing'".to_owned()),
+    ]
+    .into_iter()
+    .map(|(column, value)| format!("{column} = IF({may_begin}, {value}, pictures.{column})"))
+    .collect();
+    format!(
+        "INSERT INTO pictures (status, attempts, {COLUMNS}, worker, started_at)
+         VALUES ('processing', 1{}) {}
+         ON DUPLICATE KEY UPDATE
+             attempts = CASE
+                 WHEN NOT ({}) THEN pictures.attempts + 0 * LAST_INSERT_ID({TAKEN})
+                 WHEN pictures.status NOT IN ('queued', 'processing')
+                     THEN pictures.attempts + 0 * LAST_INSERT_ID({FINISHED})
+                 ELSE LAST_INSERT_ID(pictures.attempts + 1) END,
+             {}",
+        ", ?".repeat(COLUMN_COUNT + 2),
+        names.alias,
+        names.asks_the_same(),
+        assignments.join(",\n             "),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_statements_are_enough_for_any_number_of_rows() {
+        for version in ["9.7.0", "10.11.14-MariaDB-log"] {
+            let statements = Statements::of(version);
+            for (asked, expected) in [(1, 1), (2, 2), (3, 4), (5, 8), (33, 64), (64, 64)] {
+                let (rows, sql) = statements.insert(asked);
+                assert_eq!(rows, expected);
+                assert_eq!(sql.matches('?').count(), rows * (COLUMN_COUNT + 1));
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_to_begin_is_an_attempt_or_a_reason() {
+        let statements = Statements::of("9.7.0");
+        for (answer, begun) in [
+            (None, Begun::Attempt(1)),
+            (Some(7), Begun::Attempt(7)),
+            (Some(TAKEN), Begun::Taken),
+            (Some(FINISHED), Begun::Finished),
+        ] {
+            assert_eq!(statements.begun(answer), begun);
+        }
+    }
+}
