@@ -147,6 +147,8 @@ impl Worker {
                 let job = Job::new(Arc::clone(&self.context), position, record, memory, revoked);
                 self.jobs.spawn(async move { (position, job.run().await) });
             }
+            // The log has said so. The rows stay queued.
+            Delivery::Expired { .. } => {}
             Delivery::Revoked(partitions) => {
                 for partition in partitions {
                     self.watermark.revoked(partition);
