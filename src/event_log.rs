@@ -54,6 +54,10 @@ pub enum Delivery {
     Event(EventPosition, Record),
     /// These partitions now belong to another consumer: their events must no longer be committed.
     Revoked(Vec<i32>),
+    /// These events of a partition expired in the log before the group read them: from the offset
+    /// `from` to the one before `to`. Nobody can deliver them any more, so their operations must
+    /// fail. Reported again to the next owner of the partition until `to` is committed.
+    Expired { partition: i32, from: i64, to: i64 },
 }
 
 /// Where a reader begins.
@@ -109,6 +113,11 @@ impl LogError {
 #[async_trait]
 pub trait EventLog: Send + Sync + fmt::Debug {
     /// Appends a record; returns its position once it is stored durably.
+    ///
+    /// An append that fails as [`Unavailable`](LogError::Unavailable) may still be stored later:
+    /// the log only knows that it was not stored in time. Such an event is delivered like any
+    /// other. It has the ID of its operation, so a second attempt with the same record is the same
+    /// operation, delivered twice.
     async fn append(&self, topic: Topic, record: Record) -> Result<EventPosition, LogError>;
 
     /// Appends an event about what happened to [`Topic::Events`]; returns once it is stored durably.
@@ -164,6 +173,18 @@ pub trait Consumer: Send + fmt::Debug {
 
     /// Commits that every event before `next` in its partition is finished.
     async fn commit(&mut self, next: EventPosition) -> Result<(), LogError>;
+
+    /// Like [`commit`](Self::commit), but the log may store it later, together with others, so
+    /// that the caller does not wait. If the consumer ends before, the events are delivered again.
+    async fn commit_soon(&mut self, next: EventPosition) -> Result<(), LogError> {
+        self.commit(next).await
+    }
+
+    /// Stores what [`commit_soon`](Self::commit_soon) left for later. To be called before the
+    /// consumer is dropped.
+    async fn finish_commits(&mut self) -> Result<(), LogError> {
+        Ok(())
+    }
 }
 
 /// Reads a topic once.

@@ -218,6 +218,8 @@ fn kafka_options(settings: &Settings) -> KafkaOptions {
         dead_letters_topic: kafka.dead_letters_topic.clone(),
         max_record_bytes: settings.max_record_bytes(),
         prefetch_bytes: kafka.prefetch_mib.saturating_mul(1 << 20),
+        append_timeout: Duration::from_millis(kafka.append_timeout_ms),
+        min_insync_replicas: kafka.min_insync_replicas,
         properties: kafka.properties.clone(),
     }
 }

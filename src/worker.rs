@@ -197,6 +197,8 @@ impl Worker {
                 let job = Job::new(Arc::clone(&self.context), position, record, memory, revoked);
                 self.jobs.spawn(job.run());
             }
+            // The log has said so. The rows stay queued.
+            Delivery::Expired { .. } => {}
             Delivery::Revoked(partitions) => {
                 for partition in partitions {
                     self.offsets.revoked(partition);

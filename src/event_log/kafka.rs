@@ -1,10 +1,13 @@
 //! The event log on a Kafka cluster, through librdkafka: opens it, appends to it, and creates
 //! consumers and readers.
 //!
-//! The producer is idempotent and waits for all in-sync replicas. `options` holds the settings and
-//! the configuration of librdkafka, `consumer` is a member of a consumer group, `reader` reads a
-//! topic without a group, `cluster` requests metadata, `topics` creates and alters topics, and
-//! `errors` turns librdkafka's errors into messages.
+//! The producers are idempotent and wait for all in-sync replicas. `options` holds the settings and
+//! the configuration of librdkafka; `shared` is what all parts use: `producer` stores records,
+//! `spread` chooses their partitions, and `outage` knows with its `breaker` whether the cluster is
+//! away. `consumer` is a member of a consumer group: `membership` is its client, `watchdog` sees
+//! that it does not stop silently, and `positions` looks for events that expired unread and for
+//! those that wait. `reader` reads a topic without a group, `cluster` requests metadata, `topics`
+//! creates and alters topics, and `errors` says what librdkafka's errors mean.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,44 +15,54 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use tokio::task::AbortHandle;
 
-use self::cluster::{blocking, partitions};
-use self::errors::LastError;
+use self::cluster::blocking;
 pub use self::options::{KafkaOptions, TopicOptions};
+use self::shared::Shared;
 use super::{Consumer, ErasureOutcome, EventLog, EventPosition, LogError, Reader, Start, Topic};
 use crate::event::Record;
 
+mod breaker;
 mod cluster;
 mod consumer;
 mod errors;
+mod membership;
 mod message;
 mod options;
+mod outage;
+mod positions;
+mod producer;
 mod progress;
 mod reader;
+mod shared;
+mod spread;
 mod topics;
+mod watchdog;
 
 /// How long it may take until every broker knows a new topic.
 const SETTLING: Duration = Duration::from_secs(5);
-/// How long a record may take to be stored, with all retries, before the append fails.
-const DELIVERY: Duration = Duration::from_secs(30);
-/// How long a record may wait for room in the producer's queue.
-const QUEUEING: Duration = Duration::from_secs(5);
-/// The number of records of the largest size that fit into the producer's queue.
-const QUEUED_RECORDS: u64 = 16;
+/// How long the brokers may take to answer at the start. A refusal of credentials or TLS is known
+/// after the first part of it.
+const GREETING: Duration = Duration::from_secs(4);
 
 /// A log on a Kafka cluster.
 pub struct KafkaLog {
-    options: Arc<KafkaOptions>,
-    producer: FutureProducer<LastError>,
-    last_error: LastError,
+    shared: Arc<Shared>,
+    watch: AbortHandle,
 }
 
 impl fmt::Debug for KafkaLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("KafkaLog").field(&self.options).finish()
+        f.debug_tuple("KafkaLog")
+            .field(&self.shared.options)
+            .finish()
+    }
+}
+
+impl Drop for KafkaLog {
+    fn drop(&mut self) {
+        self.watch.abort();
     }
 }
 
@@ -61,84 +74,57 @@ impl KafkaLog {
     /// [`LogError::Unavailable`] while no broker answers; [`LogError::Misconfigured`] if waiting
     /// does not help.
     pub async fn open(options: KafkaOptions) -> Result<Self, LogError> {
-        let queue_kib = options.max_record_bytes * QUEUED_RECORDS / 1024;
-        let last_error = LastError::default();
-        let producer = options
-            .client()?
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            .set("linger.ms", "0")
-            .set("delivery.timeout.ms", DELIVERY.as_millis().to_string())
-            .set("queue.buffering.max.kbytes", queue_kib.to_string())
-            .create_with_context(last_error.clone())?;
-        let log = Self {
-            options: Arc::new(options),
-            producer,
-            last_error,
-        };
+        let shared = Arc::new(Shared::new(options)?);
+        greet(&shared).await?;
         let deadline = Instant::now() + SETTLING;
-        loop {
-            match log.find(&Topic::ALL).await {
-                Err(LogError::Misconfigured(_)) if Instant::now() < deadline => {
-                    tokio::time::sleep(SETTLING / 20).await;
+        for topic in Topic::ALL {
+            while shared.find(topic, GREETING).await?.is_empty() {
+                if Instant::now() > deadline {
+                    return Err(cluster::missing(shared.options.topic(topic)));
                 }
-                found => return found.map(|()| log),
+                tokio::time::sleep(SETTLING / 20).await;
             }
         }
+        let watch = tokio::spawn(Arc::clone(&shared).watch()).abort_handle();
+        Ok(Self { shared, watch })
     }
+}
 
-    /// Checks that topics exist.
-    async fn find(&self, topics: &'static [Topic]) -> Result<(), LogError> {
-        let (producer, last_error) = (self.producer.clone(), self.last_error.clone());
-        let options = Arc::clone(&self.options);
-        blocking(move || {
-            for topic in topics {
-                partitions(producer.client(), &last_error, options.topic(*topic))?;
-            }
-            Ok(())
-        })
-        .await
+/// Waits for the first answer, but not longer than until the brokers refuse the client: librdkafka
+/// tries again for ever.
+async fn greet(shared: &Arc<Shared>) -> Result<(), LogError> {
+    let deadline = Instant::now() + GREETING;
+    loop {
+        match shared.find(Topic::Requests, GREETING / 5).await {
+            Err(error) if error.is_transient() && Instant::now() < deadline => {}
+            Err(error) => return Err(error),
+            Ok(_) => return Ok(()),
+        }
     }
 }
 
 #[async_trait]
 impl EventLog for KafkaLog {
+    /// Fails within `append_timeout` if the record can't be stored. It may be stored all the same
+    /// later, because it may already be on its way. Then it is delivered as an event like any
+    /// other: it has its operation's ID, so if the caller tries again with the same record, both
+    /// are the same operation.
     async fn append(&self, topic: Topic, record: Record) -> Result<EventPosition, LogError> {
-        let bytes = record.value.len() as u64;
-        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
-        for (key, value) in &record.headers {
-            let value = Some(value.as_slice());
-            headers = headers.insert(Header { key, value });
-        }
-        let message = FutureRecord::to(self.options.topic(topic))
-            .key(record.key.as_bytes())
-            .payload(&record.value[..])
-            .headers(headers);
-        match self.producer.send(message, QUEUEING).await {
-            Ok(delivery) => Ok(EventPosition {
-                partition: delivery.partition,
-                offset: delivery.offset,
-            }),
-            Err((error, _)) => match error.rdkafka_error_code() {
-                Some(
-                    RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize,
-                ) => Err(LogError::TooLarge {
-                    bytes,
-                    limit: self.options.max_record_bytes,
-                }),
-                _ => Err(self.last_error.explain(error)),
-            },
-        }
+        self.shared.append(topic, &record).await
+    }
+
+    async fn announce(&self, record: Record) -> Result<(), LogError> {
+        self.shared.announce(&record).await
     }
 
     async fn subscribe(&self, topic: Topic, group: &str) -> Result<Box<dyn Consumer>, LogError> {
-        let topic = self.options.topic(topic).to_owned();
-        let consumer = consumer::GroupMember::join(Arc::clone(&self.options), topic, group)?;
+        let consumer = consumer::GroupMember::join(Arc::clone(&self.shared), topic, group)?;
         Ok(Box::new(consumer))
     }
 
     async fn read(&self, topic: Topic, start: &Start) -> Result<Box<dyn Reader>, LogError> {
-        let reader = reader::RangeReader::open(&self.options, topic, start.clone()).await?;
+        let options = &self.shared.options;
+        let reader = reader::RangeReader::open(options, topic, start.clone()).await?;
         Ok(Box::new(reader))
     }
 
@@ -157,11 +143,13 @@ impl EventLog for KafkaLog {
         group: &str,
         time: Timestamp,
     ) -> Result<bool, LogError> {
-        let (options, group) = (Arc::clone(&self.options), group.to_owned());
+        let (options, group) = (Arc::clone(&self.shared.options), group.to_owned());
         blocking(move || progress::has_finished(&options, topic, &group, time)).await
     }
 
+    /// Whether an append would succeed, and the consumers of this process receive what waits.
+    /// Answers within two seconds.
     async fn ping(&self) -> Result<(), LogError> {
-        self.find(&[Topic::Requests]).await
+        self.shared.ping().await
     }
 }

@@ -52,6 +52,7 @@ impl Settings {
         }
         self.check_names()?;
         self.check_replicas()?;
+        self.check_append_timeout()?;
         self.check_storage()?;
         if let Err(error) = EnvFilter::builder().parse(&self.logs.filter) {
             return Err(SettingsError::Value {
@@ -129,6 +130,19 @@ impl Settings {
             }
         }
         Ok(())
+    }
+
+    /// A shorter time refuses events that a busy cluster would store; a longer one keeps clients
+    /// waiting for a cluster that is away.
+    fn check_append_timeout(&self) -> Result<(), SettingsError> {
+        let milliseconds = self.kafka.append_timeout_ms;
+        if (100..=60_000).contains(&milliseconds) {
+            return Ok(());
+        }
+        Err(SettingsError::Value {
+            key: "kafka.append_timeout_ms",
+            problem: format!("is {milliseconds}: it must be from 100 to 60000"),
+        })
     }
 
     fn check_storage(&self) -> Result<(), SettingsError> {

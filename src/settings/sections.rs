@@ -97,6 +97,9 @@ pub struct Kafka {
     pub retention_hours: u64,
     /// Memory for events that were fetched but not yet handled.
     pub prefetch_mib: u64,
+    /// How long storing an event may take before its request is refused with 503. A picture of more
+    /// than 1 MiB gets a second more for each 8 MiB.
+    pub append_timeout_ms: u64,
     /// Any other property of librdkafka, for producers and consumers. An underscore in a name
     /// stands for a dot. Some values are passwords, so no value is ever shown.
     #[serde(deserialize_with = "text::texts")]
@@ -115,6 +118,7 @@ impl Default for Kafka {
             min_insync_replicas: 2,
             retention_hours: 7 * 24,
             prefetch_mib: 64,
+            append_timeout_ms: 2000,
             properties: BTreeMap::new(),
         }
     }

@@ -1,15 +1,47 @@
-//! Requests the metadata of topics from the cluster.
+//! Requests the metadata and the settings of topics from the cluster.
 
 use std::time::Duration;
 
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::{Client, ClientContext};
-use rdkafka::metadata::MetadataPartition;
+use rdkafka::error::KafkaError;
 
 use super::errors::LastError;
+use super::options::KafkaOptions;
 use crate::event_log::LogError;
 
 /// The timeout of a metadata request to the cluster.
 pub(super) const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the cluster may take to return the settings of a topic.
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A partition as the metadata shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Partition {
+    pub(super) id: i32,
+    pub(super) has_leader: bool,
+    /// The number of replicas that are in sync.
+    pub(super) in_sync: usize,
+}
+
+/// The partitions of a topic. None means that the topic does not exist.
+pub(super) fn layout<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    timeout: Duration,
+) -> Result<Vec<Partition>, KafkaError> {
+    let metadata = client.fetch_metadata(Some(topic), timeout)?;
+    let found = metadata.topics().iter();
+    let partitions = found
+        .filter(|found| found.name() == topic)
+        .flat_map(|found| found.partitions())
+        .map(|partition| Partition {
+            id: partition.id(),
+            has_leader: partition.leader() >= 0,
+            in_sync: partition.isr().len(),
+        });
+    Ok(partitions.collect())
+}
 
 /// The numbers of a topic's partitions.
 pub(super) fn partitions<C: ClientContext>(
@@ -17,21 +49,52 @@ pub(super) fn partitions<C: ClientContext>(
     last_error: &LastError,
     topic: &str,
 ) -> Result<Vec<i32>, LogError> {
-    let metadata = client
-        .fetch_metadata(Some(topic), METADATA_TIMEOUT)
-        .map_err(|error| last_error.explain(error))?;
-    let partitions: Vec<i32> = metadata
-        .topics()
-        .iter()
-        .filter(|found| found.name() == topic)
-        .flat_map(|found| found.partitions().iter().map(MetadataPartition::id))
-        .collect();
-    if partitions.is_empty() {
-        return Err(LogError::Misconfigured(format!(
-            "the topic {topic} does not exist: run `picresize migrate`"
-        )));
+    let layout = layout(client, topic, METADATA_TIMEOUT);
+    let layout = layout.map_err(|error| last_error.explain(error))?;
+    if layout.is_empty() {
+        return Err(missing(topic));
     }
-    Ok(partitions)
+    Ok(layout.iter().map(|partition| partition.id).collect())
+}
+
+pub(super) fn missing(topic: &str) -> LogError {
+    LogError::Misconfigured(format!(
+        "the topic {topic} does not exist: run `picresize migrate`"
+    ))
+}
+
+/// The settings of a topic that decide what it stores.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TopicSettings {
+    pub(super) min_insync_replicas: Option<usize>,
+    pub(super) max_message_bytes: Option<u64>,
+}
+
+/// Reads the settings of a topic. The Kafka user may not be allowed to. The client is not kept,
+/// because they are read rarely.
+pub(super) async fn settings(
+    options: &KafkaOptions,
+    topic: &str,
+) -> Result<TopicSettings, LogError> {
+    let last_error = LastError::default();
+    let admin: AdminClient<LastError> = options
+        .client(&[])?
+        .create_with_context(last_error.clone())?;
+    let patience = AdminOptions::new().request_timeout(Some(SETTINGS_TIMEOUT));
+    let answers = admin
+        .describe_configs(&[ResourceSpecifier::Topic(topic)], &patience)
+        .await
+        .map_err(|error| last_error.explain(error))?;
+    let found = match answers.into_iter().next() {
+        Some(Ok(found)) => found,
+        Some(Err(code)) => return Err(LogError::Unavailable(code.to_string().into())),
+        None => return Err(LogError::Unavailable("the cluster gave no answer".into())),
+    };
+    let value = |key| found.get(key).and_then(|entry| entry.value.as_deref());
+    Ok(TopicSettings {
+        min_insync_replicas: value("min.insync.replicas").and_then(|text| text.parse().ok()),
+        max_message_bytes: value("max.message.bytes").and_then(|text| text.parse().ok()),
+    })
 }
 
 /// Metadata requests block, so they run on a thread for blocking work.
@@ -41,4 +104,54 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(ask)
         .await
         .map_err(|error| LogError::Unavailable(Box::new(error)))?
+}
+
+/// Why appends to a topic would fail, if they would: a partition has no leader, or fewer replicas
+/// in sync than `least`.
+pub(super) fn fault(topic: &str, partitions: &[Partition], least: usize) -> Option<String> {
+    if let Some(Partition { id, .. }) = partitions.iter().find(|found| !found.has_leader) {
+        return Some(format!(
+            "partition {id} of the topic {topic} has no leader: too few brokers are up"
+        ));
+    }
+    let worst = partitions.iter().min_by_key(|found| found.in_sync)?;
+    let Partition { id, in_sync, .. } = worst;
+    (*in_sync < least).then(|| {
+        format!(
+            "partition {id} of the topic {topic} has {in_sync} replicas in sync, but \
+             min.insync.replicas is {least}: too few brokers are up"
+        )
+    })
+}
+
+/// Whether a partition can store an event.
+pub(super) fn is_usable(partition: &Partition, least: usize) -> bool {
+    partition.has_leader && partition.in_sync >= least
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partitions(states: &[(bool, usize)]) -> Vec<Partition> {
+        let states = states.iter().zip(0..);
+        let partitions = states.map(|((has_leader, in_sync), id)| Partition {
+            id,
+            has_leader: *has_leader,
+            in_sync: *in_sync,
+        });
+        partitions.collect()
+    }
+
+    #[test]
+    fn a_topic_is_well_if_every_partition_can_store() {
+        assert_eq!(fault("t", &partitions(&[(true, 3), (true, 2)]), 2), None);
+        let fault = |states| fault("t", &partitions(states), 2).unwrap();
+        let leaderless = fault(&[(true, 3), (false, 1)]);
+        assert!(leaderless.contains("partition 1 of the topic t has no leader"));
+        let below = fault(&[(true, 3), (true, 1)]);
+        assert!(below.contains("partition 1"), "{below}");
+        assert!(below.contains("1 replicas in sync"), "{below}");
+        assert!(below.contains("min.insync.replicas is 2"), "{below}");
+    }
 }

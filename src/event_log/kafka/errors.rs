@@ -1,61 +1,252 @@
-//! Turns librdkafka's errors into a kind of [`LogError`], with a message for the operator.
+//! Says what librdkafka's errors mean: what an operator must mend, what a caller must do, and what
+//! librdkafka mends by itself.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use tokio::sync::Notify;
 
 use crate::event_log::LogError;
+
+/// How long an error explains calls that fail later.
+const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// Remembers the last error that a client reported in the background, because a failed call often
 /// only returns "timed out".
 #[derive(Clone, Debug, Default)]
 pub(super) struct LastError {
-    last: Arc<Mutex<Option<(RDKafkaErrorCode, String)>>>,
+    last: Arc<Mutex<Option<Reported>>>,
+    /// Notified when no broker can be reached.
+    alarm: Arc<Notify>,
+}
+
+#[derive(Clone, Debug)]
+struct Reported {
+    fault: Fault,
+    reason: String,
+    at: Instant,
+}
+
+/// Who must mend an error of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// Nobody: the broker can't be reached now.
+    Away,
+    Credentials,
+    Tls,
+    /// The port speaks another security protocol.
+    Protocol,
+}
+
+/// What a consumer must do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reaction {
+    /// Go on: librdkafka mends it, and this is for information.
+    GoOn,
+    /// Tell the caller.
+    Report,
+    /// Create a new client: this one has ended.
+    Rejoin,
 }
 
 impl ConsumerContext for LastError {}
 
 impl ClientContext for LastError {
     fn error(&self, error: KafkaError, reason: &str) {
-        if let Some(code) = error.rdkafka_error_code() {
-            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            // A refusal is followed by "all brokers are down", which would hide the cause.
-            if !last.as_ref().is_some_and(|(code, _)| is_refusal(*code)) {
-                *last = Some((code, reason.to_owned()));
-            }
-        }
-        tracing::debug!(%error, reason, "Kafka");
+        self.note(&error, reason);
     }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+}
+
+/// What librdkafka logs is repeated for each broker and each attempt, and says nothing that its
+/// errors do not say. So it is for debugging.
+pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
 }
 
 impl LastError {
-    /// Explains an error to the operator.
-    pub(super) fn explain(&self, error: KafkaError) -> LogError {
-        let last = self
-            .last
+    /// One that notifies `alarm`.
+    pub(super) fn with_alarm(alarm: Arc<Notify>) -> Self {
+        Self {
+            alarm,
+            ..Self::default()
+        }
+    }
+
+    /// Notes what a client reported.
+    pub(super) fn note(&self, error: &KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "Kafka");
+        let Some(code) = error.rdkafka_error_code() else {
+            return;
+        };
+        if code == Code::AllBrokersDown {
+            self.alarm.notify_one();
+        }
+        let reported = Reported {
+            fault: fault(code, reason),
+            reason: in_words(code, reason),
+            at: Instant::now(),
+        };
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // "All brokers are down" follows any other error, which would hide its cause.
+        let hides = code == Code::AllBrokersDown || reported.fault == Fault::Away;
+        let is_refusal = |last: &Reported| last.fault != Fault::Away;
+        let keep = last.as_ref().is_some_and(|last| {
+            last.at.elapsed() < REMEMBERED
+                && (code == Code::AllBrokersDown || (hides && is_refusal(last)))
+        });
+        if !keep {
+            *last = Some(reported);
+        }
+    }
+
+    /// A call succeeded, so nothing that came before explains the next failure.
+    pub(super) fn forget(&self) {
+        self.last
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        match last {
-            Some((RDKafkaErrorCode::Authentication, reason)) => LogError::Misconfigured(format!(
-                "Kafka refused the credentials in kafka.properties: {reason}"
-            )),
-            Some((RDKafkaErrorCode::SSL, reason)) => LogError::Misconfigured(format!(
-                "the TLS connection to Kafka failed: {reason}; check kafka.properties"
-            )),
-            Some((_, reason)) => LogError::Unavailable(format!("{error}: {reason}").into()),
+    }
+
+    /// What the operator must mend, if that is what the client reported last.
+    pub(super) fn refusal(&self) -> Option<LogError> {
+        let Reported { fault, reason, .. } = self.recent()?;
+        let sentence = match fault {
+            Fault::Away => return None,
+            Fault::Credentials => format!(
+                "Kafka refused the credentials: {reason}; check sasl_mechanisms, sasl_username and \
+                 sasl_password in kafka.properties, and that kafka.bootstrap_servers names a port \
+                 with SASL"
+            ),
+            Fault::Tls => format!(
+                "the TLS connection to Kafka failed: {reason}; check ssl_ca_location and the other \
+                 ssl_… of kafka.properties, and that kafka.bootstrap_servers names a port with TLS"
+            ),
+            Fault::Protocol => format!(
+                "the brokers close connections that are set up in this way: {reason}; \
+                 security_protocol in kafka.properties must be that of the port in \
+                 kafka.bootstrap_servers"
+            ),
+        };
+        Some(LogError::Misconfigured(sentence))
+    }
+
+    /// Explains an error of a call to the operator.
+    pub(super) fn explain(&self, error: KafkaError) -> LogError {
+        if let Some(refusal) = self.refusal() {
+            return refusal;
+        }
+        match self.recent() {
+            Some(Reported { reason, .. }) => {
+                LogError::Unavailable(format!("{error}: {reason}").into())
+            }
             None => error.into(),
         }
     }
+
+    /// The last reason why a broker could not be reached.
+    pub(super) fn reason(&self) -> Option<String> {
+        self.recent().map(|reported| reported.reason)
+    }
+
+    fn recent(&self) -> Option<Reported> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.clone()
+            .filter(|reported| reported.at.elapsed() < REMEMBERED)
+    }
 }
 
-fn is_refusal(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL
-    )
+/// The reason in librdkafka's words. It counts each bootstrap address as a broker of its own, so
+/// its number of brokers is left out.
+fn in_words(code: Code, reason: &str) -> String {
+    match code {
+        Code::AllBrokersDown => "no broker can be reached".to_owned(),
+        _ => reason.to_owned(),
+    }
+}
+
+/// A broker that stops in the middle of a handshake also fails it, so what is said counts, not
+/// only the kind.
+fn fault(code: Code, reason: &str) -> Fault {
+    let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    let cut = says(&[
+        "Disconnected",
+        "disconnected",
+        "Connection reset",
+        "closed by peer",
+        "timed out",
+        "unexpected eof",
+    ]);
+    match code {
+        _ if says(&["incorrect security.protocol", "listener is not configured"]) => {
+            Fault::Protocol
+        }
+        Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism
+            if !cut || says(&["handshake"]) =>
+        {
+            Fault::Credentials
+        }
+        Code::SSL if !cut => Fault::Tls,
+        _ => Fault::Away,
+    }
+}
+
+/// What a consumer must do about an error that it received instead of an event.
+pub(super) fn reaction(error: &KafkaError) -> Reaction {
+    if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+        return Reaction::Rejoin;
+    }
+    match error.rdkafka_error_code() {
+        Some(Code::Fatal | Code::FencedInstanceId | Code::InvalidGroupId) => Reaction::Rejoin,
+        Some(
+            Code::UnknownTopic
+            | Code::UnknownTopicOrPartition
+            | Code::InvalidTopic
+            | Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::SSL
+            | Code::BadMessage
+            | Code::BadCompression
+            | Code::InvalidMessage
+            | Code::InconsistentGroupProtocol,
+        ) => Reaction::Report,
+        _ => Reaction::GoOn,
+    }
+}
+
+/// The sentence for an error that concerns a topic or a group.
+pub(super) fn refused(error: &KafkaError, topic: &str, group: &str) -> Option<LogError> {
+    let sentence = match error.rdkafka_error_code()? {
+        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::InvalidTopic => {
+            format!("the topic {topic} does not exist: run `picresize migrate`")
+        }
+        Code::TopicAuthorizationFailed => {
+            format!("the Kafka user may not use the topic {topic}: grant Read, Write and Describe")
+        }
+        Code::GroupAuthorizationFailed => {
+            format!("the Kafka user may not use the consumer group {group}: grant Read")
+        }
+        Code::ClusterAuthorizationFailed => {
+            "the Kafka user may not write idempotently: grant IdempotentWrite on the cluster"
+                .to_owned()
+        }
+        Code::InconsistentGroupProtocol => format!(
+            "the consumer group {group} has members of another program or version: stop them, or \
+             set another worker.group"
+        ),
+        _ => return None,
+    };
+    Some(LogError::Misconfigured(sentence))
 }
 
 impl From<KafkaError> for LogError {
@@ -70,5 +261,81 @@ impl From<KafkaError> for LogError {
             )),
             _ => Self::Unavailable(Box::new(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_consumer_goes_on_after_what_librdkafka_mends() {
+        for code in [
+            Code::AllBrokersDown,
+            Code::BrokerTransportFailure,
+            Code::Resolve,
+            Code::OperationTimedOut,
+            Code::NotCoordinator,
+            Code::CoordinatorLoadInProgress,
+            Code::LeaderNotAvailable,
+            Code::NotLeaderForPartition,
+            Code::RebalanceInProgress,
+            Code::UnknownMemberId,
+            Code::PollExceeded,
+            Code::AutoOffsetReset,
+        ] {
+            let error = KafkaError::MessageConsumption(code);
+            assert_eq!(reaction(&error), Reaction::GoOn, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_consumer_reports_what_somebody_must_mend() {
+        for code in [
+            Code::UnknownTopicOrPartition,
+            Code::TopicAuthorizationFailed,
+            Code::GroupAuthorizationFailed,
+            Code::Authentication,
+        ] {
+            let error = KafkaError::MessageConsumption(code);
+            assert_eq!(reaction(&error), Reaction::Report, "{code:?}");
+        }
+        let fatal = KafkaError::MessageConsumptionFatal(Code::FencedInstanceId);
+        assert_eq!(reaction(&fatal), Reaction::Rejoin);
+    }
+
+    #[test]
+    fn a_cause_is_not_hidden_by_what_follows_it() {
+        let last = LastError::default();
+        let note = |code, reason| last.note(&KafkaError::Global(code), reason);
+        note(Code::BrokerTransportFailure, "a:1: connection refused");
+        note(Code::AllBrokersDown, "6/6 brokers are down");
+        let error = || KafkaError::MetadataFetch(Code::OperationTimedOut);
+        let sentence = last.explain(error()).to_string();
+        assert!(sentence.contains("a:1: connection refused"), "{sentence}");
+        note(Code::Authentication, "a:1: authentication failed");
+        note(Code::BrokerTransportFailure, "a:1: connection refused");
+        assert!(matches!(
+            last.explain(error()),
+            LogError::Misconfigured(sentence) if sentence.contains("sasl_password")
+        ));
+        last.forget();
+        assert!(last.explain(error()).is_transient());
+    }
+
+    #[test]
+    fn brokers_are_not_counted_twice() {
+        let last = LastError::default();
+        let error = KafkaError::Global(Code::AllBrokersDown);
+        last.note(&error, "6/6 brokers are down");
+        assert_eq!(last.reason().as_deref(), Some("no broker can be reached"));
+    }
+
+    #[test]
+    fn a_handshake_that_a_stopping_broker_cut_is_no_misconfiguration() {
+        let cut = "ssl://a:1/1: SSL handshake failed: Disconnected: connecting to a broker";
+        assert_eq!(fault(Code::SSL, cut), Fault::Away);
+        let wrong = "ssl://a:1/1: SSL handshake failed: certificate verify failed";
+        assert_eq!(fault(Code::SSL, wrong), Fault::Tls);
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn has_finished(
     let topic = options.topic(topic);
     // It only requests the group's offsets. It never subscribes, so it does not join the group.
     let consumer: BaseConsumer<LastError> = options
-        .client()?
+        .client(&[])?
         .set("group.id", group)
         .set("enable.auto.commit", "false")
         .create_with_context(LastError::default())?;

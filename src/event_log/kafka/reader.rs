@@ -10,8 +10,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::cluster::{METADATA_TIMEOUT, blocking, partitions};
-use super::consumer::fetching;
-use super::errors::LastError;
+use super::errors::{LastError, Reaction, reaction};
+use super::membership::fetching;
 use super::message::entry;
 use super::options::KafkaOptions;
 use crate::event_log::{Entry, EventPosition, LogError, Reader, Start, Topic};
@@ -42,14 +42,20 @@ impl RangeReader {
         start: Start,
     ) -> Result<Self, LogError> {
         let topic = options.topic(topic).to_owned();
-        let consumer: StreamConsumer<LastError> = fetching(options)?
-            // librdkafka requires it; nothing is ever committed to it.
-            .set("group.id", "picresize-reader")
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("enable.partition.eof", "true")
-            .set("auto.offset.reset", "earliest")
-            .create_with_context(LastError::default())?;
+        let own = |name, value: &str| (name, value.to_owned());
+        let config = fetching(
+            options,
+            &[
+                // librdkafka requires it; nothing is ever committed to it.
+                own("group.id", "picresize-reader"),
+                own("enable.auto.commit", "false"),
+                own("enable.auto.offset.store", "false"),
+                own("enable.partition.eof", "true"),
+                own("auto.offset.reset", "earliest"),
+            ],
+        )?;
+        let consumer: StreamConsumer<LastError> =
+            config.create_with_context(LastError::default())?;
         blocking(move || Self::assign(consumer, &topic, &start)).await
     }
 
@@ -140,6 +146,8 @@ impl Reader for RangeReader {
                     self.ends.remove(&partition);
                     continue;
                 }
+                // The brokers have `PATIENCE` to come back.
+                Err(error) if reaction(&error) == Reaction::GoOn => continue,
                 Err(error) => return Err(self.consumer.context().explain(error)),
             };
             let EventPosition { partition, offset } = entry.position;

@@ -34,7 +34,7 @@ impl KafkaLog {
         topics: TopicOptions,
     ) -> Result<Vec<String>, LogError> {
         let admin: AdminClient<LastError> = options
-            .client()?
+            .client(&[])?
             .create_with_context(LastError::default())?;
         let cluster = Cluster {
             admin,
