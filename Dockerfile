@@ -12,9 +12,12 @@ WORKDIR /picresize
 COPY Cargo.toml Cargo.lock ./
 COPY crates/imaging/Cargo.toml crates/imaging/
 COPY crates/kernels crates/kernels
+COPY crates/load/Cargo.toml crates/load/
 RUN mkdir -p src benches crates/imaging/src crates/imaging/benches crates/imaging/tests/imaging \
+        crates/load/src \
     && echo 'fn main() {}' | tee src/main.rs benches/lookup.rs crates/imaging/tests/imaging/main.rs \
         crates/imaging/benches/stages.rs crates/imaging/benches/subject.rs \
+        crates/load/src/main.rs \
     && touch src/lib.rs crates/imaging/src/lib.rs \
     && cargo build --release --locked --bin picresize
 

@@ -34,17 +34,18 @@ rusqlite: src/sqlite src/event_log/embedded src/picture_store/embedded
 picresize::sqlite: src/sqlite src/event_log/embedded src/picture_store/embedded
 picresize::settings: src/settings src/cli src/storage src/processing.rs src/api.rs src/api/state.rs src/worker.rs src/replay
 axum: src/api
-clap: src/main.rs src/cli
-anyhow: src/main.rs src/cli
+clap: src/main.rs src/cli crates/load/
+anyhow: src/main.rs src/cli crates/load/
 unsafe_code: crates/imaging/src/codec/ src/processing/
-std::fs: src/
+std::fs: src/ crates/load/
 std::net: src/
-std::process: src/
+std::process: src/ crates/load/
 ";
 
 const CRATES: &[[&str; 2]] = &[
     ["src", "picresize"],
     ["crates/imaging/src", "picresize_imaging"],
+    ["crates/load/src", "picresize_load"],
 ];
 
 struct Source {
