@@ -61,7 +61,7 @@ impl KafkaLog {
     /// [`LogError::Unavailable`] while no broker answers; [`LogError::Misconfigured`] if waiting
     /// does not help.
     pub async fn open(options: KafkaOptions) -> Result<Self, LogError> {
-        let queue_kib = options.max_record_bytes * QUEUED_RECORDS / 1024;
+        let queue_kib = options.max_record_bytes.saturating_mul(QUEUED_RECORDS) / 1024;
         let last_error = LastError::default();
         let producer = options
             .client()?

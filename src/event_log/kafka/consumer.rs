@@ -109,7 +109,8 @@ impl Membership {
 /// Configures fetching: the largest record fits, and the queue is limited by bytes.
 pub(super) fn fetching(options: &KafkaOptions) -> Result<rdkafka::config::ClientConfig, LogError> {
     let fetch = options.prefetch_bytes.max(options.max_record_bytes);
-    let answer = (fetch + ANSWER_OVERHEAD_BYTES).max(100_000_000);
+    let answer = fetch.saturating_add(ANSWER_OVERHEAD_BYTES);
+    let answer = answer.max(100_000_000);
     let mut config = options.client()?;
     config
         .set(
