@@ -2,7 +2,6 @@
 //! This file has the routes and starts the server.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderValue, Method, Uri, header};
@@ -31,6 +30,8 @@ mod budget;
 mod connection;
 mod erasure;
 mod fields;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod health;
 mod json;
 mod keys;
@@ -88,12 +89,11 @@ pub async fn serve_health(
 }
 
 fn rules(settings: &Settings) -> Rules {
-    let server = &settings.server;
     Rules {
-        max_connections: server.max_connections,
-        header_timeout: Duration::from_secs(server.header_timeout_seconds),
-        idle_timeout: Duration::from_secs(server.idle_timeout_seconds),
-        write_timeout: Duration::from_secs(server.write_timeout_seconds),
+        max_connections: settings.server.max_connections,
+        header_timeout: settings.header_timeout(),
+        idle_timeout: settings.idle_timeout(),
+        write_timeout: settings.write_timeout(),
         answers: None,
     }
 }

@@ -13,6 +13,8 @@ pub use sections::{
 
 mod checks;
 mod derived;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod load;
 mod sections;
 mod text;
@@ -218,6 +220,7 @@ mod tests {
             ("[limits]\nmax_side = -1", "limits.max_side"),
             ("[limits]\nmax_side = 0", "limits.max_side"),
             ("[worker]\nconcurrency = \"many\"", "worker.concurrency"),
+            ("[worker]\nconcurrency = 1000000", "worker.concurrency"),
             ("[worker]\ngroup = \"\"", "worker.group"),
             ("[logs]\nfilter = \"a=b=c\"", "logs.filter"),
             ("[storage]\nlog = \"rabbit\"", "rabbit"),

@@ -159,9 +159,7 @@ impl Storage {
                     partitions: settings.kafka.partitions,
                     replication: settings.kafka.replication,
                     min_insync_replicas: settings.kafka.min_insync_replicas,
-                    retention: Duration::from_secs(
-                        settings.kafka.retention_hours.saturating_mul(3600),
-                    ),
+                    retention: settings.kafka_retention(),
                 };
                 report.extend(
                     patiently(|| async { Ok(KafkaLog::migrate(&options, topics).await?) }).await?,

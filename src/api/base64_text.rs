@@ -11,6 +11,9 @@ const BLOCK: usize = 4096;
 /// The most letters of a data: URL before its comma.
 const MOST_HEAD: usize = 1024;
 
+/// The letters `-` and `_`, if they are escaped.
+const ESCAPED_URL_SAFE: [&str; 4] = ["\\u002d", "\\u002D", "\\u005f", "\\u005F"];
+
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
@@ -33,13 +36,9 @@ pub(super) fn decode(body: &mut Vec<u8>, text: Range<usize>) -> Result<(), Strin
     if starts_with_data(body, letters) {
         letters.skip_head(body)?;
     }
-    let engine = if body[letters.next..letters.end]
-        .iter()
-        .any(|letter| matches!(letter, b'-' | b'_'))
-    {
-        URL_SAFE
-    } else {
-        STANDARD
+    let engine = match is_url_safe(&body[letters.next..letters.end]) {
+        true => URL_SAFE,
+        false => STANDARD,
     };
     let (mut written, mut read) = (0, 0);
     let mut block = [0; BLOCK];
@@ -70,6 +69,13 @@ pub(super) fn decode(body: &mut Vec<u8>, text: Range<usize>) -> Result<(), Strin
     body.truncate(written);
     body.shrink_to_fit();
     Ok(())
+}
+
+/// Whether the text has a letter that only URL-safe base64 has.
+fn is_url_safe(text: &[u8]) -> bool {
+    let is_in = |escape: &&str| memchr::memmem::find(text, escape.as_bytes()).is_some();
+    memchr::memchr2(b'-', b'_', text).is_some()
+        || memchr::memchr(b'\\', text).is_some() && ESCAPED_URL_SAFE.iter().any(is_in)
 }
 
 fn starts_with_data(body: &[u8], mut letters: Letters) -> bool {
@@ -185,6 +191,8 @@ mod tests {
             "data:image\\/png;base64,+\\/8A",
             "+/\\r\\n8A",
             "\\u002b/8\\u0041",
+            "\\u002d\\u005f8A",
+            "\\u002D\\u005F8A",
         ] {
             assert_eq!(decoded(text).unwrap(), [0xfb, 0xff, 0], "{text}");
         }

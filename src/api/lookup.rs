@@ -176,14 +176,14 @@ impl Cursor {
 
 /// The options of a look-up.
 #[derive(Debug, PartialEq, Eq)]
-struct Options {
+pub(super) struct Options {
     limit: u32,
     distance: u32,
     from: Cursor,
 }
 
 impl Options {
-    fn from_pairs(pairs: Vec<(String, String)>) -> Result<Self, Vec<FieldError>> {
+    pub(super) fn from_pairs(pairs: Vec<(String, String)>) -> Result<Self, Vec<FieldError>> {
         let mut options = Self {
             limit: USUAL_LIMIT,
             distance: MOST_DISTANCE,

@@ -30,6 +30,35 @@ pub(super) struct Submission {
     body: ReceivedBody,
 }
 
+/// What a request's header says about its body.
+pub(super) struct Head {
+    /// `None` if there is no content type.
+    form: Option<Form>,
+    query: Vec<(String, String)>,
+}
+
+impl Head {
+    pub(super) fn read(parts: &Parts) -> Result<Self, Problem> {
+        Ok(Self {
+            form: Form::of(&parts.headers)?,
+            query: query_pairs(parts)?,
+        })
+    }
+
+    /// The request with this body.
+    pub(super) fn with(self, body: ReceivedBody) -> Result<Submission, Problem> {
+        if body.bytes.is_empty() {
+            return Err(Problem::new(Kind::MissingBody, format!("send {FORMS}")));
+        }
+        let guess = || Form::guess(&body.bytes);
+        Ok(Submission {
+            form: self.form.unwrap_or_else(guess),
+            query: self.query,
+            body,
+        })
+    }
+}
+
 /// A submitted picture with its parsed options.
 pub(super) struct ParsedSubmission<Options> {
     pub(super) options: Options,
@@ -51,16 +80,11 @@ impl Submission {
     /// Receives a request's body, within the limits of size, time and memory.
     pub(super) async fn read(request: Request, state: &ApiState) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let form = Form::of(&parts.headers).map_err(Problem::and_close)?;
-        let query = query_pairs(&parts).map_err(Problem::and_close)?;
+        let head = Head::read(&parts).map_err(Problem::and_close)?;
         let announced = content_length(&parts.headers);
         let activity = parts.extensions.get::<Arc<Activity>>();
         let body = body::receive(body, announced, activity.map(Arc::as_ref), state).await?;
-        if body.bytes.is_empty() {
-            return Err(Problem::new(Kind::MissingBody, format!("send {FORMS}")));
-        }
-        let form = form.unwrap_or_else(|| Form::guess(&body.bytes));
-        Ok(Self { form, query, body })
+        head.with(body)
     }
 
     /// Checks everything that can be checked without decoding the picture.

@@ -6,6 +6,8 @@ use super::load::SettingsError;
 use super::sections::{LogKind, Settings, TableKind};
 
 const MIB: u64 = 1 << 20;
+/// The most pictures at once: each has a process of its own.
+const MOST_CONCURRENCY: usize = 4096;
 
 impl Settings {
     /// Checks what the types of the settings can't check.
@@ -49,6 +51,15 @@ impl Settings {
                 let problem = "is 0: it must be at least 1".to_owned();
                 return Err(SettingsError::Value { key, problem });
             }
+        }
+        if worker.concurrency > MOST_CONCURRENCY {
+            return Err(SettingsError::Value {
+                key: "worker.concurrency",
+                problem: format!(
+                    "is {}: it must be at most {MOST_CONCURRENCY}",
+                    worker.concurrency
+                ),
+            });
         }
         self.check_names()?;
         self.check_replicas()?;

@@ -154,7 +154,7 @@ pub(super) fn fetching(
     own: &[(&str, String)],
 ) -> Result<ClientConfig, LogError> {
     let fetch = options.prefetch_bytes.max(options.max_record_bytes);
-    let answer = (fetch + ANSWER_OVERHEAD_BYTES).max(100_000_000);
+    let answer = fetch.saturating_add(ANSWER_OVERHEAD_BYTES).max(100_000_000);
     let queue_kib = (options.prefetch_bytes / 1024).max(1);
     let mut all = vec![
         (

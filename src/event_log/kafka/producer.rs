@@ -128,7 +128,7 @@ fn client(
     purpose: Purpose,
     last_error: &LastError,
 ) -> Result<Client, LogError> {
-    let queue_kib = options.max_record_bytes * QUEUED_RECORDS / 1024;
+    let queue_kib = options.max_record_bytes.saturating_mul(QUEUED_RECORDS) / 1024;
     let timeout = purpose.timeout.as_millis().to_string();
     let config = options.client(&[
         ("linger.ms", purpose.linger.as_millis().to_string()),

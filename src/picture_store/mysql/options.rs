@@ -208,7 +208,8 @@ impl MysqlOptions {
 
     /// The smallest `max_allowed_packet` for the largest picture, in whole MiB.
     pub(super) fn packet_bytes(&self) -> u64 {
-        (self.max_picture_bytes.div_ceil(MIB) + 1) * MIB
+        let mib = self.max_picture_bytes.div_ceil(MIB) + 1;
+        mib.saturating_mul(MIB)
     }
 
     pub(super) fn packet_too_large(&self) -> StoreError {

@@ -77,12 +77,18 @@ impl Decoder {
         let mut picture = Dav1dPicture::default();
         // SAFETY: the context is open, `picture` is valid for writing.
         let result = unsafe { dav1d_get_picture(self.0, Some(NonNull::from(&mut picture))) };
-        if result.0 != 0 {
-            return Err("its AV1 data is damaged or cut short".to_owned());
-        }
-        let copied = copy(&picture);
-        // SAFETY: `picture` was filled by `dav1d_get_picture` and is not used afterwards.
+        let copied = match result.0 {
+            0 => copy(&picture),
+            _ => Err("its AV1 data is damaged or cut short".to_owned()),
+        };
+        // SAFETY: `dav1d_get_picture` has written `picture`, also if it failed. Its data is not used
+        // afterwards.
         unsafe { dav1d_picture_unref(Some(NonNull::from(&mut picture))) };
+        if let Some(list) = picture.itut_t35_ref.take() {
+            // SAFETY: the function above has put a new, empty list into the emptied picture. Nothing
+            // else has it, and nothing else frees it.
+            drop(unsafe { list.into_arc() });
+        }
         copied
     }
 }
