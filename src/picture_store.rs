@@ -7,6 +7,7 @@
 //! it.
 
 use std::fmt;
+use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -60,6 +61,13 @@ pub struct FinishedPicture {
     pub fingerprint: Option<Fingerprint>,
     /// The engine version that made it.
     pub engine: &'static str,
+}
+
+/// Events that nobody can read any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadEvents {
+    pub partition: i32,
+    pub offsets: Range<i64>,
 }
 
 /// Which part of a long answer to return.
@@ -238,6 +246,17 @@ pub trait RetentionStore {
     /// Removes the rows of operations that expired or were erased before `before`: at most `most`
     /// at once. Returns how many there were.
     async fn forget(&self, before: Timestamp, most: u32) -> Result<u64, StoreError>;
+
+    /// Marks unfinished operations as failed whose events are these: at most `most` at once. Returns
+    /// how many there were.
+    async fn fail_unread(
+        &self,
+        unread: &UnreadEvents,
+        reason: &str,
+        engine: &'static str,
+        now: Timestamp,
+        most: u32,
+    ) -> Result<u64, StoreError>;
 
     /// Whether there are deposits from before `before` that are not known to be in the log.
     async fn has_lost_deposits(&self, before: Timestamp) -> Result<bool, StoreError>;

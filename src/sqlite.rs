@@ -23,7 +23,7 @@
 //! [`checkpoint`].
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ pub(crate) struct Database {
     queue: Arc<Queue>,
     writer: Option<JoinHandle<Option<Connection>>>,
     checkpointer: Option<Checkpointer>,
-    readers: Arc<Mutex<Vec<Connection>>>,
+    readers: Arc<Readers>,
 }
 
 impl Database {
@@ -137,7 +137,10 @@ impl Database {
             queue,
             writer: Some(writer.start()?),
             checkpointer: Some(checkpointer),
-            readers: Arc::default(),
+            readers: Arc::new(Readers {
+                path: path.to_owned(),
+                idle: Mutex::default(),
+            }),
         })
     }
 
@@ -196,22 +199,42 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let path = self.path.clone();
         let readers = Arc::clone(&self.readers);
-        let task = tokio::task::spawn_blocking(move || {
-            let idle = readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let connection = match idle {
-                Some(connection) => connection,
-                None => reader(&path)?,
-            };
-            let value = read(&connection)?;
-            readers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(connection);
-            Ok(value)
-        });
-        task.await.map_err(|_| DatabaseError::Closed)?
+        let task = tokio::task::spawn_blocking(move || readers.run(read));
+        Ok(task.await.map_err(|_| DatabaseError::Closed)??)
+    }
+
+    /// Like [`read`](Self::read), but on the calling thread: for a read of a few pages, which takes
+    /// less time than handing it to another thread.
+    pub(crate) fn read_here<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, DatabaseError> {
+        Ok(self.readers.run(read)?)
+    }
+}
+
+/// The connections that read.
+#[derive(Debug)]
+struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    fn run<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        let idle = self.idle().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => reader(&self.path)?,
+        };
+        let value = read(&connection)?;
+        self.idle().push(connection);
+        Ok(value)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -222,10 +245,7 @@ impl Drop for Database {
         self.queue.close();
         let connection = self.writer.take().and_then(|writer| writer.join().ok());
         self.checkpointer = None;
-        self.readers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.readers.idle().clear();
         if let Some(connection) = connection.flatten() {
             let _ = connection.busy_timeout(LAST_CHECKPOINT);
             if let Err(error) = checkpoint::truncate(&connection) {

@@ -31,6 +31,7 @@ mod announcer;
 mod job;
 mod retry;
 mod sweep;
+mod unread;
 
 /// The number of operations that may wait for the table, beside those that wait for a core.
 const WAITING_FOR_TABLE: usize = 16;
@@ -132,6 +133,13 @@ impl Offsets {
         }
     }
 
+    /// There are no events before `next`.
+    fn skipped(&mut self, next: EventPosition) {
+        self.uncommitted.entry(next.partition).or_insert(next);
+        self.due
+            .get_or_insert_with(|| Instant::now() + COMMIT_INTERVAL);
+    }
+
     fn revoked(&mut self, partition: i32) {
         self.watermark.revoked(partition);
         self.uncommitted.remove(&partition);
@@ -168,7 +176,7 @@ impl Worker {
                     match received {
                         Ok(delivery) => {
                             retries = Retries::default();
-                            self.take(delivery, &mut source_memory);
+                            self.take(delivery, &mut source_memory).await?;
                         }
                         Err(error) => {
                             let Some(pause) = retries.pause(error.is_transient(), Instant::now()) else {
@@ -187,7 +195,11 @@ impl Worker {
     }
 
     /// Starts the job of an event, which takes the memory that was reserved for its source.
-    fn take(&mut self, delivery: Delivery, source_memory: &mut Option<Memory>) {
+    async fn take(
+        &mut self,
+        delivery: Delivery,
+        source_memory: &mut Option<Memory>,
+    ) -> Result<(), WorkerError> {
         match delivery {
             Delivery::Event(position, record) => {
                 self.offsets.watermark.delivered(position);
@@ -197,8 +209,21 @@ impl Worker {
                 let job = Job::new(Arc::clone(&self.context), position, record, memory, revoked);
                 self.jobs.spawn(job.run());
             }
-            // The log has said so. The rows stay queued.
-            Delivery::Expired { .. } => {}
+            // Nothing else is delivered before it is known what they were.
+            Delivery::Expired {
+                partition,
+                from,
+                to,
+            } => {
+                let failed = unread::fail(&self.context, partition, from..to).await;
+                if !matches!(failed, Err(Unfinished::Abandoned)) {
+                    settle(failed)?;
+                    self.offsets.skipped(EventPosition {
+                        partition,
+                        offset: to,
+                    });
+                }
+            }
             Delivery::Revoked(partitions) => {
                 for partition in partitions {
                     self.offsets.revoked(partition);
@@ -208,6 +233,7 @@ impl Worker {
                 }
             }
         }
+        Ok(())
     }
 
     /// Commits the offsets before which all events are finished.
@@ -220,7 +246,7 @@ impl Worker {
         }
         for (_, next) in self.offsets.uncommitted.drain() {
             // Not fatal: the next commit includes this one.
-            if let Err(error) = self.consumer.commit(next).await {
+            if let Err(error) = self.consumer.commit_soon(next).await {
                 tracing::warn!(%error, "could not commit an offset");
             }
         }
@@ -237,6 +263,9 @@ impl Worker {
             self.offsets.finished(position);
         }
         self.commit().await;
+        if let Err(error) = self.consumer.finish_commits().await {
+            tracing::warn!(%error, "could not commit the last offsets");
+        }
         outcome
     }
 }

@@ -117,6 +117,10 @@ impl EventLog for KafkaLog {
         self.shared.announce(&record).await
     }
 
+    fn outage(&self) -> Option<LogError> {
+        self.shared.outages.refusal()
+    }
+
     async fn subscribe(&self, topic: Topic, group: &str) -> Result<Box<dyn Consumer>, LogError> {
         let consumer = consumer::GroupMember::join(Arc::clone(&self.shared), topic, group)?;
         Ok(Box::new(consumer))

@@ -65,16 +65,6 @@ pub(super) fn select(condition: &str) -> String {
     format!("SELECT {OPERATION_COLUMNS} FROM pictures WHERE {condition}")
 }
 
-/// Selects the newest done operation with the same request for the same picture. Parameters: the
-/// source's digest, request, engine, the ID to exclude.
-pub(super) fn same_request() -> String {
-    select(
-        "source_digest = ? AND request = ? AND engine = ? AND id <> ?
-             AND status = 'done' AND result IS NOT NULL
-         ORDER BY queued_at DESC LIMIT 1",
-    )
-}
-
 /// Stores the result of an operation that is not final. Parameters as for [`replace`].
 pub(super) fn complete() -> String {
     put_result("'queued', 'processing'")

@@ -108,6 +108,13 @@ impl Breaker {
         self.outage.is_some()
     }
 
+    /// Why a call would be refused.
+    pub(super) fn refusal(&self, now: Instant) -> Option<&str> {
+        let outage = self.outage.as_ref()?;
+        let may_probe = !outage.probing && now >= outage.retry_at;
+        (!may_probe).then_some(outage.reason.as_str())
+    }
+
     /// Why the cluster is known to be away.
     pub(super) fn reason(&self) -> Option<&str> {
         self.outage.as_ref().map(|outage| outage.reason.as_str())

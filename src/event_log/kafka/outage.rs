@@ -63,6 +63,13 @@ impl Outages {
         log_end(over);
     }
 
+    /// Why a call would be refused now.
+    pub(super) fn refusal(&self) -> Option<LogError> {
+        let breaker = self.breaker();
+        let reason = breaker.refusal(Instant::now())?;
+        Some(LogError::Unavailable(reason.into()))
+    }
+
     pub(super) fn is_known(&self) -> bool {
         self.breaker().is_open()
     }

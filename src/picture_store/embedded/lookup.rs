@@ -12,7 +12,15 @@ use crate::operation::{Digest, Fingerprint, Operation, OperationId};
 use crate::picture_store::sql::OPERATION_COLUMNS;
 use crate::picture_store::{LookupStore, Page, StoreError, row, sql};
 
-static SAME_REQUEST: LazyLock<String> = LazyLock::new(sql::same_request);
+/// Looks at the newest operations of the same picture only, so that it is always fast.
+static SAME_REQUEST: LazyLock<String> = LazyLock::new(|| {
+    sql::select(
+        "rowid IN (
+             SELECT rowid FROM pictures WHERE source_digest = ? ORDER BY queued_at DESC LIMIT 100)
+         AND request = ? AND engine = ? AND id <> ? AND status = 'done' AND result IS NOT NULL
+         ORDER BY queued_at DESC LIMIT 1",
+    )
+});
 static CANDIDATES: LazyLock<String> = LazyLock::new(|| sql::candidates("rowid"));
 
 #[async_trait]
@@ -28,15 +36,12 @@ impl LookupStore for EmbeddedStore {
             engine.to_owned(),
             operation.id.to_string(),
         );
-        let found = self
-            .database
-            .read(move |connection| {
-                connection
-                    .prepare_cached(&SAME_REQUEST)?
-                    .query_row(sought, |row| Ok(row::operation(row)))
-                    .optional()
-            })
-            .await?;
+        let found = self.database.read_here(|connection| {
+            connection
+                .prepare_cached(&SAME_REQUEST)?
+                .query_row(sought, |row| Ok(row::operation(row)))
+                .optional()
+        })?;
         Ok(found.transpose()?.map(|found| found.id))
     }
 

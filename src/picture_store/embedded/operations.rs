@@ -19,6 +19,9 @@ static INSERT: LazyLock<String> = LazyLock::new(|| {
     )
 });
 static COMPLETE: LazyLock<String> = LazyLock::new(sql::complete);
+/// A result that is read faster than handed to another thread.
+static FIND_SMALL_RESULT: LazyLock<String> =
+    LazyLock::new(|| format!("{} AND result_bytes <= 65536", sql::FIND_RESULT));
 static FIND: LazyLock<String> = LazyLock::new(|| sql::select("id = ?"));
 
 /// These rows are committed without a sync. After a power cut, the log delivers their requests
@@ -112,15 +115,22 @@ impl OperationStore for EmbeddedStore {
     }
 
     async fn find(&self, id: OperationId) -> Result<Option<Operation>, StoreError> {
-        let found = self
-            .database
-            .read(move |connection| find(connection, id))
-            .await?;
-        found.transpose()
+        self.database
+            .read_here(|connection| find(connection, id))?
+            .transpose()
     }
 
     async fn result(&self, id: OperationId) -> Result<Option<Bytes>, StoreError> {
-        self.picture(sql::FIND_RESULT, id).await
+        let small = self.database.read_here(|connection| {
+            connection
+                .prepare_cached(&FIND_SMALL_RESULT)?
+                .query_row([id.to_string()], |row| row.get::<_, Option<Vec<u8>>>(0))
+                .optional()
+        });
+        match small?.flatten() {
+            Some(bytes) => Ok(Some(bytes.into())),
+            None => self.picture(sql::FIND_RESULT, id).await,
+        }
     }
 
     async fn sync(&self) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ use rusqlite::params;
 use super::EmbeddedStore;
 use crate::operation::OperationId;
 use crate::picture_store::sql::LOST_DEPOSIT;
-use crate::picture_store::{RetentionStore, StoreError, sql};
+use crate::picture_store::{RetentionStore, StoreError, UnreadEvents, sql};
 use crate::sqlite;
 
 #[async_trait]
@@ -38,6 +38,38 @@ impl RetentionStore for EmbeddedStore {
                      WHERE status IN ('expired', 'erased') AND expires_at < ?1
                      LIMIT ?2)",
                 (before.as_millisecond(), most),
+            )
+            .await?;
+        Ok(changed as u64)
+    }
+
+    async fn fail_unread(
+        &self,
+        unread: &UnreadEvents,
+        reason: &str,
+        engine: &'static str,
+        now: Timestamp,
+        most: u32,
+    ) -> Result<u64, StoreError> {
+        let changed = self
+            .execute(
+                "UPDATE pictures
+                 SET status = 'failed', failure = ?1, engine = ?2, finished_at = ?3
+                 WHERE rowid IN (
+                     SELECT rowid FROM pictures
+                     WHERE status IN ('queued', 'processing') AND position LIKE ?4
+                         AND CAST(substr(position, instr(position, ':') + 1) AS INTEGER) >= ?5
+                         AND CAST(substr(position, instr(position, ':') + 1) AS INTEGER) < ?6
+                     LIMIT ?7)",
+                (
+                    reason.to_owned(),
+                    engine,
+                    now.as_millisecond(),
+                    format!("{}:%", unread.partition),
+                    unread.offsets.start,
+                    unread.offsets.end,
+                    most,
+                ),
             )
             .await?;
         Ok(changed as u64)

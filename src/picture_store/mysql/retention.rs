@@ -7,7 +7,7 @@ use super::store::{LARGE, MysqlStore};
 use super::values::{id_value, time_value};
 use crate::operation::OperationId;
 use crate::picture_store::sql::LOST_DEPOSIT;
-use crate::picture_store::{RetentionStore, StoreError, sql};
+use crate::picture_store::{RetentionStore, StoreError, UnreadEvents, sql};
 
 pub(super) const FORGET: &str = "DELETE FROM pictures
     WHERE status IN ('expired', 'erased') AND expires_at < ? LIMIT ?";
@@ -32,6 +32,39 @@ impl RetentionStore for MysqlStore {
     async fn forget(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
         let answer = self
             .run_within(LARGE, FORGET, &|| vec![time_value(before), most.into()])
+            .await?;
+        Ok(answer.matched)
+    }
+
+    async fn fail_unread(
+        &self,
+        unread: &UnreadEvents,
+        reason: &str,
+        engine: &'static str,
+        now: Timestamp,
+        most: u32,
+    ) -> Result<u64, StoreError> {
+        let answer = self
+            .run_within(
+                LARGE,
+                "UPDATE pictures
+                 SET status = 'failed', failure = ?, engine = ?, finished_at = ?
+                 WHERE status IN ('queued', 'processing') AND position LIKE ?
+                     AND CAST(SUBSTRING_INDEX(position, ':', -1) AS SIGNED) >= ?
+                     AND CAST(SUBSTRING_INDEX(position, ':', -1) AS SIGNED) < ?
+                 LIMIT ?",
+                &|| {
+                    vec![
+                        reason.into(),
+                        engine.into(),
+                        time_value(now),
+                        format!("{}:%", unread.partition).into(),
+                        unread.offsets.start.into(),
+                        unread.offsets.end.into(),
+                        most.into(),
+                    ]
+                },
+            )
             .await?;
         Ok(answer.matched)
     }
