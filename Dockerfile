@@ -10,6 +10,7 @@ WORKDIR /picresize
 # Builds the dependencies with empty packages. This layer is rebuilt only when a Cargo.toml or
 # Cargo.lock changes.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY crates/imaging/Cargo.toml crates/imaging/
 COPY crates/kernels crates/kernels
 COPY crates/load/Cargo.toml crates/load/

@@ -46,6 +46,7 @@ mod server;
 mod state;
 mod submission;
 mod trace_context;
+mod waiting;
 
 /// Serves HTTP until `stop`, then finishes the requests in progress.
 ///
@@ -59,7 +60,12 @@ pub async fn serve(
     settings: &Settings,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let state = Arc::new(ApiState::new(storage.clone(), processes, settings));
+    let state = Arc::new(ApiState::new(
+        storage.clone(),
+        processes,
+        settings,
+        stop.clone(),
+    ));
     let mut rules = rules(settings);
     rules.answers = Some(Arc::clone(&state.answers));
     let app = app(health::routes(storage), Arc::clone(&state));

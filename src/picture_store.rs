@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::pin::Pin;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use crate::operation::{Digest, Fingerprint, Operation, OperationId, PictureFacts, ResizeOptions};
 
 pub mod embedded;
+mod endings;
 pub mod mysql;
 mod row;
 mod sql;
@@ -81,6 +83,9 @@ pub struct Page {
 /// for hashes with at least one of four bands of 16 bits that differs in at most one bit. With
 /// seven or fewer differing bits there is always such a band.
 pub const MOST_DISTANCE: u32 = Fingerprint::ALIKE_BITS;
+
+/// The end of an operation, which somebody waits for.
+pub type Ending = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The table of operations and their results.
 pub trait PictureStore:
@@ -150,6 +155,13 @@ pub trait OperationStore {
 
     /// The full history of an operation, without its pictures.
     async fn find(&self, id: OperationId) -> Result<Option<Operation>, StoreError>;
+
+    /// Ready when this process ends the operation from now on. If other processes use the table too,
+    /// it may never be ready, so callers also look again now and then.
+    fn ending(&self, id: OperationId) -> Ending {
+        let _ = id;
+        Box::pin(std::future::pending())
+    }
 
     /// The bytes of a done operation's result.
     async fn result(&self, id: OperationId) -> Result<Option<Bytes>, StoreError>;

@@ -15,6 +15,7 @@ use super::answer::Base64Body;
 use super::negotiation::{Form, preferred_form};
 use super::problem::{Kind, Problem};
 use super::state::ApiState;
+use super::waiting::{find, find_ended, preferred_wait};
 use crate::operation::{Operation, OperationId, PictureFacts, Status};
 use crate::picture_store::StoreError;
 
@@ -27,7 +28,8 @@ pub(super) async fn fetch(
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let operation = find(&state, path).await?;
+    let wait = preferred_wait(&headers);
+    let operation = find_ended(&state, identifier(path)?, wait).await?;
     let result = match (operation.status, &operation.result) {
         (Status::Done, Some(result)) => result,
         (Status::Failed, _) => {
@@ -90,28 +92,8 @@ pub(super) async fn status(
     State(state): State<Arc<ApiState>>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let operation = find(&state, path).await?;
+    let operation = find(&state, identifier(path)?).await?;
     Ok(Json(operation_json(&operation)))
-}
-
-/// The operation that a path names, unless its pictures were removed.
-async fn find(
-    state: &ApiState,
-    path: Result<Path<String>, PathRejection>,
-) -> Result<Operation, Problem> {
-    let id = identifier(path)?;
-    // Looked for first, because the row goes from there to the table.
-    let waiting = state.rows.find(id);
-    let found = match (state.store.find(id).await, waiting) {
-        (Ok(found), waiting) => found.or(waiting),
-        (Err(_), Some(waiting)) => Some(waiting),
-        (Err(error), None) => return Err(error.into()),
-    };
-    match found {
-        None => Err(Problem::unknown(id)),
-        Some(operation) if operation.status.is_gone() => Err(Problem::gone(&operation)),
-        Some(operation) => Ok(operation),
-    }
 }
 
 /// The identifier in a path.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::budget::Budget;
 use super::keys::Keys;
 use super::rows::Rows;
@@ -45,6 +47,7 @@ pub(super) struct ApiState {
     /// The rows of accepted operations that the table does not have yet.
     pub(super) rows: Rows,
     pub(super) keys: Arc<Keys>,
+    pub(super) stop: CancellationToken,
 }
 
 /// Counts the bytes that are on their way to the log.
@@ -82,7 +85,12 @@ impl Drop for Load {
 }
 
 impl ApiState {
-    pub(super) fn new(storage: Storage, processes: PixelProcesses, settings: &Settings) -> Self {
+    pub(super) fn new(
+        storage: Storage,
+        processes: PixelProcesses,
+        settings: &Settings,
+        stop: CancellationToken,
+    ) -> Self {
         let server = &settings.server;
         let budget = |mib: u64, exhausted| {
             Budget::new(mib.saturating_mul(MIB), settings.memory_wait(), exhausted)
@@ -116,6 +124,7 @@ impl ApiState {
             under_way: UnderWay::default(),
             is_shared: settings.storage.table == TableKind::Mysql,
             rows: Rows::default(),
+            stop,
             keys: Arc::default(),
         }
     }

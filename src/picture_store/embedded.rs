@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row};
 
 use super::StoreError;
+use super::endings::Endings;
 use super::row::Columns;
 use crate::operation::OperationId;
 use crate::sqlite::{Database, DatabaseError, Sync};
@@ -62,6 +63,7 @@ const MIGRATIONS: &[&str] = &["
 #[derive(Debug)]
 pub struct EmbeddedStore {
     database: Database,
+    endings: Endings,
 }
 
 impl EmbeddedStore {
@@ -73,6 +75,7 @@ impl EmbeddedStore {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Ok(Self {
             database: Database::open(path, MIGRATIONS, Sync::OnRequest)?,
+            endings: Endings::default(),
         })
     }
 

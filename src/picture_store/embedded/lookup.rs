@@ -17,7 +17,7 @@ static SAME_REQUEST: LazyLock<String> = LazyLock::new(|| {
     sql::select(
         "rowid IN (
              SELECT rowid FROM pictures WHERE source_digest = ? ORDER BY queued_at DESC LIMIT 100)
-         AND request = ? AND engine = ? AND id <> ? AND status = 'done' AND result IS NOT NULL
+         AND request = ? AND engine = ? AND +id <> ? AND +status = 'done' AND result IS NOT NULL
          ORDER BY queued_at DESC LIMIT 1",
     )
 });
@@ -65,6 +65,7 @@ impl LookupStore for EmbeddedStore {
                 (id.to_string(), done.to_string(), now.as_millisecond()),
             )
             .await?;
+        self.endings.ended(id);
         Ok(changed > 0)
     }
 

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::EmbeddedStore;
 use crate::operation::{Operation, OperationId};
-use crate::picture_store::{Begun, FinishedPicture, OperationStore, StoreError, row, sql};
+use crate::picture_store::{Begun, Ending, FinishedPicture, OperationStore, StoreError, row, sql};
 
 static INSERT: LazyLock<String> = LazyLock::new(|| {
     sql::insert(
@@ -95,6 +95,7 @@ impl OperationStore for EmbeddedStore {
             .database
             .commit(move |connection| put_result(connection, &COMPLETE, id, None, &picture, now))
             .await?;
+        self.endings.ended(id);
         Ok(changed > 0)
     }
 
@@ -111,13 +112,19 @@ impl OperationStore for EmbeddedStore {
             now.as_millisecond(),
             id.to_string(),
         );
-        Ok(self.execute(sql::FAIL, parameters).await? > 0)
+        let changed = self.execute(sql::FAIL, parameters).await?;
+        self.endings.ended(id);
+        Ok(changed > 0)
     }
 
     async fn find(&self, id: OperationId) -> Result<Option<Operation>, StoreError> {
         self.database
             .read_here(|connection| find(connection, id))?
             .transpose()
+    }
+
+    fn ending(&self, id: OperationId) -> Ending {
+        Box::pin(self.endings.watch(id))
     }
 
     async fn result(&self, id: OperationId) -> Result<Option<Bytes>, StoreError> {

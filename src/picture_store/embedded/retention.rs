@@ -115,6 +115,7 @@ impl RetentionStore for EmbeddedStore {
                 })
             })
             .await?;
+        self.endings.ended(id);
         Ok(changed > 0)
     }
 }

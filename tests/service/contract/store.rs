@@ -76,6 +76,7 @@ async fn picture_store_keeps_its_contract(open: impl AsyncFn() -> Store) {
     lookup::pictures_are_found_by_their_digests(&*store).await;
     lookup::look_alikes_are_found_nearest_first(&*store).await;
     retention::what_expired_is_gone_and_then_forgotten(&*store).await;
+    retention::unread_events_fail_their_operations(&*store).await;
     retention::what_is_erased_is_gone_whatever_it_was(&*store).await;
     retention::a_result_that_comes_with_an_erasure_is_gone(&store).await;
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use picresize::event_log::EventPosition;
 use picresize::operation::{Operation, OperationId, Status};
-use picresize::picture_store::{Begun, PictureStore};
+use picresize::picture_store::{Begun, PictureStore, UnreadEvents};
 
 use super::{Store, begin, done, find, finished, now, queued};
 
@@ -78,6 +79,50 @@ pub(super) async fn what_expired_is_gone_and_then_forgotten(store: &dyn PictureS
         assert_eq!(store.find(operation.id).await.unwrap(), None);
     }
     assert!(store.find(later.id).await.unwrap().is_some());
+}
+
+/// The log removed these events before a worker read them.
+pub(super) async fn unread_events_fail_their_operations(store: &dyn PictureStore) {
+    let at = |partition, offset, width| {
+        let mut operation = queued(width);
+        operation.position = Some(EventPosition { partition, offset });
+        operation
+    };
+    let unread = [at(3, 9, "731"), at(3, 10, "732"), at(3, 101, "733")];
+    let others = [
+        at(3, 8, "734"),
+        at(3, 102, "735"),
+        at(33, 10, "736"),
+        at(13, 10, "737"),
+        queued("738"),
+    ];
+    for operation in unread.iter().chain(&others) {
+        store.enqueue(operation).await.unwrap();
+    }
+    let finished_one = at(3, 50, "739");
+    done(store, &finished_one, &finished("in time")).await;
+    begin(store, &unread[1]).await;
+
+    let events = UnreadEvents {
+        partition: 3,
+        offsets: 9..102,
+    };
+    let fail = async || {
+        let failed = store.fail_unread(&events, "expired unread", "7", now(), 2);
+        failed.await.unwrap()
+    };
+    assert_eq!(fail().await, 2);
+    assert_eq!(fail().await, 1);
+    assert_eq!(fail().await, 0);
+    for operation in &unread {
+        let row = find(store, operation).await;
+        assert_eq!(row.status, Status::Failed);
+        assert_eq!(row.failure.as_deref(), Some("expired unread"));
+    }
+    for operation in &others {
+        assert_eq!(find(store, operation).await.status, Status::Queued);
+    }
+    assert_eq!(find(store, &finished_one).await.status, Status::Done);
 }
 
 pub(super) async fn what_is_erased_is_gone_whatever_it_was(store: &dyn PictureStore) {
