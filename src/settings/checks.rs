@@ -43,7 +43,6 @@ impl Settings {
             ("worker.max_attempts", worker.max_attempts.into()),
             ("kafka.retention_hours", self.kafka.retention_hours),
             ("kafka.prefetch_mib", self.kafka.prefetch_mib),
-            ("mysql.connections", self.mysql.connections as u64),
             ("retention.sweep_seconds", self.retention.sweep_seconds),
         ];
         for (key, value) in at_least_one {
@@ -59,6 +58,12 @@ impl Settings {
                     "is {}: it must be at most {MOST_CONCURRENCY}",
                     worker.concurrency
                 ),
+            });
+        }
+        if self.mysql.connections < 2 {
+            return Err(SettingsError::Value {
+                key: "mysql.connections",
+                problem: format!("is {}: it must be at least 2", self.mysql.connections),
             });
         }
         self.check_names()?;

@@ -141,7 +141,7 @@ pub struct Mysql {
     /// A PEM file of authorities to trust besides the system's; empty for none.
     #[serde(deserialize_with = "text::text")]
     pub ca_file: PathBuf,
-    /// The most connections of one process.
+    /// The most connections of one process; one of them only checks the server.
     pub connections: usize,
     /// The user of `migrate`; empty for `user`.
     #[serde(deserialize_with = "text::text")]

@@ -10,13 +10,14 @@ use crate::operation::{Digest, Fingerprint, Operation, OperationId};
 use crate::picture_store::sql::OPERATION_COLUMNS;
 use crate::picture_store::{LookupStore, Page, StoreError, row, sql};
 
-/// Like [`sql::same_request`], but only among the newest operations on the picture: a picture may
-/// have any number of them. A row that is done has its result, which is not read here. The
-/// parameters are the same.
-const SAME_REQUEST: &str = "SELECT id FROM (
-        SELECT id, request, engine, status, queued_at FROM pictures
-        WHERE source_digest = ? ORDER BY queued_at DESC LIMIT 1000) AS newest
-    WHERE request = ? AND engine = ? AND id <> ? AND status = 'done'
+/// Like [`sql::same_request`], but only among the thousand newest operations on the picture: it may
+/// have any number of them. The result of a row that is done is there, and is not read here.
+/// Parameters: the source's digest twice, request, engine, the ID to exclude.
+const SAME_REQUEST: &str = "SELECT id FROM pictures
+    WHERE source_digest = ?
+        AND queued_at >= COALESCE((SELECT queued_at FROM pictures WHERE source_digest = ?
+            ORDER BY queued_at DESC LIMIT 1 OFFSET 1000), '1000-01-01')
+        AND request = ? AND engine = ? AND id <> ? AND status = 'done'
     ORDER BY queued_at DESC LIMIT 1";
 
 #[async_trait]
@@ -28,8 +29,10 @@ impl LookupStore for MysqlStore {
     ) -> Result<Option<OperationId>, StoreError> {
         let answer = self
             .run(SAME_REQUEST, &|| {
+                let digest = operation.source.digest.to_string();
                 vec![
-                    operation.source.digest.to_string().into(),
+                    digest.clone().into(),
+                    digest.into(),
                     row::request_text(&operation.request).into(),
                     engine.into(),
                     id_value(operation.id),

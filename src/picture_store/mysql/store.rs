@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -74,7 +74,8 @@ impl MysqlStore {
         parameters: &(dyn Fn() -> Vec<Value> + Sync),
     ) -> Result<Answer, StoreError> {
         let began = Instant::now();
-        let mut answer = pin!(self.repeat(sql, parameters));
+        let undone = Mutex::new(None);
+        let mut answer = pin!(self.repeat(sql, parameters, &undone));
         let mut away = pin!(self.pool.until_away());
         let mut end = pin!(sleep_until(began + limit));
         let mut doubts = interval_at(began + DOUBT_AFTER, DOUBT_AGAIN);
@@ -84,20 +85,25 @@ impl MysqlStore {
                 answer = &mut answer => return answer,
                 error = &mut away => return Err(error),
                 () = &mut end => {
-                    // Others may be as old, and be just as dead.
-                    self.pool.drop_idle();
-                    return Err(self.pool.options.too_slow("a statement", limit));
+                    let undone = undone.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    return Err(undone.unwrap_or_else(|| {
+                        // Other connections may be as old, and be just as dead.
+                        self.pool.drop_idle();
+                        self.pool.options.too_slow("a statement", limit)
+                    }));
                 }
                 _ = doubts.tick() => self.pool.doubt(),
             }
         }
     }
 
-    /// Runs a statement until it neither is rolled back nor loses its connection.
+    /// Runs a statement until it neither is rolled back nor loses its connection. `undone` gets the
+    /// reason why it was rolled back last.
     async fn repeat(
         &self,
         sql: &str,
         parameters: &(dyn Fn() -> Vec<Value> + Sync),
+        undone: &Mutex<Option<StoreError>>,
     ) -> Result<Answer, StoreError> {
         let mut pauses = PAUSES.build();
         let mut has_lost_one = false;
@@ -129,6 +135,7 @@ impl MysqlStore {
                     let Some(pause) = pauses.next() else {
                         return Err(error);
                     };
+                    *undone.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                     sleep(pause).await;
                 }
                 Fault::Lost => {

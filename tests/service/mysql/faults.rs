@@ -241,7 +241,9 @@ mod promises {
         let mut other = database.lock_rows().await;
         let began = Instant::now();
         let erased = store.erase(operation.id, Timestamp::now()).await;
-        assert!(is_unavailable(&erased.unwrap_err()));
+        let error = erased.unwrap_err();
+        assert!(is_unavailable(&error), "{error:?}");
+        assert!(error.to_string().contains("holds a lock"), "{error}");
         assert!(began.elapsed() < AT_MOST, "{:?}", began.elapsed());
         assert!(store.find(operation.id).await.unwrap().is_some());
         until("the statement ends on the server too", async || {
