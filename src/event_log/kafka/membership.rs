@@ -17,9 +17,10 @@ use super::errors::{self, LastError};
 use super::options::KafkaOptions;
 use crate::event_log::{EventPosition, LogError};
 
-/// `session.timeout.ms`: a worker that sends no heartbeat for this long loses its partitions.
-const SESSION_MILLISECONDS: &str = "15000";
-const HEARTBEAT_MILLISECONDS: &str = "3000";
+/// `session.timeout.ms`: a worker that sends no heartbeat for this long loses its partitions. After
+/// a longer outage, members join under new IDs, and the coordinator waits so long for the old ones.
+const SESSION_MILLISECONDS: &str = "10000";
+const HEARTBEAT_MILLISECONDS: &str = "2000";
 /// `max.poll.interval.ms`: a worker that takes no event for this long loses its partitions too.
 /// Longer than any picture takes.
 const POLL_MILLISECONDS: &str = "900000";
