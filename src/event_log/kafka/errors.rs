@@ -70,14 +70,8 @@ impl ClientContext for LastError {
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
+        self.note_log(level, facility, message);
     }
-}
-
-/// What librdkafka logs is repeated for each broker and each attempt, and says nothing that its
-/// errors do not say. So it is for debugging.
-pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
 }
 
 impl LastError {
@@ -98,11 +92,7 @@ impl LastError {
         if code == Code::AllBrokersDown {
             self.alarm.notify_one();
         }
-        if is_closed(reason) {
-            self.contacts.closed.fetch_add(1, Ordering::Relaxed);
-        } else if is_refused(reason) {
-            self.contacts.refused.fetch_add(1, Ordering::Relaxed);
-        }
+        self.count_contact(reason);
         let reported = Reported {
             fault: fault(code, reason),
             reason: in_words(code, reason),
@@ -119,6 +109,32 @@ impl LastError {
         if !keep {
             *last = Some(reported);
         }
+    }
+
+    /// Notes what librdkafka logged. A connection that a broker closes is no error for it.
+    pub(super) fn note_log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // What is logged is repeated for each broker and each attempt, and says nothing else that
+        // errors do not say. So it is for debugging.
+        tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
+        if facility == "FAIL" && self.count_contact(message) {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.get_or_insert_with(|| Reported {
+                fault: Fault::Away,
+                reason: message.to_owned(),
+                at: Instant::now(),
+            });
+        }
+    }
+
+    /// Counts how an attempt to connect ended. Returns whether the connection was closed.
+    fn count_contact(&self, reason: &str) -> bool {
+        let closed = is_closed(reason);
+        if closed {
+            self.contacts.closed.fetch_add(1, Ordering::Relaxed);
+        } else if is_refused(reason) {
+            self.contacts.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        closed
     }
 
     /// A call succeeded, so nothing that came before explains the next failure.

@@ -13,7 +13,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use tokio::sync::mpsc;
 
-use super::errors::{self, LastError};
+use super::errors::LastError;
 use super::options::KafkaOptions;
 use crate::event_log::{EventPosition, LogError};
 
@@ -288,7 +288,7 @@ impl ClientContext for Group {
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        errors::log(level, facility, message);
+        self.last_error.note_log(level, facility, message);
     }
 }
 
