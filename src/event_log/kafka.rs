@@ -42,9 +42,8 @@ mod watchdog;
 
 /// How long it may take until every broker knows a new topic.
 const SETTLING: Duration = Duration::from_secs(5);
-/// How long the brokers may take to answer at the start. A refusal of credentials or TLS is known
-/// after the first part of it.
-const GREETING: Duration = Duration::from_secs(4);
+/// How long the brokers may take to answer at the start.
+const GREETING: Duration = Duration::from_millis(3500);
 
 /// A log on a Kafka cluster.
 pub struct KafkaLog {
@@ -97,6 +96,9 @@ async fn greet(shared: &Arc<Shared>) -> Result<(), LogError> {
     loop {
         match shared.find(Topic::Requests, GREETING / 5).await {
             Err(error) if error.is_transient() && Instant::now() < deadline => {}
+            Err(error) if error.is_transient() => {
+                return Err(shared.last_error.wrong_protocol().unwrap_or(error));
+            }
             Err(error) => return Err(error),
             Ok(_) => return Ok(()),
         }

@@ -14,6 +14,7 @@ mod fetch;
 mod forget;
 mod golden;
 mod isolation;
+mod kafka_outages;
 mod kill;
 mod lookup;
 mod memory;

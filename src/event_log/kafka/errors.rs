@@ -1,6 +1,7 @@
 //! Says what librdkafka's errors mean: what an operator must mend, what a caller must do, and what
 //! librdkafka mends by itself.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,8 +21,18 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Default)]
 pub(super) struct LastError {
     last: Arc<Mutex<Option<Reported>>>,
+    contacts: Arc<Contacts>,
     /// Notified when no broker can be reached.
     alarm: Arc<Notify>,
+}
+
+/// How attempts to connect ended, since the client was created.
+#[derive(Debug, Default)]
+struct Contacts {
+    /// Somebody listened, and closed the connection.
+    closed: AtomicU32,
+    /// Nobody listened.
+    refused: AtomicU32,
 }
 
 #[derive(Clone, Debug)]
@@ -38,8 +49,6 @@ enum Fault {
     Away,
     Credentials,
     Tls,
-    /// The port speaks another security protocol.
-    Protocol,
 }
 
 /// What a consumer must do about an error.
@@ -61,14 +70,8 @@ impl ClientContext for LastError {
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        log(level, facility, message);
+        self.note_log(level, facility, message);
     }
-}
-
-/// What librdkafka logs is repeated for each broker and each attempt, and says nothing that its
-/// errors do not say. So it is for debugging.
-pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
 }
 
 impl LastError {
@@ -89,6 +92,7 @@ impl LastError {
         if code == Code::AllBrokersDown {
             self.alarm.notify_one();
         }
+        self.count_contact(reason);
         let reported = Reported {
             fault: fault(code, reason),
             reason: in_words(code, reason),
@@ -105,6 +109,32 @@ impl LastError {
         if !keep {
             *last = Some(reported);
         }
+    }
+
+    /// Notes what librdkafka logged. A connection that a broker closes is no error for it.
+    pub(super) fn note_log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // What is logged is repeated for each broker and each attempt, and says nothing else that
+        // errors do not say. So it is for debugging.
+        tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
+        if facility == "FAIL" && self.count_contact(message) {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.get_or_insert_with(|| Reported {
+                fault: Fault::Away,
+                reason: message.to_owned(),
+                at: Instant::now(),
+            });
+        }
+    }
+
+    /// Counts how an attempt to connect ended. Returns whether the connection was closed.
+    fn count_contact(&self, reason: &str) -> bool {
+        let closed = is_closed(reason);
+        if closed {
+            self.contacts.closed.fetch_add(1, Ordering::Relaxed);
+        } else if is_refused(reason) {
+            self.contacts.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        closed
     }
 
     /// A call succeeded, so nothing that came before explains the next failure.
@@ -129,13 +159,25 @@ impl LastError {
                 "the TLS connection to Kafka failed: {reason}; check ssl_ca_location and the other \
                  ssl_… of kafka.properties, and that kafka.bootstrap_servers names a port with TLS"
             ),
-            Fault::Protocol => format!(
-                "the brokers close connections that are set up in this way: {reason}; \
-                 security_protocol in kafka.properties must be that of the port in \
-                 kafka.bootstrap_servers"
-            ),
         };
         Some(LogError::Misconfigured(sentence))
+    }
+
+    /// What the operator must mend if every broker closes the connection during its set-up, as one
+    /// does that expects another security protocol. A broker that is starting refuses connections
+    /// instead.
+    pub(super) fn wrong_protocol(&self) -> Option<LogError> {
+        let closed = self.contacts.closed.load(Ordering::Relaxed);
+        let refused = self.contacts.refused.load(Ordering::Relaxed);
+        if closed == 0 || refused > 0 {
+            return None;
+        }
+        let reason = self.reason().unwrap_or_default();
+        Some(LogError::Misconfigured(format!(
+            "the brokers close connections while they are set up: {reason}; set security_protocol \
+             in kafka.properties to that of the port in kafka.bootstrap_servers (plaintext, ssl, \
+             sasl_plaintext or sasl_ssl)"
+        )))
     }
 
     /// Explains an error of a call to the operator.
@@ -145,7 +187,11 @@ impl LastError {
         }
         match self.recent() {
             Some(Reported { reason, .. }) => {
-                LogError::Unavailable(format!("{error}: {reason}").into())
+                let what = match error {
+                    KafkaError::MetadataFetch(_) => "no broker answers".to_owned(),
+                    error => error.to_string(),
+                };
+                LogError::Unavailable(format!("{what}: {reason}").into())
             }
             None => error.into(),
         }
@@ -172,6 +218,34 @@ fn in_words(code: Code, reason: &str) -> String {
     }
 }
 
+/// Whether somebody listened, and closed the connection while it was set up.
+fn is_closed(reason: &str) -> bool {
+    let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    says(&[
+        "Disconnected",
+        "closed by peer",
+        "Broken pipe",
+        "Connection reset",
+    ]) && says(&[
+        "state UP",
+        "state SSL_HANDSHAKE",
+        "state APIVERSION_QUERY",
+        "security.protocol",
+    ])
+}
+
+/// Whether nobody listened.
+fn is_refused(reason: &str) -> bool {
+    [
+        "Connection refused",
+        "Failed to resolve",
+        "No route to host",
+        "unreachable",
+    ]
+    .iter()
+    .any(|word| reason.contains(word))
+}
+
 /// A broker that stops in the middle of a handshake also fails it, so what is said counts, not
 /// only the kind.
 fn fault(code: Code, reason: &str) -> Fault {
@@ -185,9 +259,6 @@ fn fault(code: Code, reason: &str) -> Fault {
         "unexpected eof",
     ]);
     match code {
-        _ if says(&["incorrect security.protocol", "listener is not configured"]) => {
-            Fault::Protocol
-        }
         Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism
             if !cut || says(&["handshake"]) =>
         {
@@ -329,6 +400,27 @@ mod tests {
         let error = KafkaError::Global(Code::AllBrokersDown);
         last.note(&error, "6/6 brokers are down");
         assert_eq!(last.reason().as_deref(), Some("no broker can be reached"));
+    }
+
+    #[test]
+    fn a_port_of_another_protocol_is_told_from_a_broker_that_is_away() {
+        let closed = "ssl://a:1/bootstrap: Disconnected: SSL connection closed by peer (after 20ms \
+                      in state SSL_HANDSHAKE)";
+        let broken = "a:1/bootstrap: Send failed: Broken pipe (after 0ms in state UP)";
+        let refused = "a:1/bootstrap: Connect to a:1 failed: Connection refused (after 0ms in \
+                       state CONNECT)";
+        let note = |last: &LastError, reason| {
+            last.note(&KafkaError::Global(Code::BrokerTransportFailure), reason);
+        };
+        for reason in [closed, broken] {
+            let last = LastError::default();
+            assert!(last.wrong_protocol().is_none());
+            note(&last, reason);
+            let sentence = last.wrong_protocol().unwrap().to_string();
+            assert!(sentence.contains("set security_protocol"), "{sentence}");
+            note(&last, refused);
+            assert!(last.wrong_protocol().is_none());
+        }
     }
 
     #[test]

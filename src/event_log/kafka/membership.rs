@@ -13,13 +13,14 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use tokio::sync::mpsc;
 
-use super::errors::{self, LastError};
+use super::errors::LastError;
 use super::options::KafkaOptions;
 use crate::event_log::{EventPosition, LogError};
 
-/// `session.timeout.ms`: a worker that sends no heartbeat for this long loses its partitions.
-const SESSION_MILLISECONDS: &str = "15000";
-const HEARTBEAT_MILLISECONDS: &str = "3000";
+/// `session.timeout.ms`: a worker that sends no heartbeat for this long loses its partitions. After
+/// a longer outage, members join under new IDs, and the coordinator waits so long for the old ones.
+const SESSION_MILLISECONDS: &str = "10000";
+const HEARTBEAT_MILLISECONDS: &str = "2000";
 /// `max.poll.interval.ms`: a worker that takes no event for this long loses its partitions too.
 /// Longer than any picture takes.
 const POLL_MILLISECONDS: &str = "900000";
@@ -287,7 +288,7 @@ impl ClientContext for Group {
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        errors::log(level, facility, message);
+        self.last_error.note_log(level, facility, message);
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::event_log::{LogError, Topic};
@@ -82,6 +82,8 @@ impl KafkaOptions {
     /// settings, which go before all that they may change.
     pub(super) fn client(&self, own: &[(&str, String)]) -> Result<ClientConfig, LogError> {
         let mut config = ClientConfig::new();
+        // What it logs about connections is read, whatever this process logs.
+        config.set_log_level(RDKafkaLogLevel::Info);
         config
             .set("bootstrap.servers", &self.bootstrap_servers)
             .set("client.id", "picresize")

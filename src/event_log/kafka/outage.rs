@@ -11,6 +11,8 @@ use crate::event_log::LogError;
 
 /// The pause between two appends that try whether the cluster is back, and between two looks at it.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Longer than a look and the pause before it take.
+const UNTIL_THE_NEXT_LOOK: Duration = Duration::from_secs(5);
 /// How long no append must have failed before an outage is over without a successful one. A frozen
 /// broker looks well for some seconds, although it keeps others from storing anything.
 const CALM: Duration = Duration::from_secs(5);
@@ -43,11 +45,21 @@ impl Outages {
         }
     }
 
-    /// Something that began at `began` failed as a whole.
-    pub(super) fn failed(&self, began: Instant, reason: &str) {
+    /// An append that began at `began` failed.
+    fn append_failed(&self, began: Instant, reason: &str) {
+        self.failed(began, PAUSE, reason);
+    }
+
+    /// A look at the cluster, which began at `began`, showed that it is away. No append needs to
+    /// try until another look shows something else.
+    pub(super) fn seen_away(&self, began: Instant, reason: &str) {
+        self.failed(began, UNTIL_THE_NEXT_LOOK, reason);
+    }
+
+    fn failed(&self, began: Instant, pause: Duration, reason: &str) {
         let begins = self
             .breaker()
-            .failed(began, Instant::now(), jittered(PAUSE), reason);
+            .failed(began, Instant::now(), jittered(pause), reason);
         if begins {
             tracing::warn!(
                 reason,
@@ -113,7 +125,7 @@ impl Attempt<'_> {
 
     pub(super) fn failed(mut self, reason: &str) {
         self.settled = true;
-        self.outages.failed(self.began, reason);
+        self.outages.append_failed(self.began, reason);
     }
 
     /// It failed for a reason that says nothing about the cluster.
@@ -126,7 +138,7 @@ impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.settled && self.began.elapsed() >= GIVEN_UP {
             self.outages
-                .failed(self.began, "no broker has stored an event in time");
+                .append_failed(self.began, "no broker has stored an event in time");
         }
         if self.probes {
             self.outages.breaker().probe_ended();
@@ -160,7 +172,7 @@ mod tests {
     #[test]
     fn while_the_cluster_is_away_one_call_at_a_time_tries() {
         let outages = Outages::default();
-        outages.failed(Instant::now(), "nobody answers");
+        outages.append_failed(Instant::now(), "nobody answers");
         // The first may try after a pause; until then all are refused with the reason.
         let refused = outages.admit().map(drop).unwrap_err();
         assert!(refused.to_string().contains("nobody answers"), "{refused}");

@@ -10,7 +10,7 @@ use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::oneshot;
 
-use super::errors::{self, LastError};
+use super::errors::LastError;
 use super::options::KafkaOptions;
 use crate::event::Record;
 use crate::event_log::{EventPosition, LogError};
@@ -172,7 +172,7 @@ impl ClientContext for Acknowledgements {
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        errors::log(level, facility, message);
+        self.last_error.note_log(level, facility, message);
     }
 }
 

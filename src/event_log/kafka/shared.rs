@@ -336,7 +336,7 @@ impl Shared {
                         return;
                     }
                 }
-                Err(error) => self.outages.failed(began, &bare(&error)),
+                Err(error) => self.outages.seen_away(began, &bare(&error)),
             }
             tokio::time::sleep(outage::pause()).await;
         }
