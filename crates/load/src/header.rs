@@ -49,3 +49,21 @@ fn webp(picture: &[u8]) -> Option<(u32, u32)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use picresize_imaging::Format;
+
+    use super::*;
+    use crate::made::picture;
+
+    #[test]
+    fn sizes_are_read_and_what_is_cut_off_has_none() {
+        for format in [Format::Png, Format::Jpeg, Format::Webp, Format::Gif] {
+            let bytes = picture((61, 47), format, 1).unwrap();
+            assert_eq!(size(&bytes), Some((61, 47)), "{format}");
+            assert_eq!(size(&bytes[..7]), None, "{format}");
+        }
+        assert_eq!(size(b"<svg/>"), None);
+    }
+}

@@ -21,8 +21,11 @@ pub(crate) struct Patience {
     /// Milliseconds before a result is asked for again, the first time
     #[arg(long, value_name = "MS", default_value_t = 1.0)]
     pub(crate) first_pause: f64,
-    /// The most milliseconds before a result is asked for again. Pauses grow with the time that the
-    /// operation has taken: an eighth of it
+    /// Later pauses are this part of the time that the operation has taken so far: the smaller it
+    /// is, the more exact are the times, and the more requests the service gets
+    #[arg(long, value_name = "PART", default_value_t = 0.125)]
+    pub(crate) pause_part: f64,
+    /// The most milliseconds before a result is asked for again
     #[arg(long, value_name = "MS", default_value_t = 50.0)]
     pub(crate) longest_pause: f64,
     /// Seconds after which an operation counts as stuck
@@ -62,7 +65,10 @@ impl Operator {
         };
         let ended = timeout(Duration::from_secs_f64(self.patience.timeout), steps).await;
         let end = match ended {
-            Ok(Ok(result)) => self.check(picture, number, &result),
+            Ok(Ok(result)) => {
+                self.tally.borrow_mut().result_bytes += result.len() as u64;
+                self.check(picture, number, &result)
+            }
             Ok(Err(end)) => end,
             Err(_) => {
                 // An answer may still arrive on it.
@@ -133,7 +139,7 @@ impl Operator {
                     _ => {}
                 }
             }
-            let pause = start.elapsed().as_secs_f64() * 1e3 / 8.0;
+            let pause = start.elapsed().as_secs_f64() * 1e3 * self.patience.pause_part;
             let pause = pause
                 .min(self.patience.longest_pause)
                 .max(self.patience.first_pause);

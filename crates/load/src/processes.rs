@@ -202,3 +202,43 @@ pub(crate) fn disk_bytes(folder: &Path) -> u64 {
     });
     sizes.sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_group_has_its_processes_and_their_children() {
+        // The shell stays, and waits for `cat`, which waits for its input.
+        let mut shell = Command::new("sh")
+            .args(["-c", "cat; exit 3"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let watched = Watched {
+            pids: vec![format!("shell={}", shell.id())],
+            ..Watched::default()
+        };
+        let groups = watched.groups().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let usage = loop {
+            let usage = groups.usage()["shell"];
+            if usage.processes == 2 {
+                break usage;
+            }
+            assert!(Instant::now() < deadline, "`cat` did not start");
+        };
+        assert!(usage.memory_bytes > 0 && usage.handles >= 6, "{usage:?}");
+        drop(shell.stdin.take());
+        assert_eq!(shell.wait().unwrap().code(), Some(3));
+        assert_eq!(groups.usage()["shell"].processes, 0);
+        let unknown = Watched {
+            pids: vec!["none".to_owned()],
+            ..Watched::default()
+        };
+        assert!(unknown.groups().unwrap_err().to_string().contains("none"));
+    }
+}

@@ -44,6 +44,8 @@ pub(crate) struct Report {
     pub(crate) statuses: BTreeMap<String, u64>,
     pub(crate) sent_bytes: u64,
     pub(crate) received_bytes: u64,
+    /// Of one result, on average.
+    pub(crate) result_bytes: f64,
     pub(crate) problems: BTreeMap<String, u64>,
     pub(crate) groups: BTreeMap<String, Group>,
     pub(crate) client_cpu_seconds: f64,
@@ -125,6 +127,7 @@ impl Report {
             statuses: statuses.collect(),
             sent_bytes: tally.sent_bytes,
             received_bytes: tally.received_bytes,
+            result_bytes: tally.result_bytes as f64 / tally.ends.done as f64,
             problems: tally.problems.clone(),
             groups: groups.collect(),
             client_cpu_seconds: end.client_cpu_seconds - begin.client_cpu_seconds,

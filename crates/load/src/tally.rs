@@ -67,6 +67,8 @@ pub(crate) struct Tally {
     pub(crate) statuses: BTreeMap<(&'static str, u16), u64>,
     pub(crate) sent_bytes: u64,
     pub(crate) received_bytes: u64,
+    /// Of all results together.
+    pub(crate) result_bytes: u64,
     pub(crate) problems: BTreeMap<String, u64>,
     /// Microseconds, one for each of [`STEPS`].
     times: [Histogram<u64>; 4],
@@ -82,6 +84,7 @@ impl Tally {
             statuses: BTreeMap::new(),
             sent_bytes: 0,
             received_bytes: 0,
+            result_bytes: 0,
             problems: BTreeMap::new(),
             times: [(); 4].map(|()| histogram.clone()),
         }
