@@ -179,6 +179,7 @@ impl Embedded {
             hold,
             slow: u64::from(fault == Fault::ShortGrace),
             may_fail: false,
+            may_be_late: fault == Fault::Freeze,
         };
         let length = service.program.log_length();
         let row = rounds

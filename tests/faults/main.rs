@@ -5,9 +5,9 @@
 #![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
 
 mod account;
-//X mod brokers;
+mod brokers;
 mod damage;
-//X mod database;
+mod database;
 mod disk;
 mod embedded;
 mod load;
@@ -15,10 +15,11 @@ mod operate;
 mod picture;
 mod plan;
 mod program;
-//X mod proxy;
+mod proxy;
 mod round;
-//X mod servers;
-//X mod servers_faults;
+mod servers;
+mod servers_faults;
+mod services;
 
 /// The halves do not run at once, because each measures how long operations wait.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -32,5 +33,5 @@ async fn embedded_survives_its_faults() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_survive_their_faults() {
     let _turn = ONE_AT_A_TIME.lock().await;
-    //X servers::run().await;
+    servers::run().await;
 }

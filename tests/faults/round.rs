@@ -30,6 +30,8 @@ pub(crate) struct RoundOptions {
     pub(crate) slow: u64,
     /// Whether good pictures may fail, because the fault takes their events away.
     pub(crate) may_fail: bool,
+    /// Whether posts may be answered late, because who would answer them is frozen.
+    pub(crate) may_be_late: bool,
 }
 
 /// What the rounds of a half share.
@@ -101,6 +103,7 @@ impl Rounds {
             returned,
             limit: self.plan.limit,
             may_fail: options.may_fail,
+            may_be_late: options.may_be_late,
         };
         for story in &stories {
             let kind = self.pictures.kind(story.number, story.is_slow);
