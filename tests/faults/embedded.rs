@@ -40,7 +40,7 @@ const FAULTS: &[(Fault, &str, bool)] = &[
         "three stops, grace shorter than work",
         true,
     ),
-    (Fault::Freeze, "frozen", true),
+    (Fault::Freeze, "frozen", false),
     (Fault::FullDisk, "disk full", true),
     (Fault::ReadOnlyFiles, "files read-only at the start", true),
     (Fault::Damage(LOG, Damage::Truncated), "log truncated", true),
@@ -59,11 +59,15 @@ const FAULTS: &[(Fault, &str, bool)] = &[
         "table is another file",
         true,
     ),
-    (Fault::Damage(LOG, Damage::Lost), "log lost", true),
+    (Fault::Damage(LOG, Damage::Lost), "log lost", false),
     (Fault::Damage(TABLE, Damage::Lost), "table lost", true),
-    (Fault::SecondProcess, "a second process on the folder", true),
+    (
+        Fault::SecondProcess,
+        "a second process on the folder",
+        false,
+    ),
     (Fault::PixelProcesses, "pixel processes killed", true),
-    (Fault::ClockBack, "clock set back by an hour", true),
+    (Fault::ClockBack, "clock set back by an hour", false),
 ];
 
 /// How long a process may take to refuse a folder.
@@ -170,7 +174,7 @@ impl Embedded {
         }
         let hold = if rounds.plan.is_full { 4 } else { 2 };
         let hold = match fault {
-            Fault::ShortGrace => Duration::from_secs(8),
+            Fault::ShortGrace => Duration::from_secs(5),
             _ => Duration::from_secs(hold),
         };
         let options = RoundOptions {

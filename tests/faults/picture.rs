@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::plan::Random;
+use super::plan::{Random, program};
 
 /// What is asked for, as a query, as flags, and as the format of the result's file.
 const REQUESTS: &[(&[(&str, &str)], &str)] = &[
@@ -70,8 +70,8 @@ impl Pictures {
             damaged.expected.is_none(),
             "the damaged picture has a result"
         );
-        let options: &[_] = &[("width", "1000"), ("format", "avif")];
-        let slow = make(png(1000, 750, 8), (options, "avif"));
+        let options: &[_] = &[("width", "700"), ("format", "avif")];
+        let slow = make(png(700, 525, 8), (options, "avif"));
         assert!(slow.expected.is_some());
         Self {
             kinds,
@@ -106,7 +106,7 @@ fn resize(folder: &Path, bytes: &[u8], options: &[(&str, &str)], ending: &str) -
     let to = folder.join(format!("result.{ending}"));
     std::fs::write(&from, bytes).unwrap();
     let _ = std::fs::remove_file(&to);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_picresize"));
+    let mut command = Command::new(program());
     command.arg("resize").arg(&from).arg(&to);
     for (key, value) in options {
         command

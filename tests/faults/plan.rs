@@ -76,6 +76,12 @@ fn number(variable: &str) -> Option<u64> {
     Some(number.unwrap_or_else(|_| panic!("{variable}: {text:?} is not a number")))
 }
 
+/// The program under test: the one that cargo built beside this, or another build of it.
+pub(crate) fn program() -> PathBuf {
+    let other = env::var_os("PICRESIZE_FAULTS_PROGRAM");
+    other.map_or_else(|| env!("CARGO_BIN_EXE_picresize").into(), PathBuf::from)
+}
+
 /// The folder of accounts, logs and data.
 pub(crate) fn folder() -> PathBuf {
     let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));

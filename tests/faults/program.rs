@@ -12,6 +12,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use super::plan;
+
 /// How long a start may take while everything that it needs is there.
 const START: Duration = Duration::from_secs(60);
 
@@ -54,7 +56,7 @@ impl Program {
     pub(crate) fn spawn(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.name);
         let log = OpenOptions::new().append(true).open(&self.log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_picresize"))
+        let child = Command::new(plan::program())
             .args(&self.arguments)
             .envs(self.environment.iter().cloned())
             .current_dir(std::env::temp_dir())
