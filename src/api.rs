@@ -1,6 +1,8 @@
 //! The HTTP server: accepts requests into the log, returns results from the table, serves the page.
 //! This file has the routes and starts the server.
 
+#![allow(unexpected_cfgs, reason = "scripts/fuzz sets `fuzzing`")]
+
 use std::sync::Arc;
 
 use axum::Router;

@@ -5,6 +5,8 @@
 //! has the error type; `text` reads settings that must stay text. `checks` refuses values that make
 //! no sense, before anything starts. `derived` turns settings into durations and limits.
 
+#![allow(unexpected_cfgs, reason = "scripts/fuzz sets `fuzzing`")]
+
 pub use load::{DEFAULT_FILE, SettingsError};
 pub use sections::{
     Data, EventModel, Events, Kafka, Lifecycle, Limits, LogKind, Logs, Mysql, Retention, Server,

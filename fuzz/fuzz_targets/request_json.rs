@@ -24,14 +24,16 @@ fuzz_target!(|body: &[u8]| {
         return;
     };
     check_options(&pairs);
-    assert_eq!(Some(&picture), expected.as_ref());
+    if image.is_some() {
+        assert_eq!(Some(&picture), expected.as_ref());
+    }
     for (key, value) in &pairs {
-        let value_is_the_same = match &object[key] {
+        let is_the_same = match &object[key] {
             Value::String(text) => text == value,
             _ => serde_json::from_str::<Value>(value).is_ok(),
         };
         let is_repeated = pairs.iter().filter(|(other, _)| other == key).count() > 1;
-        assert!(value_is_the_same || is_repeated, "{key}");
+        assert!(is_the_same || is_repeated, "{key}");
     }
     let given = object
         .iter()
@@ -42,18 +44,15 @@ fuzz_target!(|body: &[u8]| {
 /// Whether there is nothing in an object that could be refused beside its picture.
 fn is_plain(object: &Map<String, Value>, body: &[u8]) -> bool {
     let short = |text: &str| text.len() <= 64;
-    // So no key is given twice.
-    let keys = body.iter().filter(|byte| **byte == b':').count();
-    keys < 64
+    let is_data_url = |image: &str| image.starts_with("data:");
+    let image = object.get("image").and_then(Value::as_str);
+    // A key that is given twice has a colon more.
+    let colons = body.iter().filter(|byte| **byte == b':').count();
+    colons == object.len() + usize::from(image.is_some_and(is_data_url))
+        && object.len() <= 64
         && object.iter().all(|(key, value)| match value {
             Value::String(text) => short(key) && (key == "image" || short(text)),
             Value::Array(_) | Value::Object(_) => false,
             _ => short(key),
-        })
-        && object.keys().all(|key| {
-            body.windows(key.len())
-                .filter(|it| *it == key.as_bytes())
-                .count()
-                == 1
         })
 }

@@ -2,6 +2,8 @@
 //! Settings that can be read are accepted or refused by their check, and can be used.
 #![no_main]
 
+use std::time::Instant;
+
 use libfuzzer_sys::{Corpus, fuzz_target};
 use picresize::settings::{Settings, SettingsError, fuzzing};
 use picresize_fuzz::bounded;
@@ -34,25 +36,28 @@ fn use_settings(settings: &Settings) {
             check_error(&error);
         }
     }
-    let hours = [settings.keep().unwrap_or_default(), settings.remember()];
-    let seconds = [
+    let times = [
+        settings.keep().unwrap_or_default(),
+        settings.remember(),
+        settings.kafka_retention(),
         settings.sweep_interval(),
+        settings.header_timeout(),
+        settings.idle_timeout(),
+        settings.write_timeout(),
         settings.body_timeout(),
         settings.body_pause(),
         settings.memory_wait(),
         settings.grace(),
     ];
-    assert!(
-        hours
-            .iter()
-            .chain(&seconds)
-            .all(|time| time.as_secs() <= u64::MAX)
-    );
-    // What passes the check keeps its meaning in other units.
+    let now = Instant::now();
+    for time in times {
+        assert!(now.checked_add(time * 3).is_some());
+    }
+    // In other units, too, numbers stay as large.
     if settings.check().is_ok() {
         let limits = settings.imaging_limits();
-        assert!(settings.max_record_bytes() > settings.limits.max_picture_bytes);
-        assert!(settings.max_body_bytes() > settings.limits.max_picture_bytes);
+        assert!(settings.max_record_bytes() >= settings.limits.max_picture_bytes);
+        assert!(settings.max_body_bytes() >= settings.limits.max_picture_bytes);
         assert!(limits.max_memory_bytes >= settings.worker.memory_mib);
     }
     assert!(!format!("{settings:?}").is_empty());
