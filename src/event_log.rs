@@ -161,6 +161,10 @@ pub trait EventLog: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Ends the use of the log. An embedded file is complete after that, without files beside it,
+    /// and accepts no more writes.
+    async fn close(&self) {}
+
     /// Whether the log answers.
     async fn ping(&self) -> Result<(), LogError>;
 }

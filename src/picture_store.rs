@@ -174,6 +174,10 @@ pub trait OperationStore {
         Ok(())
     }
 
+    /// Ends the use of the table. An embedded file is complete after that, without files beside it,
+    /// and accepts no more writes.
+    async fn close(&self) {}
+
     /// Whether the table answers.
     async fn ping(&self) -> Result<(), StoreError>;
 }

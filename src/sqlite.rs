@@ -12,8 +12,8 @@
 //!
 //! The file uses WAL: a commit appends pages to the write-ahead log, and a prefix of that log
 //! survives a power cut. So a sync of the log makes durable all that was committed before it.
-//! With [`Sync::EveryCommit`], SQLite syncs each commit before readers can see it
-//! (`synchronous = FULL`). With [`Sync::OnRequest`], it syncs only at checkpoints (`NORMAL`), and
+//! With [`SyncMode::EveryCommit`], SQLite syncs each commit before readers can see it
+//! (`synchronous = FULL`). With [`SyncMode::OnRequest`], it syncs only at checkpoints (`NORMAL`), and
 //! the writer syncs the log itself after a group with a write that asks for it.
 //!
 //! **Failures.** If a write of a group fails, the group is rolled back and each of its writes is
@@ -28,13 +28,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::oneshot;
 
 use self::checkpoint::{Checkpointer, WalSize};
 use self::writer::{Queue, Urgency, Writer};
 
 mod checkpoint;
+mod file;
 mod writer;
 
 /// How long a write waits for a write of another process.
@@ -43,8 +44,6 @@ const BUSY: Duration = Duration::from_secs(10);
 const LAST_CHECKPOINT: Duration = Duration::from_secs(1);
 /// More than the different statements of a file, so that each is prepared once per connection.
 const STATEMENTS: usize = 64;
-/// The size of a page of a new file.
-const PAGE_BYTES: u32 = 4096;
 
 /// Why a call to the database failed.
 #[derive(Debug, thiserror::Error)]
@@ -66,14 +65,38 @@ pub(crate) enum DatabaseError {
         found: u32,
         known: u32,
     },
+    /// Its content is wrong, so waiting does not help.
+    #[error("{} cannot be used: {reason}", .path.display())]
+    Damaged { path: PathBuf, reason: String },
     /// The writer has stopped.
     #[error("the database does not accept writes")]
     Closed,
 }
 
+impl DatabaseError {
+    /// Names the file if SQLite says that its content is wrong.
+    fn of_file(self, path: &Path) -> Self {
+        let reason = match &self {
+            Self::Sqlite(error) => damage(error),
+            Self::Commit(error) => damage(error),
+            _ => None,
+        };
+        reason.map_or(self, |reason| Self::Damaged {
+            path: path.to_owned(),
+            reason,
+        })
+    }
+}
+
+fn damage(error: &rusqlite::Error) -> Option<String> {
+    let code = error.sqlite_error_code()?;
+    let is_damage = matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase);
+    is_damage.then(|| format!("it is damaged ({error})"))
+}
+
 /// When commits are synced to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sync {
+pub(crate) enum SyncMode {
     /// Before readers see them.
     EveryCommit,
     /// When a write asks for it.
@@ -97,26 +120,40 @@ pub(crate) fn overwriting<T>(
 pub(crate) struct Database {
     path: PathBuf,
     queue: Arc<Queue>,
-    writer: Option<JoinHandle<Option<Connection>>>,
-    checkpointer: Option<Checkpointer>,
+    /// None once it is closed.
+    threads: Mutex<Option<Threads>>,
     readers: Arc<Readers>,
+}
+
+#[derive(Debug)]
+struct Threads {
+    writer: JoinHandle<Option<Connection>>,
+    checkpointer: Checkpointer,
 }
 
 impl Database {
     /// Opens or creates the file and brings its schema up to date: `migrations` are run in order,
-    /// each once, and their number is kept in `user_version`.
+    /// each once, and their number is kept in `user_version`. `table` is one that the first of them
+    /// creates.
     pub(crate) fn open(
         path: &Path,
+        table: &str,
         migrations: &[&str],
-        sync: Sync,
+        sync: SyncMode,
+    ) -> Result<Self, DatabaseError> {
+        Self::open_file(path, table, migrations, sync).map_err(|error| error.of_file(path))
+    }
+
+    fn open_file(
+        path: &Path,
+        table: &str,
+        migrations: &[&str],
+        sync: SyncMode,
     ) -> Result<Self, DatabaseError> {
         let mut connection = Connection::open(path)?;
         configure(&connection)?;
-        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "full")?;
-        migrate(path, &mut connection, migrations)?;
-        if sync == Sync::OnRequest {
+        file::prepare(path, table, migrations, &mut connection)?;
+        if sync == SyncMode::OnRequest {
             connection.pragma_update(None, "synchronous", "normal")?;
         }
 
@@ -136,8 +173,10 @@ impl Database {
         Ok(Self {
             path: path.to_owned(),
             queue,
-            writer: Some(writer.start()?),
-            checkpointer: Some(checkpointer),
+            threads: Mutex::new(Some(Threads {
+                writer: writer.start()?,
+                checkpointer,
+            })),
             readers: Arc::new(Readers {
                 path: path.to_owned(),
                 idle: Mutex::default(),
@@ -191,7 +230,8 @@ impl Database {
     {
         let (reply, answer) = oneshot::channel();
         self.queue.push(write, urgency, reply).await?;
-        answer.await.map_err(|_| DatabaseError::Closed)?
+        let answer = answer.await.map_err(|_| DatabaseError::Closed)?;
+        answer.map_err(|error| error.of_file(&self.path))
     }
 
     /// Runs `read` on a connection that sees every committed write.
@@ -202,7 +242,8 @@ impl Database {
     {
         let readers = Arc::clone(&self.readers);
         let task = tokio::task::spawn_blocking(move || readers.run(read));
-        Ok(task.await.map_err(|_| DatabaseError::Closed)??)
+        let answer = task.await.map_err(|_| DatabaseError::Closed)?;
+        answer.map_err(|error| DatabaseError::from(error).of_file(&self.path))
     }
 
     /// Like [`read`](Self::read), but on the calling thread: for a read of a few pages, which takes
@@ -211,7 +252,44 @@ impl Database {
         &self,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, DatabaseError> {
-        Ok(self.readers.run(read)?)
+        let answer = self.readers.run(read);
+        answer.map_err(|error| DatabaseError::from(error).of_file(&self.path))
+    }
+
+    /// Gives free pages of the file back to the disk, if there are many: the file keeps some, so
+    /// that it does not shrink and grow all the time. Other writes come between the steps.
+    pub(crate) async fn give_back_space(&self) -> Result<(), DatabaseError> {
+        let excess = self.read(file::excess_pages).await?;
+        for pages in file::steps(excess) {
+            self.commit(move |connection| file::vacuum(connection, pages))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is queued, and merges the write-ahead log into the file, so that a copy of the
+    /// file alone has everything. Further writes are refused.
+    pub(crate) async fn close(self: &Arc<Self>) {
+        let database = Arc::clone(self);
+        let _ = tokio::task::spawn_blocking(move || database.end()).await;
+    }
+
+    fn end(&self) {
+        self.queue.close();
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(threads) = threads.take() else {
+            return;
+        };
+        let connection = threads.writer.join().ok().flatten();
+        drop(threads.checkpointer);
+        self.readers.idle().clear();
+        if let Some(connection) = connection {
+            let _ = connection.busy_timeout(LAST_CHECKPOINT);
+            if let Err(error) = checkpoint::truncate(&connection) {
+                let file = self.path.display();
+                tracing::warn!(%error, %file, "the write-ahead log stays beside the file");
+            }
+        }
     }
 }
 
@@ -240,20 +318,8 @@ impl Readers {
 }
 
 impl Drop for Database {
-    /// Writes what is queued, and merges the write-ahead log into the file, so that a copy of the
-    /// file alone has everything.
     fn drop(&mut self) {
-        self.queue.close();
-        let connection = self.writer.take().and_then(|writer| writer.join().ok());
-        self.checkpointer = None;
-        self.readers.idle().clear();
-        if let Some(connection) = connection.flatten() {
-            let _ = connection.busy_timeout(LAST_CHECKPOINT);
-            if let Err(error) = checkpoint::truncate(&connection) {
-                let file = self.path.display();
-                tracing::warn!(%error, %file, "the write-ahead log stays beside the file");
-            }
-        }
+        self.end();
     }
 }
 
@@ -284,39 +350,14 @@ fn wal_path(path: &Path) -> PathBuf {
     wal.into()
 }
 
-fn migrate(
-    path: &Path,
-    connection: &mut Connection,
-    migrations: &[&str],
-) -> Result<(), DatabaseError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let known = u32::try_from(migrations.len()).expect("a handful of migrations");
-    if found > known {
-        return Err(DatabaseError::Newer {
-            path: path.to_owned(),
-            found,
-            known,
-        });
-    }
-    for migration in &migrations[found as usize..] {
-        transaction.execute_batch(migration)?;
-    }
-    if found < known {
-        transaction.pragma_update(None, "user_version", known)?;
-    }
-    transaction.commit()?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const SCHEMA: &[&str] = &["CREATE TABLE numbers (n INTEGER PRIMARY KEY)"];
 
-    fn open(folder: &tempfile::TempDir, sync: Sync) -> Database {
-        Database::open(&folder.path().join("test.sqlite"), SCHEMA, sync).unwrap()
+    fn open(folder: &tempfile::TempDir, sync: SyncMode) -> Database {
+        Database::open(&folder.path().join("test.sqlite"), "numbers", SCHEMA, sync).unwrap()
     }
 
     fn insert(n: i64) -> impl Fn(&Connection) -> rusqlite::Result<usize> + Send + 'static {
@@ -329,7 +370,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_rolls_back_its_own_write_only() {
-        for sync in [Sync::EveryCommit, Sync::OnRequest] {
+        for sync in [SyncMode::EveryCommit, SyncMode::OnRequest] {
             let folder = tempfile::tempdir().unwrap();
             let database = open(&folder, sync);
             let (first, twice, other, later) = tokio::join!(
@@ -352,16 +393,45 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("test.sqlite");
         let newer = [SCHEMA[0], "CREATE TABLE letters (l TEXT)"];
-        drop(Database::open(&path, &newer, Sync::EveryCommit).unwrap());
-        let error = Database::open(&path, SCHEMA, Sync::EveryCommit).unwrap_err();
+        drop(Database::open(&path, "numbers", &newer, SyncMode::EveryCommit).unwrap());
+        let error = Database::open(&path, "numbers", SCHEMA, SyncMode::EveryCommit).unwrap_err();
         assert!(error.to_string().contains("newer version"), "{error}");
-        drop(Database::open(&path, &newer, Sync::EveryCommit).unwrap());
+        drop(Database::open(&path, "numbers", &newer, SyncMode::EveryCommit).unwrap());
+    }
+
+    /// A full disk refuses what does not fit, and nothing else; it heals.
+    #[tokio::test]
+    async fn a_full_disk_loses_nothing() {
+        const SCHEMA: &[&str] = &["CREATE TABLE blobs (n INTEGER PRIMARY KEY, b BLOB)"];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.sqlite");
+        let database = Database::open(&path, "blobs", SCHEMA, SyncMode::EveryCommit).unwrap();
+        let put = |n: i64, bytes: i64| {
+            database.write(move |connection| {
+                connection.execute("INSERT INTO blobs VALUES (?1, zeroblob(?2))", (n, bytes))
+            })
+        };
+        let limit = |pages: i64| {
+            database
+                .write(move |connection| connection.pragma_update(None, "max_page_count", pages))
+        };
+        limit(20).await.unwrap();
+        let (small, large, other) = tokio::join!(put(1, 10), put(2, 500_000), put(3, 10));
+        assert!(small.is_ok() && other.is_ok());
+        let message = large.unwrap_err().to_string();
+        assert!(message.contains("full"), "{message}");
+        limit(10_000).await.unwrap();
+        put(2, 500_000).await.unwrap();
+        let count = database.read(|connection| {
+            connection.query_row("SELECT count(*) FROM blobs", [], |row| row.get::<_, i64>(0))
+        });
+        assert_eq!(count.await.unwrap(), 3);
     }
 
     #[tokio::test]
     async fn what_is_committed_is_synced_on_request() {
         let folder = tempfile::tempdir().unwrap();
-        let database = open(&folder, Sync::OnRequest);
+        let database = open(&folder, SyncMode::OnRequest);
         database.sync().await.unwrap();
         database.commit(insert(1)).await.unwrap();
         assert!(!database.queue.is_synced());
@@ -370,7 +440,7 @@ mod tests {
         database.write(insert(2)).await.unwrap();
         assert!(database.queue.is_synced());
 
-        let database = open(&tempfile::tempdir().unwrap(), Sync::EveryCommit);
+        let database = open(&tempfile::tempdir().unwrap(), SyncMode::EveryCommit);
         database.commit(insert(1)).await.unwrap();
         assert!(database.queue.is_synced(), "each commit is");
     }
@@ -379,7 +449,7 @@ mod tests {
     #[tokio::test]
     async fn a_closed_file_needs_no_other_file() {
         let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let database = open(&folder, Sync::OnRequest);
+        let database = open(&folder, SyncMode::OnRequest);
         for n in 0..100 {
             database.commit(insert(n)).await.unwrap();
             database.read(count).await.unwrap();
@@ -387,7 +457,7 @@ mod tests {
         drop(database);
         let copy = other.path().join("test.sqlite");
         std::fs::copy(folder.path().join("test.sqlite"), &copy).unwrap();
-        let database = open(&other, Sync::OnRequest);
+        let database = open(&other, SyncMode::OnRequest);
         assert_eq!(database.read(count).await.unwrap(), 100);
     }
 
@@ -397,7 +467,8 @@ mod tests {
         const SCHEMA: &[&str] = &["CREATE TABLE blobs (n INTEGER PRIMARY KEY, b BLOB)"];
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("test.sqlite");
-        let database = Arc::new(Database::open(&path, SCHEMA, Sync::OnRequest).unwrap());
+        let database =
+            Arc::new(Database::open(&path, "blobs", SCHEMA, SyncMode::OnRequest).unwrap());
         let mut writers = tokio::task::JoinSet::new();
         for writer in 0..4 {
             let database = Arc::clone(&database);

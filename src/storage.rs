@@ -57,6 +57,23 @@ pub enum StorageError {
         .0.display()
     )]
     NoLog(PathBuf),
+    /// Results would be lost silently if the table was simply made anew.
+    #[error(
+        "{table} is missing or empty, although {log} has events: run `picresize replay rebuild \
+         --data {folder}` to make it again from the log, or restore it from a backup",
+        table = .0.join(TABLE_FILE).display(),
+        log = .0.join(LOG_FILE).display(),
+        folder = .0.display()
+    )]
+    LostTable(PathBuf),
+    /// Accepted requests would be lost silently if the log was simply made anew.
+    #[error(
+        "{log} is missing or empty, although {table} has operations: restore it from a backup, or \
+         move {table} away to begin anew",
+        table = .0.join(TABLE_FILE).display(),
+        log = .0.join(LOG_FILE).display()
+    )]
+    LostLog(PathBuf),
     /// The disk of the embedded files is nearly full.
     #[error("{0}")]
     Shortage(String),
@@ -72,7 +89,12 @@ impl StorageError {
         match self {
             Self::Log(error) => error.is_transient(),
             Self::Store(error) => error.is_transient(),
-            Self::InUse(_) | Self::Folder { .. } | Self::NoLog(_) | Self::Shortage(_) => false,
+            Self::InUse(_)
+            | Self::Folder { .. }
+            | Self::NoLog(_)
+            | Self::LostTable(_)
+            | Self::LostLog(_)
+            | Self::Shortage(_) => false,
         }
     }
 }
@@ -89,6 +111,7 @@ impl Storage {
         } else {
             None
         };
+        check_files(settings).await?;
         Ok(Self {
             log: open_log(settings).await?,
             store: open_store(settings).await?,
@@ -115,6 +138,13 @@ impl Storage {
             disk: Disk::of(settings),
             _folder: None,
         })
+    }
+
+    /// Ends the use of the log and the table. Whoever copies the embedded files after that has
+    /// everything.
+    pub async fn close(&self) {
+        self.log.close().await;
+        self.store.close().await;
     }
 
     /// Says what is wrong if the disk of the embedded files is nearly full. A log that cannot be
@@ -173,6 +203,34 @@ impl Storage {
 /// Whether the log or the table is a file in the data folder.
 fn is_embedded(settings: &Settings) -> bool {
     settings.storage.log == LogKind::Embedded || settings.storage.table == TableKind::Embedded
+}
+
+/// Refuses a data folder that has lost one of its two files. Creates neither.
+async fn check_files(settings: &Settings) -> Result<(), StorageError> {
+    let folder = &settings.data.folder;
+    // SQLite takes an empty file for a new one.
+    let is_there = |file| std::fs::metadata(folder.join(file)).is_ok_and(|file| file.len() > 0);
+    let both = (LogKind::Embedded, TableKind::Embedded);
+    if (settings.storage.log, settings.storage.table) != both {
+        return Ok(());
+    }
+    match (is_there(LOG_FILE), is_there(TABLE_FILE)) {
+        (true, false)
+            if !EmbeddedLog::open(&folder.join(LOG_FILE))?
+                .is_empty()
+                .await? =>
+        {
+            Err(StorageError::LostTable(folder.clone()))
+        }
+        (false, true)
+            if !EmbeddedStore::open(&folder.join(TABLE_FILE))?
+                .is_empty()
+                .await? =>
+        {
+            Err(StorageError::LostLog(folder.clone()))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn open_log(settings: &Settings) -> Result<Arc<dyn EventLog>, LogError> {

@@ -99,14 +99,16 @@ async fn run_roles(settings: Settings, roles: Roles) -> Result<ExitCode> {
         }
     }
     if roles != Roles::Api {
-        let (settings, stop) = (settings.clone(), stop.clone());
+        let (storage, settings, stop) = (storage.clone(), settings.clone(), stop.clone());
         running.spawn(async move {
             worker::run(storage, processes, &settings, worker_name(), stop)
                 .await
                 .context("the worker stopped")
         });
     }
-    finish(running, &settings, &stop).await
+    let finished = finish(running, &settings, &stop).await;
+    storage.close().await;
+    finished
 }
 
 async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener> {

@@ -16,7 +16,7 @@ use self::reader::EmbeddedReader;
 use self::trim::Trim;
 use super::{Consumer, ErasureOutcome, EventLog, EventPosition, LogError, Reader, Start, Topic};
 use crate::event::Record;
-use crate::sqlite::{self, Database, DatabaseError, Sync};
+use crate::sqlite::{self, Database, DatabaseError, SyncMode};
 
 mod consumer;
 mod events;
@@ -47,6 +47,11 @@ const MIGRATIONS: &[&str] = &[
     "
     CREATE INDEX events_by_key ON events (key);
 ",
+    // Announcements are never erased, so none is looked for by its key.
+    "
+    DROP INDEX events_by_key;
+    CREATE INDEX events_by_key ON events (key) WHERE topic <> 'picresize.events';
+",
 ];
 
 type Groups = HashMap<(Topic, String), Arc<tokio::sync::Mutex<()>>>;
@@ -72,7 +77,12 @@ impl EmbeddedLog {
     /// The file can't be opened, or a newer version wrote it.
     pub fn open(path: &Path) -> Result<Self, LogError> {
         Ok(Self {
-            database: Arc::new(Database::open(path, MIGRATIONS, Sync::EveryCommit)?),
+            database: Arc::new(Database::open(
+                path,
+                "events",
+                MIGRATIONS,
+                SyncMode::EveryCommit,
+            )?),
             appended: Topic::ALL.map(|_| watch::channel(()).0),
             erasures: Arc::default(),
             groups: Mutex::default(),
@@ -80,10 +90,28 @@ impl EmbeddedLog {
     }
 }
 
+impl EmbeddedLog {
+    /// Whether nothing was ever appended.
+    ///
+    /// # Errors
+    ///
+    /// The log can't be read.
+    pub async fn is_empty(&self) -> Result<bool, LogError> {
+        let found = self.database.read(|connection| {
+            connection.query_row("SELECT EXISTS (SELECT 1 FROM events)", [], |row| row.get(0))
+        });
+        Ok(!found.await?)
+    }
+}
+
 impl From<DatabaseError> for LogError {
     fn from(error: DatabaseError) -> Self {
         match error {
             DatabaseError::Newer { .. } => Self::Misconfigured(error.to_string()),
+            DatabaseError::Damaged { .. } => Self::Misconfigured(format!(
+                "{error}: restore it from a backup; to begin anew without the old events, move it \
+                 and the picture table away"
+            )),
             error => Self::Unavailable(Box::new(error)),
         }
     }
@@ -136,15 +164,24 @@ impl EventLog for EmbeddedLog {
         topic: Topic,
         position: EventPosition,
     ) -> Result<ErasureOutcome, LogError> {
+        let erase = match topic {
+            // With the index by key.
+            Topic::Requests | Topic::DeadLetters => {
+                "UPDATE events SET value = x''
+                 WHERE topic IN (?1, 'picresize.dead-letters') AND topic <> 'picresize.events'
+                     AND key = (SELECT key FROM events WHERE topic = ?1 AND position = ?2)"
+            }
+            Topic::Events => {
+                "UPDATE events SET value = x''
+                 WHERE topic IN (?1, 'picresize.dead-letters')
+                     AND key = (SELECT key FROM events WHERE topic = ?1 AND position = ?2)"
+            }
+        };
         self.database
             .write(move |connection| {
                 sqlite::overwriting(connection, |connection| {
                     connection
-                        .prepare_cached(
-                            "UPDATE events SET value = x''
-                             WHERE topic IN (?1, 'picresize.dead-letters') AND key =
-                                 (SELECT key FROM events WHERE topic = ?1 AND position = ?2)",
-                        )?
+                        .prepare_cached(erase)?
                         .execute(params![topic.name(), position.offset])
                 })
             })
@@ -168,6 +205,7 @@ impl EventLog for EmbeddedLog {
             })
             .await?;
         if trims.is_empty() {
+            self.database.give_back_space().await?;
             return Ok(0);
         }
         let removed = self
@@ -204,6 +242,10 @@ impl EventLog for EmbeddedLog {
             })
             .await?;
         Ok(first_unfinished.is_none_or(|appended_at| appended_at >= time.as_millisecond()))
+    }
+
+    async fn close(&self) {
+        self.database.close().await;
     }
 
     async fn ping(&self) -> Result<(), LogError> {

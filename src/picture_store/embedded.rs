@@ -1,6 +1,7 @@
 //! The picture table in a SQLite file.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use super::StoreError;
 use super::endings::Endings;
 use super::row::Columns;
 use crate::operation::OperationId;
-use crate::sqlite::{Database, DatabaseError, Sync};
+use crate::sqlite::{Database, DatabaseError, SyncMode};
 
 mod deposits;
 mod lookup;
@@ -18,7 +19,8 @@ mod operations;
 mod playback;
 mod retention;
 
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE pictures (
         id            TEXT    NOT NULL PRIMARY KEY,
         status        TEXT    NOT NULL, -- queued, processing, done, failed, expired or erased
@@ -57,12 +59,33 @@ const MIGRATIONS: &[&str] = &["
     CREATE INDEX pictures_band1 ON pictures (band1, fingerprint, queued_at);
     CREATE INDEX pictures_band2 ON pictures (band2, fingerprint, queued_at);
     CREATE INDEX pictures_band3 ON pictures (band3, fingerprint, queued_at);
-"];
+",
+    // Each index has only rows that its look-ups can find, so that adding a row and finishing it
+    // change few of them. A new row is in no index of results.
+    "
+    DROP INDEX pictures_result;
+    DROP INDEX pictures_expiry;
+    DROP INDEX pictures_band0;
+    DROP INDEX pictures_band1;
+    DROP INDEX pictures_band2;
+    DROP INDEX pictures_band3;
+    CREATE INDEX pictures_result ON pictures (result_digest, queued_at) WHERE result_digest IS NOT NULL;
+    CREATE INDEX pictures_expiry ON pictures (expires_at)
+        WHERE status IN ('queued', 'processing', 'done', 'failed');
+    CREATE INDEX pictures_gone ON pictures (expires_at) WHERE status IN ('expired', 'erased');
+    CREATE INDEX pictures_deposits ON pictures (queued_at)
+        WHERE status = 'queued' AND position IS NULL AND source IS NOT NULL;
+    CREATE INDEX pictures_band0 ON pictures (band0, fingerprint, queued_at) WHERE band0 IS NOT NULL;
+    CREATE INDEX pictures_band1 ON pictures (band1, fingerprint, queued_at) WHERE band1 IS NOT NULL;
+    CREATE INDEX pictures_band2 ON pictures (band2, fingerprint, queued_at) WHERE band2 IS NOT NULL;
+    CREATE INDEX pictures_band3 ON pictures (band3, fingerprint, queued_at) WHERE band3 IS NOT NULL;
+",
+];
 
 /// A picture table in a SQLite file.
 #[derive(Debug)]
 pub struct EmbeddedStore {
-    database: Database,
+    database: Arc<Database>,
     endings: Endings,
 }
 
@@ -74,9 +97,28 @@ impl EmbeddedStore {
     /// The file can't be opened, or a newer version wrote it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Ok(Self {
-            database: Database::open(path, MIGRATIONS, Sync::OnRequest)?,
+            database: Arc::new(Database::open(
+                path,
+                "pictures",
+                MIGRATIONS,
+                SyncMode::OnRequest,
+            )?),
             endings: Endings::default(),
         })
+    }
+
+    /// Whether the table has no rows.
+    ///
+    /// # Errors
+    ///
+    /// The table can't be read.
+    pub async fn is_empty(&self) -> Result<bool, StoreError> {
+        let found = self.database.read(|connection| {
+            connection.query_row("SELECT EXISTS (SELECT 1 FROM pictures)", [], |row| {
+                row.get(0)
+            })
+        });
+        Ok(!found.await?)
     }
 
     /// Runs one statement; returns how many rows it changed. A power cut may undo it until
@@ -129,6 +171,10 @@ impl From<DatabaseError> for StoreError {
     fn from(error: DatabaseError) -> Self {
         match error {
             DatabaseError::Newer { .. } => Self::Misconfigured(error.to_string()),
+            DatabaseError::Damaged { .. } => Self::Misconfigured(format!(
+                "{error}: move the file away, and make it again from the log with `picresize \
+                 replay rebuild`, or restore it from a backup"
+            )),
             error => Self::Unavailable(Box::new(error)),
         }
     }

@@ -14,11 +14,11 @@ use rusqlite::Connection;
 
 /// The write-ahead log keeps this size when it starts anew. It is then overwritten in place, which
 /// syncs faster than a file that grows.
-pub(super) const KEPT_BYTES: i64 = 16 << 20;
+pub(super) const KEPT_BYTES: i64 = 32 << 20;
 /// A log of this size is moved into the file.
-const BEGIN_BYTES: i64 = 8 << 20;
+const BEGIN_BYTES: i64 = 16 << 20;
 /// From this size on, the writer helps.
-const HELP_BYTES: i64 = 12 << 20;
+const HELP_BYTES: i64 = 24 << 20;
 /// From this size on, somebody else keeps the log from starting anew.
 const HELD_BYTES: i64 = 256 << 20;
 /// So many passes follow each other. A later pass has less to do than an earlier one.

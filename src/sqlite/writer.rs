@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::checkpoint::{self, WalSize};
-use super::{DatabaseError, Sync};
+use super::{DatabaseError, SyncMode};
 
 /// The most writes that may queue for the writer. Further callers wait.
 const QUEUE: usize = 1024;
@@ -202,7 +202,7 @@ impl Queue {
 pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) queue: Arc<Queue>,
-    pub(super) sync: Sync,
+    pub(super) sync: SyncMode,
     /// The path of the write-ahead log.
     pub(super) wal: PathBuf,
     pub(super) size: Arc<WalSize>,
@@ -243,7 +243,7 @@ impl Writer {
                 tracing::warn!(%error, "a checkpoint failed; the next one does its work");
             }
             self.commit(&mut group);
-            if self.sync == Sync::OnRequest {
+            if self.sync == SyncMode::OnRequest {
                 self.sync(&mut log, &mut group);
             }
             let failure = group.iter().find_map(|queued| queued.failure.as_ref());
@@ -314,7 +314,7 @@ impl Writer {
         if committed.is_err() && !self.connection.is_autocommit() {
             run("ROLLBACK").map_err(Failed::Commit)?;
         }
-        if committed.is_ok() && self.sync == Sync::OnRequest {
+        if committed.is_ok() && self.sync == SyncMode::OnRequest {
             self.queue.is_synced.store(false, Ordering::Release);
         }
         committed

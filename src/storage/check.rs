@@ -4,7 +4,9 @@
 use std::io::{self, ErrorKind, Write};
 use std::path::{self, Path, PathBuf};
 
-use super::{Disk, LOG_FILE, StorageError, TABLE_FILE, is_embedded, open_log, open_store};
+use super::{
+    Disk, LOG_FILE, StorageError, TABLE_FILE, check_files, is_embedded, open_log, open_store,
+};
 use crate::settings::{LogKind, Settings, TableKind};
 
 /// Whether the data folder can be written, or created, and its disk has room. `None` if nothing is
@@ -27,6 +29,10 @@ pub(crate) fn data(settings: &Settings) -> Option<Result<String, StorageError>> 
 /// Whether the log answers.
 pub(crate) async fn log(settings: &Settings) -> Result<String, StorageError> {
     if settings.storage.log == LogKind::Embedded && is_missing(settings, LOG_FILE) {
+        // What is wrong with the table is said of the table.
+        if let Err(lost @ StorageError::LostLog(_)) = check_files(settings).await {
+            return Err(lost);
+        }
         return Ok(not_yet(settings));
     }
     open_log(settings).await?.ping().await?;
@@ -36,6 +42,9 @@ pub(crate) async fn log(settings: &Settings) -> Result<String, StorageError> {
 /// Whether the table answers.
 pub(crate) async fn table(settings: &Settings) -> Result<String, StorageError> {
     if settings.storage.table == TableKind::Embedded && is_missing(settings, TABLE_FILE) {
+        if let Err(lost @ StorageError::LostTable(_)) = check_files(settings).await {
+            return Err(lost);
+        }
         return Ok(not_yet(settings));
     }
     open_store(settings).await?.ping().await?;

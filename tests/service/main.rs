@@ -8,6 +8,7 @@ mod claim_check;
 mod connections;
 mod contract;
 mod corpus;
+mod embedded_files;
 mod errors;
 mod faulty_log;
 mod fetch;

@@ -155,6 +155,21 @@ mod tests {
         assert_eq!(left(&log, Topic::DeadLetters).await, [1]);
     }
 
+    #[tokio::test]
+    async fn a_clock_that_was_wrong_stops_no_trimming() {
+        let (_folder, log) = open();
+        append(&log, Topic::Events, 4).await;
+        let next_year = (Timestamp::now() + Duration::from_secs(365 * 86400)).as_millisecond();
+        let wrong = log.database.write(move |connection| {
+            let update = "UPDATE events SET appended_at = ?1 WHERE position = 1";
+            connection.execute(update, [next_year])
+        });
+        wrong.await.unwrap();
+        assert_eq!(left(&log, Topic::Events).await, [0, 1, 2, 3], "in order");
+        assert_eq!(log.trim(in_an_hour(), GROUP, 100).await.unwrap(), 2);
+        assert_eq!(left(&log, Topic::Events).await, [1, 3]);
+    }
+
     /// A year's log has millions of events, and every request needs the writer.
     #[tokio::test]
     async fn trimming_reads_no_more_of_the_log_than_it_removes() {

@@ -54,35 +54,21 @@ impl OperationStore for EmbeddedStore {
         now: Timestamp,
     ) -> Result<Begun, StoreError> {
         let (asked, worker) = (operation.clone(), worker.to_owned());
-        self.database
-            .commit(move |connection| {
-                insert(connection, &asked, None)?;
-                match find(connection, asked.id)? {
-                    Some(Ok(row)) if !row.asks_the_same_as(&asked) => return Ok(Ok(Begun::Taken)),
-                    Some(Ok(row)) if row.status.is_final() => return Ok(Ok(Begun::Finished)),
-                    Some(Err(corrupt)) => return Ok(Err(corrupt)),
-                    _ => {}
-                }
-                connection
-                    .prepare_cached(
-                        "UPDATE pictures
-                         SET status = 'processing', attempts = attempts + 1, worker = ?2,
-                             started_at = ?3, position = COALESCE(position, ?4),
-                             expires_at = COALESCE(expires_at, ?5)
-                         WHERE id = ?1 RETURNING attempts",
-                    )?
-                    .query_row(
-                        params![
-                            asked.id.to_string(),
-                            worker,
-                            now.as_millisecond(),
-                            asked.position.map(|position| position.to_string()),
-                            asked.expires_at.map(Timestamp::as_millisecond),
-                        ],
-                        |row| Ok(Ok(Begun::Attempt(row.get(0)?))),
-                    )
-            })
-            .await?
+        let begun = self.database.commit(move |connection| {
+            // Mostly there is a row for the same request that is not final.
+            if let Some(attempt) = count_attempt(connection, &asked, &worker, now, true)? {
+                return Ok(Ok(Begun::Attempt(attempt)));
+            }
+            insert(connection, &asked, None)?;
+            match find(connection, asked.id)? {
+                Some(Err(corrupt)) => return Ok(Err(corrupt)),
+                Some(Ok(row)) if !row.asks_the_same_as(&asked) => return Ok(Ok(Begun::Taken)),
+                Some(Ok(_)) | None => {}
+            }
+            let attempt = count_attempt(connection, &asked, &worker, now, false)?;
+            Ok(Ok(attempt.map_or(Begun::Finished, Begun::Attempt)))
+        });
+        begun.await?
     }
 
     async fn complete(
@@ -144,6 +130,10 @@ impl OperationStore for EmbeddedStore {
         Ok(self.database.sync().await?)
     }
 
+    async fn close(&self) {
+        self.database.close().await;
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.database
             .read(|connection| connection.query_row("SELECT 1", [], |_| Ok(())))
@@ -172,6 +162,40 @@ pub(super) fn insert(
         operation.expires_at.map(Timestamp::as_millisecond),
         picture,
     ])
+}
+
+/// Marks an operation that is not final as processing; returns the number of the attempt. With
+/// `compare`, only if its row has the same text of the request and the same source.
+fn count_attempt(
+    connection: &Connection,
+    asked: &Operation,
+    worker: &str,
+    now: Timestamp,
+    compare: bool,
+) -> rusqlite::Result<Option<u32>> {
+    connection
+        .prepare_cached(
+            "UPDATE pictures
+             SET status = 'processing', attempts = attempts + 1, worker = ?2,
+                 started_at = ?3, position = COALESCE(position, ?4),
+                 expires_at = COALESCE(expires_at, ?5)
+             WHERE id = ?1 AND (?6 IS NULL OR request = ?6 AND source_digest = ?7)
+                 AND status IN ('queued', 'processing')
+             RETURNING attempts",
+        )?
+        .query_row(
+            params![
+                asked.id.to_string(),
+                worker,
+                now.as_millisecond(),
+                asked.position.map(|position| position.to_string()),
+                asked.expires_at.map(Timestamp::as_millisecond),
+                compare.then(|| row::request_text(&asked.request)),
+                asked.source.digest.to_string(),
+            ],
+            |row| row.get(0),
+        )
+        .optional()
 }
 
 /// Writes a result with [`sql::complete`] or [`sql::replace`], and the request if one is given.

@@ -19,7 +19,7 @@ impl RetentionStore for EmbeddedStore {
                  SET status = 'expired', fingerprint = NULL, result = NULL,
                      source = CASE WHEN source IS NOT NULL THEN x'' END
                  WHERE rowid IN (
-                     SELECT rowid FROM pictures
+                     SELECT rowid FROM pictures INDEXED BY pictures_expiry
                      WHERE status IN ('queued', 'processing', 'done', 'failed')
                          AND expires_at <= ?1
                      LIMIT ?2)",
@@ -34,12 +34,13 @@ impl RetentionStore for EmbeddedStore {
             .execute(
                 "DELETE FROM pictures
                  WHERE rowid IN (
-                     SELECT rowid FROM pictures
+                     SELECT rowid FROM pictures INDEXED BY pictures_gone
                      WHERE status IN ('expired', 'erased') AND expires_at < ?1
                      LIMIT ?2)",
                 (before.as_millisecond(), most),
             )
             .await?;
+        self.database.give_back_space().await?;
         Ok(changed as u64)
     }
 
@@ -81,7 +82,8 @@ impl RetentionStore for EmbeddedStore {
             .read(move |connection| {
                 connection
                     .prepare_cached(&format!(
-                        "SELECT EXISTS (SELECT 1 FROM pictures WHERE {LOST_DEPOSIT})"
+                        "SELECT EXISTS (SELECT 1 FROM pictures INDEXED BY pictures_deposits
+                         WHERE {LOST_DEPOSIT})"
                     ))?
                     .query_row([before.as_millisecond()], |row| row.get(0))
             })
@@ -96,7 +98,8 @@ impl RetentionStore for EmbeddedStore {
                 connection
                     .prepare_cached(&format!(
                         "DELETE FROM pictures WHERE rowid IN (
-                             SELECT rowid FROM pictures WHERE {LOST_DEPOSIT} LIMIT ?)"
+                             SELECT rowid FROM pictures INDEXED BY pictures_deposits
+                             WHERE {LOST_DEPOSIT} LIMIT ?)"
                     ))?
                     .execute((before.as_millisecond(), most))
             })

@@ -146,6 +146,8 @@ async fn event_log_keeps_its_contract(logs: &impl Logs) {
     a_range_is_read_without_moving_anyone(&*logs.fresh().await).await;
     a_group_has_finished_what_it_committed(&*logs.fresh().await).await;
     what_is_erased_keeps_its_place(&*logs.fresh().await).await;
+    what_is_erased_is_not_delivered_later(&*logs.fresh().await).await;
+    announcements_are_events(&*logs.fresh().await).await;
     what_is_too_large_is_refused(logs).await;
     append(&*logs.fresh().await, "kept").await;
     let mut consumer = join(&*logs.again().await).await;
@@ -376,6 +378,34 @@ async fn what_is_erased_keeps_its_place(log: &dyn EventLog) {
         ErasureOutcome::AwaitsRetention => assert_eq!(entries[0].record, record("a")),
     }
     assert_eq!(entries[1].record, record("b"));
+}
+
+/// A consumer may have read ahead by then.
+async fn what_is_erased_is_not_delivered_later(log: &dyn EventLog) {
+    let mut positions = Vec::new();
+    for key in ["a", "b", "c"] {
+        positions.push(append(log, key).await);
+    }
+    let mut consumer = join(log).await;
+    assert_eq!(next(&mut *consumer).await, (positions[0], record("a")));
+    let erased = log.erase(Topic::Requests, positions[1]).await.unwrap();
+    let (position, received) = next(&mut *consumer).await;
+    assert_eq!(position, positions[1]);
+    if erased == ErasureOutcome::DataRemoved {
+        assert!(received.value.is_empty());
+    }
+    assert_eq!(next(&mut *consumer).await, (positions[2], record("c")));
+}
+
+async fn announcements_are_events(log: &dyn EventLog) {
+    for key in ["a", "b"] {
+        log.announce(record(key)).await.unwrap();
+    }
+    let mut reader = log.read(Topic::Events, &Start::Beginning).await.unwrap();
+    for key in ["a", "b"] {
+        assert_eq!(reader.next().await.unwrap().unwrap().record, record(key));
+    }
+    assert!(reader.next().await.unwrap().is_none());
 }
 
 /// The largest picture is accepted. A log with a limit of its own reports it.

@@ -57,6 +57,7 @@ async fn picture_store_keeps_its_contract(open: impl AsyncFn() -> Store) {
     let store = open().await;
     store.ping().await.unwrap();
     operations::an_operation_goes_from_queued_to_done(&*store).await;
+    operations::several_are_queued_at_once(&*store).await;
     operations::a_failure_is_kept_with_its_reason(&*store).await;
     playback::a_failure_can_be_reopened(&*store).await;
     operations::a_late_row_hides_nothing(&*store).await;
@@ -129,7 +130,11 @@ async fn begin(store: &dyn PictureStore, operation: &Operation) -> Begun {
 }
 
 /// An operation that is done, with a result of its own.
-async fn done(store: &dyn PictureStore, operation: &Operation, picture: &FinishedPicture) {
+pub(crate) async fn done(
+    store: &dyn PictureStore,
+    operation: &Operation,
+    picture: &FinishedPicture,
+) {
     begin(store, operation).await;
     store
         .complete(operation.id, picture.clone(), now())
@@ -138,7 +143,7 @@ async fn done(store: &dyn PictureStore, operation: &Operation, picture: &Finishe
 }
 
 /// An operation on a picture of its own.
-fn queued_picture(width: &str, picture: &str) -> Operation {
+pub(crate) fn queued_picture(width: &str, picture: &str) -> Operation {
     let mut operation = queued(width);
     operation.source.digest = Digest::of(picture.as_bytes());
     operation

@@ -39,6 +39,18 @@ pub(super) async fn an_operation_goes_from_queued_to_done(store: &dyn PictureSto
     );
 }
 
+pub(super) async fn several_are_queued_at_once(store: &dyn PictureStore) {
+    let operations = [queued("151"), queued("152"), queued("153")];
+    begin(store, &operations[1]).await;
+    store.enqueue_all(&operations).await.unwrap();
+    store.enqueue_all(&[]).await.unwrap();
+    store.sync().await.unwrap();
+    let expected = [Status::Queued, Status::Processing, Status::Queued];
+    for (operation, status) in operations.iter().zip(expected) {
+        assert_eq!(find(store, operation).await.status, status);
+    }
+}
+
 pub(super) async fn a_failure_is_kept_with_its_reason(store: &dyn PictureStore) {
     let operation = queued("200");
     begin(store, &operation).await;
