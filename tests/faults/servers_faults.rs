@@ -197,7 +197,7 @@ pub(crate) async fn play(fault: Fault, servers: &mut Servers, hold: Duration) ->
                 hold,
                 &mut unmet,
             )
-            .await
+            .await;
         }
         Fault::WorkerPastSession => {
             let worker = &mut servers.workers[some % 2..=some % 2];
@@ -211,7 +211,7 @@ pub(crate) async fn play(fault: Fault, servers: &mut Servers, hold: Duration) ->
                 hold,
                 &mut unmet,
             )
-            .await
+            .await;
         }
         Fault::WorkerJoinsAndLeaves => {
             let mut third = servers.worker("worker-3");

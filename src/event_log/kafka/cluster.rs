@@ -34,7 +34,7 @@ pub(super) fn layout<C: ClientContext>(
     let found = metadata.topics().iter();
     let partitions = found
         .filter(|found| found.name() == topic)
-        .flat_map(|found| found.partitions())
+        .flat_map(rdkafka::metadata::MetadataTopic::partitions)
         .map(|partition| Partition {
             id: partition.id(),
             has_leader: partition.leader() >= 0,

@@ -83,7 +83,7 @@ struct Names {
 }
 
 impl Names {
-    fn new(&self, column: &str) -> String {
+    fn of_new_row(&self, column: &str) -> String {
         format!("{}{column}{}", self.open, self.close)
     }
 
@@ -91,8 +91,8 @@ impl Names {
     fn asks_the_same(&self) -> String {
         format!(
             "pictures.request = {} AND pictures.source_digest = {}",
-            self.new("request"),
-            self.new("source_digest")
+            self.of_new_row("request"),
+            self.of_new_row("source_digest")
         )
     }
 }
@@ -106,7 +106,7 @@ fn insert(names: &Names, rows: usize) -> String {
         vec![places; rows].join(", "),
         names.alias,
         names.asks_the_same(),
-        names.new("position"),
+        names.of_new_row("position"),
     )
 }
 
@@ -117,15 +117,21 @@ fn begin(names: &Names) -> String {
         names.asks_the_same()
     );
     let assignments: Vec<String> = [
-        ("worker", names.new("worker")),
-        ("started_at", names.new("started_at")),
+        ("worker", names.of_new_row("worker")),
+        ("started_at", names.of_new_row("started_at")),
         (
             "position",
-            format!("COALESCE(pictures.position, {})", names.new("position")),
+            format!(
+                "COALESCE(pictures.position, {})",
+                names.of_new_row("position")
+            ),
         ),
         (
             "expires_at",
-            format!("COALESCE(pictures.expires_at, {})", names.new("expires_at")),
+            format!(
+                "COALESCE(pictures.expires_at, {})",
+                names.of_new_row("expires_at")
+            ),
         ),
         ("status", "'processing'".to_owned()),
     ]

@@ -74,8 +74,8 @@ async fn connect(client: TcpStream, server: SocketAddr, mut is_frozen: watch::Re
             let mut bytes = vec![0; 64 << 10];
             loop {
                 let read = from.read(&mut bytes).await.unwrap_or(0);
-                let thawed = is_frozen.wait_for(|is_frozen| !is_frozen).await;
-                if read == 0 || thawed.is_err() || to.write_all(&bytes[..read]).await.is_err() {
+                let is_closed = is_frozen.wait_for(|is_frozen| !is_frozen).await.is_err();
+                if read == 0 || is_closed || to.write_all(&bytes[..read]).await.is_err() {
                     return;
                 }
             }
