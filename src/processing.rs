@@ -25,6 +25,7 @@ mod allocator;
 mod attempts;
 mod child;
 mod child_process;
+mod death;
 mod error;
 mod pixel_process;
 mod pool;
@@ -37,8 +38,9 @@ pub use admission::Memory;
 pub use allocator::return_freed_pictures;
 pub use attempts::Attempts;
 pub use child::run as run_pixel_process;
+pub use death::{Cause, Death};
 pub use error::{ProcessingError, Retry};
-pub use pixel_process::{COMMAND, Cause, Death, HEIC_FLAG};
+pub use pixel_process::{COMMAND, HEIC_FLAG};
 pub use pool::PixelProcesses;
 pub use request::RequestedOperation;
 

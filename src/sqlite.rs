@@ -28,13 +28,17 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
 use self::checkpoint::{Checkpointer, WalSize};
+pub(crate) use self::error::DatabaseError;
+use self::file::wal_path;
+pub(crate) use self::writer::SyncMode;
 use self::writer::{Queue, Urgency, Writer};
 
 mod checkpoint;
+mod error;
 mod file;
 mod writer;
 
@@ -44,64 +48,6 @@ const BUSY: Duration = Duration::from_secs(10);
 const LAST_CHECKPOINT: Duration = Duration::from_secs(1);
 /// More than the different statements of a file, so that each is prepared once per connection.
 const STATEMENTS: usize = 64;
-
-/// Why a call to the database failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DatabaseError {
-    #[error(transparent)]
-    Sqlite(#[from] rusqlite::Error),
-    /// Shared by all writes of a group that could not be committed.
-    #[error(transparent)]
-    Commit(Arc<rusqlite::Error>),
-    /// The write is in effect, but a power cut may undo it.
-    #[error("the write-ahead log could not be synced: {0}")]
-    Sync(Arc<std::io::Error>),
-    #[error(
-        "{path} was written by a newer version of picresize (schema {found}; this version knows \
-         {known})"
-    )]
-    Newer {
-        path: PathBuf,
-        found: u32,
-        known: u32,
-    },
-    /// Its content is wrong, so waiting does not help.
-    #[error("{} cannot be used: {reason}", .path.display())]
-    Damaged { path: PathBuf, reason: String },
-    /// The writer has stopped.
-    #[error("the database does not accept writes")]
-    Closed,
-}
-
-impl DatabaseError {
-    /// Names the file if SQLite says that its content is wrong.
-    fn of_file(self, path: &Path) -> Self {
-        let reason = match &self {
-            Self::Sqlite(error) => damage(error),
-            Self::Commit(error) => damage(error),
-            _ => None,
-        };
-        reason.map_or(self, |reason| Self::Damaged {
-            path: path.to_owned(),
-            reason,
-        })
-    }
-}
-
-fn damage(error: &rusqlite::Error) -> Option<String> {
-    let code = error.sqlite_error_code()?;
-    let is_damage = matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase);
-    is_damage.then(|| format!("it is damaged ({error})"))
-}
-
-/// When commits are synced to the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SyncMode {
-    /// Before readers see them.
-    EveryCommit,
-    /// When a write asks for it.
-    OnRequest,
-}
 
 /// Runs a write that overwrites the data it removes. Without this, removed data stays in the file
 /// until other data replaces it.
@@ -342,12 +288,6 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     // A write-ahead log that grew beyond this is shortened when it starts anew.
     connection.pragma_update(None, "journal_size_limit", checkpoint::KEPT_BYTES)
-}
-
-fn wal_path(path: &Path) -> PathBuf {
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    wal.into()
 }
 
 #[cfg(test)]

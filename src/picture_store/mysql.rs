@@ -8,16 +8,18 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable;
 use tokio::time::timeout;
 
+use self::limits::SMALL;
 pub use self::options::{MysqlOptions, TlsMode};
 use self::pool::Pool;
 use self::statements::Statements;
 pub use self::store::MysqlStore;
-use self::store::{SMALL, connect};
+use self::store::connect;
 use super::{StoreError, sql};
 
 mod breaker;
 mod deposits;
 mod faults;
+mod limits;
 mod lookup;
 mod migrate;
 mod operations;

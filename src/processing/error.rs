@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::pixel_process::{Cause, Death};
+use super::death::{Cause, Death};
 use crate::imaging::ImagingError;
 
 /// The number of the signal with which the kernel ends a process.

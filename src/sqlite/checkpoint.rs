@@ -5,9 +5,9 @@
 //! new pages come during each pass. Then the writer itself does a last pass between two commits,
 //! which is short because most pages are in the file and synced by then.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
@@ -19,6 +19,8 @@ pub(super) const KEPT_BYTES: i64 = 32 << 20;
 const BEGIN_BYTES: i64 = 16 << 20;
 /// From this size on, the writer helps.
 const HELP_BYTES: i64 = 24 << 20;
+/// From this size on, writes wait for a checkpoint: they come faster than the disk takes them.
+const OVERDUE_BYTES: i64 = 64 << 20;
 /// From this size on, somebody else keeps the log from starting anew.
 const HELD_BYTES: i64 = 256 << 20;
 /// So many passes follow each other. A later pass has less to do than an earlier one.
@@ -31,6 +33,10 @@ pub(super) struct WalSize {
     pages: AtomicI64,
     /// The writer is asked for the last pass.
     help: AtomicBool,
+    /// The size at which the next write waits.
+    overdue_at: AtomicI64,
+    /// SQLite does not wait for a pass that is under way.
+    turn: Mutex<()>,
 }
 
 impl WalSize {
@@ -40,10 +46,16 @@ impl WalSize {
             page_bytes: connection.pragma_query_value(None, "page_size", |row| row.get(0))?,
             pages: AtomicI64::new(0),
             help: AtomicBool::new(false),
+            overdue_at: AtomicI64::new(OVERDUE_BYTES),
+            turn: Mutex::default(),
         });
         let followed = Arc::clone(&size);
         connection.wal_hook(Some(move |_: &mut _, pages: i32| {
-            followed.pages.store(pages.into(), Ordering::Relaxed);
+            let earlier = followed.pages.swap(pages.into(), Ordering::Relaxed);
+            if i64::from(pages) < earlier {
+                // It has started anew.
+                followed.overdue_at.store(OVERDUE_BYTES, Ordering::Relaxed);
+            }
             Ok(())
         }))?;
         Ok(size)
@@ -57,10 +69,29 @@ impl WalSize {
         self.bytes() >= BEGIN_BYTES
     }
 
+    /// Whether writes come faster than checkpoints.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.bytes() >= self.overdue_at.load(Ordering::Relaxed)
+    }
+
     /// Whether the writer should do a pass now.
     pub(super) fn wants_help(&self) -> bool {
         self.help.swap(false, Ordering::Relaxed)
     }
+}
+
+/// Moves all of the log into the file, and waits for a pass that is under way. If a reader keeps the
+/// log from starting anew, the next time is when it has grown by as much again.
+pub(super) fn catch_up(connection: &Connection, size: &WalSize) -> rusqlite::Result<()> {
+    let _turn = size.turn.lock().unwrap_or_else(PoisonError::into_inner);
+    let done = connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()));
+    let next = if size.bytes() >= HELD_BYTES {
+        size.bytes() + OVERDUE_BYTES
+    } else {
+        OVERDUE_BYTES.max(size.bytes() + HELP_BYTES)
+    };
+    size.overdue_at.store(next, Ordering::Relaxed);
+    done
 }
 
 /// The thread that does checkpoints. It ends when this is dropped.
@@ -104,7 +135,10 @@ fn checkpoints(connection: &Connection, size: &WalSize, signals: &Receiver<()>) 
     while signals.recv().is_ok() {
         let mut is_complete = false;
         for _ in 0..PASSES {
-            match pass(connection) {
+            let turn = size.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let passed = pass(connection);
+            drop(turn);
+            match passed {
                 Ok(complete) => is_complete = complete,
                 Err(error) => {
                     tracing::warn!(%error, "a checkpoint failed; the next one does its work");

@@ -1,10 +1,10 @@
 //! What a file must be before it is used, and the space that it gives back.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::{DatabaseError, wal_path};
+use super::error::DatabaseError;
 
 /// The size of a page of a new file.
 const PAGE_BYTES: u32 = 4096;
@@ -119,5 +119,16 @@ pub(super) fn steps(pages: i64) -> impl Iterator<Item = i64> {
 
 /// Gives so many free pages back. The file is shortened by the next checkpoint.
 pub(super) fn vacuum(connection: &Connection, pages: i64) -> rusqlite::Result<()> {
-    connection.execute_batch(&format!("PRAGMA incremental_vacuum({pages})"))
+    let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+    // Each step gives back one page.
+    let mut steps = vacuum.query([])?;
+    while steps.next()?.is_some() {}
+    Ok(())
+}
+
+/// The write-ahead log of a file.
+pub(super) fn wal_path(path: &Path) -> PathBuf {
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    wal.into()
 }

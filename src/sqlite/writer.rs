@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::checkpoint::{self, WalSize};
-use super::{DatabaseError, SyncMode};
+use super::error::DatabaseError;
 
 /// The most writes that may queue for the writer. Further callers wait.
 const QUEUE: usize = 1024;
@@ -24,6 +24,15 @@ const GROUP: usize = 256;
 const PACE: Duration = Duration::from_millis(2);
 /// How long a deferred write waits for company.
 const DEFERRED: Duration = Duration::from_millis(25);
+
+/// When commits are synced to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SyncMode {
+    /// Before readers see them.
+    EveryCommit,
+    /// When a write asks for it.
+    OnRequest,
+}
 
 /// How soon a write is run, and when it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,6 +248,11 @@ impl Writer {
             earliest = Some(Instant::now() + PACE);
             if self.size.wants_help()
                 && let Err(error) = checkpoint::pass(&self.connection)
+            {
+                tracing::warn!(%error, "a checkpoint failed; the next one does its work");
+            }
+            if self.size.is_overdue()
+                && let Err(error) = checkpoint::catch_up(&self.connection, &self.size)
             {
                 tracing::warn!(%error, "a checkpoint failed; the next one does its work");
             }

@@ -237,7 +237,7 @@ async fn a_damaged_file_is_named_with_a_remedy() {
         let good = std::fs::read(&path).unwrap();
         let mut torn = good.clone();
         torn[4096..8192].fill(0x55);
-        let foreign = folder.path().join("foreign");
+        let foreign = folder.path().join(format!("foreign-{file}"));
         write_file(&foreign, "CREATE TABLE strangers (name TEXT)");
         for (what, bad) in [
             (

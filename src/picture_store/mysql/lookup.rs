@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use mysql_async::Value;
 
-use super::store::{LARGE, MysqlStore, limit_for};
+use super::limits::{LARGE, limit_for};
+use super::store::MysqlStore;
 use super::values::{column, id_value, time_value};
 use crate::operation::{Digest, Fingerprint, Operation, OperationId};
 use crate::picture_store::sql::OPERATION_COLUMNS;

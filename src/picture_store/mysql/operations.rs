@@ -5,9 +5,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use mysql_async::Value;
 
+use super::limits::limit_for;
 use super::pool::PING;
 use super::statements::MOST_ROWS;
-use super::store::{MysqlStore, limit_for};
+use super::store::MysqlStore;
 use super::values::{id_value, time_value};
 use crate::operation::{Operation, OperationId, ResizeOptions};
 use crate::picture_store::{Begun, FinishedPicture, OperationStore, StoreError, row, sql};

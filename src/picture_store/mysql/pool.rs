@@ -20,8 +20,8 @@ use tokio::time::timeout;
 
 use super::breaker::Breaker;
 use super::faults::Fault;
+use super::limits::SMALL;
 use super::options::MysqlOptions;
-use super::store::SMALL;
 use crate::picture_store::StoreError;
 
 /// An idle connection is closed after this time.

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::store::{LARGE, MysqlStore};
+use super::limits::LARGE;
+use super::store::MysqlStore;
 use super::values::{id_value, time_value};
 use crate::operation::OperationId;
 use crate::picture_store::sql::LOST_DEPOSIT;

@@ -12,6 +12,7 @@ use mysql_async::{Conn, Params, Row, Value};
 use tokio::time::{Instant, interval_at, sleep, sleep_until, timeout};
 
 use super::faults::Fault;
+use super::limits::{SMALL, limit_for};
 use super::options::MysqlOptions;
 use super::pool::Pool;
 use super::statements::Statements;
@@ -19,12 +20,6 @@ use super::values::id_value;
 use crate::operation::OperationId;
 use crate::picture_store::StoreError;
 
-/// How long a call may take whose statement carries no picture, with connecting and repeating.
-pub(super) const SMALL: Duration = Duration::from_secs(2);
-/// How long a look-up or a sweep may take, which read or change many rows.
-pub(super) const LARGE: Duration = Duration::from_secs(20);
-/// A picture of this many bytes may take one second more.
-const BYTES_A_SECOND: u64 = 1 << 20;
 /// After this time, a call without an answer makes the pool find out whether the server is away.
 const DOUBT_AFTER: Duration = Duration::from_secs(1);
 /// And again after this time.
@@ -47,11 +42,6 @@ pub(super) struct Answer {
     /// Rows that it matched.
     pub(super) matched: u64,
     pub(super) last_insert_id: Option<u64>,
-}
-
-/// How long a statement may take that carries a picture of so many bytes.
-pub(super) fn limit_for(bytes: u64) -> Duration {
-    SMALL + Duration::from_secs(bytes / BYTES_A_SECOND)
 }
 
 impl MysqlStore {
