@@ -29,3 +29,4 @@ mod same_bytes;
 mod shared;
 mod shared_storage;
 mod support;
+mod waiting;

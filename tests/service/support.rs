@@ -46,8 +46,26 @@ impl TestServer {
         Self::start_on(storage, settings, folder).await
     }
 
+    /// A service without a worker, so nothing that it accepts is done.
+    pub(crate) async fn start_api_only() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.data.folder = folder.path().join("data");
+        let storage = Storage::open(&settings).await.unwrap();
+        Self::start_roles(storage, settings, folder, false).await
+    }
+
     /// A service on the given storage.
     pub(crate) async fn start_on(storage: Storage, settings: Settings, folder: TempDir) -> Self {
+        Self::start_roles(storage, settings, folder, true).await
+    }
+
+    async fn start_roles(
+        storage: Storage,
+        settings: Settings,
+        folder: TempDir,
+        has_worker: bool,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
@@ -62,7 +80,7 @@ impl TestServer {
                     .unwrap();
             });
         }
-        {
+        if has_worker {
             let (storage, settings, stop) = (storage.clone(), settings.clone(), stop.clone());
             roles.spawn(async move {
                 worker::run(
