@@ -128,7 +128,8 @@ fn kafka_options(bootstrap_servers: &str) -> KafkaOptions {
         dead_letters_topic: format!("contract.{name}.dead-letters"),
         max_record_bytes: 33 << 20,
         prefetch_bytes: 64 << 20,
-        append_timeout: Duration::from_secs(2),
+        // Many tests share the cores.
+        append_timeout: Duration::from_secs(30),
         min_insync_replicas: 2,
         properties: BTreeMap::new(),
     }
