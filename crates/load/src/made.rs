@@ -10,7 +10,7 @@ use picresize_imaging::{Format, Limits, ResizeOptions, resize};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Made {
-    /// PNG of about 7 kB, 56 × 56, resized to a width of 32
+    /// PNG of about 7 kB, 72 × 72, resized to a width of 32
     Tiny,
     /// JPEG of about 400 kB and 2 megapixels, resized inside 512 × 512
     Photo,
@@ -31,7 +31,7 @@ impl Made {
 
     fn size(self) -> (u32, u32) {
         if self == Self::Tiny {
-            (56, 56)
+            (72, 72)
         } else {
             (1632, 1224)
         }
@@ -95,7 +95,7 @@ pub(crate) fn picture(size: (u32, u32), format: Format, number: u32) -> Result<V
         width: Some(size.0),
         height: Some(size.1),
         format: Some(format),
-        quality: matches!(format, Format::Jpeg | Format::Webp).then_some(86),
+        quality: matches!(format, Format::Jpeg | Format::Webp).then_some(91),
         ..ResizeOptions::default()
     };
     Ok(resize(&png, &options, &Limits::default())?.bytes)

@@ -57,7 +57,12 @@ impl Choice {
             (given, _) => given.to_vec(),
         };
         let options = ResizeOptions::from_pairs(pairs.iter().map(|(key, value)| (key, value)))
-            .map_err(|errors| anyhow::anyhow!("--option: {errors:?}"))?;
+            .map_err(|errors| {
+                let errors = errors
+                    .iter()
+                    .map(|error| format!("{}: {}", error.field, error.message));
+                anyhow::anyhow!("--option {}", Vec::from_iter(errors).join("; "))
+            })?;
         let mut all = Vec::new();
         for (name, plain) in self.files()? {
             all.push(Picture::new(name, plain, &options)?);

@@ -196,7 +196,7 @@ impl Sampler {
         let (done, pause) = (Arc::clone(done), Duration::from_millis(run.sample.max(10)));
         let thread = thread::spawn(move || {
             let begin = Instant::now();
-            let mut samples = Vec::new();
+            let (mut samples, mut ended) = (Vec::new(), false);
             loop {
                 let disk = folders
                     .iter()
@@ -207,10 +207,11 @@ impl Sampler {
                     usage: groups.usage(),
                     disk_bytes: disk.collect(),
                 });
-                let ended = stopped.recv_timeout(pause);
-                if ended != Err(mpsc::RecvTimeoutError::Timeout) {
+                if ended {
                     return samples;
                 }
+                // One more sample follows the end.
+                ended = stopped.recv_timeout(pause) != Err(mpsc::RecvTimeoutError::Timeout);
             }
         });
         Self { stop, thread }
