@@ -55,18 +55,12 @@ impl Brokers {
         unmet.extend(taking.join_all().await.into_iter().filter_map(Result::err));
     }
 
-    pub(crate) async fn bring_back(&self, brokers: &[usize], unmet: &mut Vec<String>) {
+    pub(crate) async fn bring_back(&self, brokers: &[usize]) {
         let mut returning = JoinSet::new();
         for broker in brokers {
             returning.spawn(bring_back(BROKERS[*broker]));
         }
-        unmet.extend(
-            returning
-                .join_all()
-                .await
-                .into_iter()
-                .filter_map(Result::err),
-        );
+        returning.join_all().await;
     }
 
     fn admin(&self) -> AdminClient<DefaultClientContext> {

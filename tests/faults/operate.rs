@@ -185,7 +185,7 @@ impl<'a> Operating<'a> {
     fn post(&self, key: Option<&str>) -> RequestBuilder {
         let (number, kind) = (self.story.number, self.kind());
         let picture = kind.unique(number, self.shared.seed);
-        let mut request = if number % 3 == 0 {
+        let mut request = if number.is_multiple_of(3) {
             let image = base64::engine::general_purpose::STANDARD.encode(picture);
             let mut body = serde_json::Map::new();
             body.insert("image".to_owned(), image.into());

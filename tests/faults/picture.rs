@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use super::plan::{Random, program};
 
@@ -26,6 +27,16 @@ const REQUESTS: &[(&[(&str, &str)], &str)] = &[
         ],
         "jpg",
     ),
+];
+
+/// How long a slow picture takes: longer than the grace period of a stop.
+const SLOW: Duration = Duration::from_millis(2500);
+/// Slow pictures: the size of the source, and what is asked for.
+const SLOW_SIZES: &[(u32, &[(&str, &str)])] = &[
+    (600, &[("width", "600"), ("format", "avif")]),
+    (900, &[("width", "900"), ("format", "avif")]),
+    (1300, &[("width", "1300"), ("format", "avif")]),
+    (2000, &[("width", "2000"), ("format", "avif")]),
 ];
 
 /// A picture with a request, and what must come of it.
@@ -70,9 +81,21 @@ impl Pictures {
             damaged.expected.is_none(),
             "the damaged picture has a result"
         );
-        let options: &[_] = &[("width", "700"), ("format", "avif")];
-        let slow = make(png(700, 525, 8), (options, "avif"));
-        assert!(slow.expected.is_some());
+        let slow = SLOW_SIZES.iter().map(|(side, options)| {
+            let began = Instant::now();
+            let slow = make(png(*side, *side, 8), (*options, "avif"));
+            assert!(slow.expected.is_some());
+            (slow, began.elapsed())
+        });
+        // The first that takes long enough on this machine, or the largest.
+        let mut slowest = None;
+        for (slow, took) in slow {
+            slowest = Some(slow);
+            if took > SLOW {
+                break;
+            }
+        }
+        let slow = slowest.unwrap();
         Self {
             kinds,
             damaged,

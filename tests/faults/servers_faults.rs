@@ -227,24 +227,24 @@ pub(crate) async fn play(fault: Fault, servers: &mut Servers, hold: Duration) ->
         Fault::Broker(how) => {
             brokers.take(&[some], how, &mut unmet).await;
             sleep(hold).await;
-            brokers.bring_back(&[some], &mut unmet).await;
+            brokers.bring_back(&[some]).await;
         }
         Fault::Leader(how) => {
             let leader = brokers.leader(&servers.requests_topic).await;
             brokers.take(&[leader], how, &mut unmet).await;
             sleep(hold).await;
-            brokers.bring_back(&[leader], &mut unmet).await;
+            brokers.bring_back(&[leader]).await;
         }
         Fault::TwoBrokers(how) => {
             let two = [some, (some + 1) % 3];
             brokers.take(&two, how, &mut unmet).await;
             sleep(hold).await;
-            brokers.bring_back(&two, &mut unmet).await;
+            brokers.bring_back(&two).await;
         }
         Fault::AllBrokers(how, _) => {
             brokers.take(&ALL, how, &mut unmet).await;
             sleep(hold).await;
-            brokers.bring_back(&ALL, &mut unmet).await;
+            brokers.bring_back(&ALL).await;
         }
         Fault::BrokerCut(cut) => {
             brokers.cut(Some(some), cut.mode());
@@ -259,7 +259,7 @@ pub(crate) async fn play(fault: Fault, servers: &mut Servers, hold: Duration) ->
         Fault::Mysql(how) => {
             unmet.extend(take(MYSQL, how).await.err());
             sleep(hold).await;
-            unmet.extend(bring_back(MYSQL).await.err());
+            bring_back(MYSQL).await;
         }
         Fault::MysqlCut(cut) => {
             database.proxy.set(cut.mode());

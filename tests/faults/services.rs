@@ -93,12 +93,14 @@ pub(crate) async fn take(member: &str, how: How) -> Result<(), String> {
     }
 }
 
-/// Brings a member back, however it was taken away.
-pub(crate) async fn bring_back(member: &str) -> Result<(), String> {
+/// Brings a member back, however it was taken away. Without it, the account would blame the service.
+pub(crate) async fn bring_back(member: &str) {
     if let Some(id) = process(member) {
         send(id, Signal::CONT);
     }
-    script("start", member).await
+    if let Err(error) = script("start", member).await {
+        panic!("{error}");
+    }
 }
 
 fn command(action: &str, member: &str) -> std::process::Command {
@@ -119,7 +121,12 @@ async fn script(action: &str, member: &str) -> Result<(), String> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("scripts/services {action} {member}: {said}"))
+    let last = said.trim().lines().last().unwrap_or_default();
+    let log = home().join("run").join(member).join("log");
+    let log = log.display();
+    Err(format!(
+        "scripts/services {action} {member}: {last} ({log})"
+    ))
 }
 
 /// Brings all members back when the suite ends, however it ends.
