@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use picresize_imaging::Resized;
@@ -37,6 +38,22 @@ impl OperationId {
         let mut head = [0; 16];
         head.copy_from_slice(&digest.0[..16]);
         Self(Uuid::new_v8(head))
+    }
+
+    /// How long ago it was made; `None` if it does not say when. One of the near future, by the clock
+    /// of another server, is new.
+    pub fn age(self, now: Timestamp) -> Option<Duration> {
+        const CLOCK_DIFFERENCE: Duration = Duration::from_secs(5);
+        if self.0.get_version_num() != 7 {
+            return None;
+        }
+        let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();
+        let made = Duration::new(seconds, nanoseconds);
+        let now = Duration::try_from(now.as_duration()).unwrap_or_default();
+        match now.checked_sub(made) {
+            Some(age) => Some(age),
+            None => (made - now <= CLOCK_DIFFERENCE).then_some(Duration::ZERO),
+        }
     }
 }
 

@@ -29,14 +29,17 @@ pub(super) async fn fetch(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wait = preferred_wait(&headers);
-    let operation = find_ended(&state, identifier(path)?, wait).await?;
+    let id = identifier(path)?;
+    let Some(operation) = find_ended(&state, id, wait).await? else {
+        return Ok(pending(id, Status::Queued));
+    };
     let result = match (operation.status, &operation.result) {
         (Status::Done, Some(result)) => result,
         (Status::Failed, _) => {
             let reason = operation.failure.unwrap_or_default();
             return Err(Problem::new(Kind::OperationFailed, reason));
         }
-        _ => return Ok(pending(&operation)),
+        (status, _) => return Ok(pending(id, status)),
     };
     let as_picture = preferred_form(&headers, result.format.content_type())? == Form::Picture;
     let etag = if as_picture {
@@ -105,14 +108,14 @@ pub(super) fn identifier(
     Ok(text.parse()?)
 }
 
-fn pending(operation: &Operation) -> Response {
+fn pending(id: OperationId, status: Status) -> Response {
     (
         StatusCode::ACCEPTED,
         [
             (header::RETRY_AFTER, HeaderValue::from(POLL_SECONDS)),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         ],
-        Json(json!({"identifier": operation.id, "status": operation.status})),
+        Json(json!({"identifier": id, "status": status})),
     )
         .into_response()
 }

@@ -205,6 +205,14 @@ impl Problem {
         )
     }
 
+    /// The operation may have been accepted a moment ago, by another process.
+    pub(super) fn unsettled(id: OperationId) -> Self {
+        Self::new(
+            Kind::Unavailable,
+            format!("the operation {id} is not in the picture table yet; please try again"),
+        )
+    }
+
     /// The pictures of `operation` were removed, because it expired or was erased.
     pub(super) fn gone(operation: &Operation) -> Self {
         let (id, at) = (operation.id, operation.expires_at.unwrap_or_default());
@@ -221,8 +229,9 @@ impl Problem {
         Self::new(Kind::Internal, "the error was logged; please try again")
     }
 
+    /// The log or the table says once when it becomes unavailable, and once when it is back.
     fn unavailable(error: &dyn std::fmt::Display, detail: &str) -> Self {
-        tracing::warn!(%error, "a request ended with 503");
+        tracing::debug!(%error, "a request ended with 503");
         Self::new(Kind::Unavailable, detail)
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::HeaderMap;
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::problem::Problem;
@@ -11,6 +12,9 @@ use crate::operation::{Operation, OperationId};
 
 /// The longest wait. A client that asks for more gets this.
 const MAX_WAIT: Duration = Duration::from_secs(60);
+/// How long the row of an accepted operation may be missing: the table was away, and the process that
+/// accepted it has ended.
+const MAX_UNSETTLED: Duration = Duration::from_secs(600);
 /// The pauses between two looks at an operation that another process may end.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const MAX_PAUSE: Duration = Duration::from_millis(500);
@@ -33,35 +37,59 @@ pub(super) fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(MAX_WAIT))
 }
 
-/// An operation, unless its pictures were removed.
-pub(super) async fn find(state: &ApiState, id: OperationId) -> Result<Operation, Problem> {
-    // Looked for first, because the row goes from there to the table.
+/// An operation that the table has, or whose row is on its way there.
+async fn look(state: &ApiState, id: OperationId) -> Result<Option<Operation>, Problem> {
+    // Before the table, because the row goes from here to there.
     let waiting = state.rows.find(id);
-    let found = match (state.store.find(id).await, waiting) {
-        (Ok(found), waiting) => found.or(waiting),
-        (Err(_), Some(waiting)) => Some(waiting),
-        (Err(error), None) => return Err(error.into()),
-    };
+    // Without the table, it is not known whether the operation was erased meanwhile.
+    let found = state.store.find(id).await?.or(waiting);
     match found {
-        None => Err(Problem::unknown(id)),
         Some(operation) if operation.status.is_gone() => Err(Problem::gone(&operation)),
-        Some(operation) => Ok(operation),
+        found => Ok(found),
     }
 }
 
-/// An operation as soon as it has ended, or as it is after `wait`.
+/// An operation, unless its pictures were removed.
+pub(super) async fn find(state: &ApiState, id: OperationId) -> Result<Operation, Problem> {
+    look(state, id).await?.ok_or_else(|| not_there(state, id))
+}
+
+/// Why the table does not have an operation.
+pub(super) fn not_there(state: &ApiState, id: OperationId) -> Problem {
+    if may_be_accepted(state, id) {
+        Problem::unsettled(id)
+    } else {
+        Problem::unknown(id)
+    }
+}
+
+/// Whether an operation is so young that another process may have accepted it, and could not add its
+/// row yet.
+fn may_be_accepted(state: &ApiState, id: OperationId) -> bool {
+    let age = id.age(Timestamp::now());
+    state.is_shared && age.is_some_and(|age| age < MAX_UNSETTLED)
+}
+
+/// An operation as soon as it has ended, or as it is after `wait`. `None` if the table does not have
+/// it yet.
 pub(super) async fn find_ended(
     state: &ApiState,
     id: OperationId,
     wait: Option<Duration>,
-) -> Result<Operation, Problem> {
+) -> Result<Option<Operation>, Problem> {
     let deadline = Instant::now() + wait.unwrap_or_default();
     let mut pause = FIRST_PAUSE;
     loop {
         // Before the look, so that an end after it is not missed.
         let ending = wait.map(|_| state.store.ending(id));
-        let operation = find(state, id).await?;
-        let Some(ending) = ending.filter(|_| !operation.status.is_final()) else {
+        let operation = look(state, id).await?;
+        if operation.is_none() && !may_be_accepted(state, id) {
+            return Err(Problem::unknown(id));
+        }
+        let has_ended = operation
+            .as_ref()
+            .is_some_and(|found| found.status.is_final());
+        let Some(ending) = ending.filter(|_| !has_ended) else {
             return Ok(operation);
         };
         let now = Instant::now();

@@ -456,7 +456,8 @@ impl Job {
             let Some(pause) = retries.pause(error.is_transient(), Instant::now()) else {
                 return Err(Unfinished::Refused(error).into());
             };
-            tracing::warn!(
+            // The log or the table says once that it is away.
+            tracing::debug!(
                 %error,
                 key = self.record.key,
                 "the operation could not be {what}; trying again"
