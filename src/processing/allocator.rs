@@ -1,4 +1,4 @@
-//! Makes the C library's allocator give the memory of pictures back.
+//! How the C library's allocator treats the memory of pictures.
 
 /// Blocks of at least this size are given back to the system as soon as they are freed.
 #[cfg(target_env = "gnu")]
@@ -14,6 +14,24 @@ pub fn return_freed_pictures() {
         #[allow(unsafe_code)]
         unsafe {
             libc::mallopt(libc::M_MMAP_THRESHOLD, THRESHOLD_BYTES);
+        }
+    }
+}
+
+/// A pixel process keeps this much freed memory for the next picture. The kernel clears memory that it
+/// hands out, which takes longer than many small pictures.
+#[cfg(target_env = "gnu")]
+const KEPT_BYTES: libc::c_int = 16 << 20;
+
+/// Makes the allocator of a pixel process keep some freed memory for the next picture.
+pub(super) fn keep_some_for_the_next_picture() {
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: they only change how the allocator treats later blocks.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, KEPT_BYTES);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_BYTES);
         }
     }
 }

@@ -40,6 +40,7 @@ pub fn run(reads_heic: bool) -> ExitCode {
 
 fn serve(reads_heic: bool) -> io::Result<()> {
     sandbox::close_inherited_files();
+    super::allocator::keep_some_for_the_next_picture();
     let (parent, shared) = sandbox::take_over()?;
     let mut parent = BufReader::new(parent);
     std::panic::set_hook(Box::new(|info| {
