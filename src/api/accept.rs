@@ -155,9 +155,12 @@ impl Accepting {
             source: operation.source.clone(),
             picture,
         };
-        let event = Event::new(id, now, body).traced(self.trace_parent);
+        let record = Event::new(id, now, body)
+            .traced(self.trace_parent)
+            .to_record();
+        // The picture's memory is free once the log has it.
         let (appended, done) = {
-            let appending = state.log.append(Topic::Requests, event.to_record());
+            let appending = state.log.append(Topic::Requests, record);
             let looking = same_request(state, &operation);
             tokio::pin!(appending, looking);
             tokio::select! {
