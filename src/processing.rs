@@ -94,6 +94,12 @@ pub struct Processor {
     headers: Cores,
 }
 
+/// The right to work on one picture: a core, memory and a pixel process.
+#[derive(Debug)]
+pub struct Admitted {
+    lease: Lease,
+}
+
 /// A resized picture.
 #[derive(Debug)]
 pub struct ProcessedPicture {
@@ -193,30 +199,47 @@ impl Processor {
     ) -> Result<ProcessedPicture, ProcessingError> {
         let mut attempts = self.attempts();
         loop {
-            let made = self.attempt(picture, options, attempts.retry()).await;
+            let made = match self.admit(picture, attempts.retry()).await {
+                Ok(admitted) => self.attempt(admitted, picture, options).await,
+                Err(error) => Err(error),
+            };
             if let Some(made) = attempts.settle(made) {
                 return made;
             }
         }
     }
 
-    /// One attempt at resizing a picture, as soon as there is a core and enough memory. A retry gets
-    /// a pixel process that has had no picture before.
+    /// Waits for a core and the memory that most pictures need. A retry gets a pixel process that has
+    /// had no picture before.
+    ///
+    /// # Errors
+    ///
+    /// No pixel process can be started, or this is no picture.
+    pub async fn admit(
+        &self,
+        picture: &Bytes,
+        retry: Option<Retry>,
+    ) -> Result<Admitted, ProcessingError> {
+        let mut lease = self.lease(&self.admission.cores, picture, retry).await?;
+        let granted = self.admission.usual_bytes();
+        lease.hold(self.admission.pixels(granted).await);
+        Ok(Admitted { lease })
+    }
+
+    /// One attempt at resizing a picture that was admitted.
     ///
     /// # Errors
     ///
     /// Why there is no result.
     pub async fn attempt(
         &self,
+        Admitted { mut lease }: Admitted,
         picture: &Bytes,
         options: &ResizeOptions,
-        retry: Option<Retry>,
     ) -> Result<ProcessedPicture, ProcessingError> {
         let task = TaskForm::Resize(options_form(options));
         let pictures = slice::from_ref(picture);
-        let mut lease = self.lease(&self.admission.cores, picture, retry).await?;
         let granted = self.admission.usual_bytes();
-        lease.hold(self.admission.pixels(granted).await);
         let outcome = match self.ask(&mut lease, pictures, &task, Some(granted)).await? {
             // It needs more memory than most pictures.
             Outcome::Planned(planned) => {

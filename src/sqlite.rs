@@ -1,5 +1,5 @@
 //! Access to one SQLite file: a single writer that groups commits, concurrent readers, and
-//! checkpoints that no write waits for.
+//! checkpoints that writes rarely wait for.
 //!
 //! **Writes.** One thread runs all writes. It runs all that are queued in one transaction and
 //! answers them together, so that under load many writes share one commit. There are three kinds:

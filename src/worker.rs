@@ -133,9 +133,13 @@ impl Offsets {
         }
     }
 
-    /// There are no events before `next`.
+    /// The events before `next` have expired. While earlier ones are in progress, a later commit
+    /// includes this.
     fn skipped(&mut self, next: EventPosition) {
-        self.uncommitted.entry(next.partition).or_insert(next);
+        if self.watermark.is_busy(next.partition) {
+            return;
+        }
+        self.uncommitted.insert(next.partition, next);
         self.due
             .get_or_insert_with(|| Instant::now() + COMMIT_INTERVAL);
     }
@@ -169,7 +173,9 @@ impl Worker {
                 Some(position) = self.finished.recv() => self.offsets.finished(position),
                 () = self.offsets.due() => self.commit().await,
                 memory = processor.source_memory(self.max_picture_bytes),
-                    if source_memory.is_none() && self.jobs.len() < self.max_jobs => {
+                    if source_memory.is_none()
+                        && self.jobs.len() < self.max_jobs
+                        && !context.announcer.is_behind() => {
                     source_memory = Some(memory);
                 }
                 received = self.consumer.receive(), if source_memory.is_some() => {
@@ -244,10 +250,11 @@ impl Worker {
             self.offsets.due = Some(Instant::now() + COMMIT_INTERVAL);
             return;
         }
-        for (_, next) in self.offsets.uncommitted.drain() {
-            // Not fatal: the next commit includes this one.
+        for (partition, next) in std::mem::take(&mut self.offsets.uncommitted) {
             if let Err(error) = self.consumer.commit_soon(next).await {
-                tracing::warn!(%error, "could not commit an offset");
+                tracing::debug!(%error, "could not commit an offset; trying again");
+                self.offsets.uncommitted.insert(partition, next);
+                self.offsets.due = Some(Instant::now() + COMMIT_INTERVAL);
             }
         }
     }
@@ -255,8 +262,16 @@ impl Worker {
     /// Waits for the work in progress and commits it.
     async fn drain(&mut self) -> Result<(), WorkerError> {
         let mut outcome = Ok(());
-        while let Some(ended) = self.jobs.join_next().await {
-            outcome = outcome.and(settle(ended?));
+        loop {
+            tokio::select! {
+                ended = self.jobs.join_next() => match ended {
+                    Some(ended) => outcome = outcome.and(settle(ended?)),
+                    None => break,
+                },
+                // What is finished is not lost if the rest takes too long.
+                Some(position) = self.finished.recv() => self.offsets.finished(position),
+                () = self.offsets.due() => self.commit().await,
+            }
         }
         self.context.announcer.flush().await;
         while let Ok(position) = self.finished.try_recv() {

@@ -47,6 +47,10 @@ pub(super) async fn accept(
     if let Some(error) = state.log.outage() {
         return Err(Problem::from(error).and_close());
     }
+    if state.rows.is_full() {
+        let detail = "the picture table is too far behind; please try again later";
+        return Err(Problem::new(Kind::Unavailable, detail).and_close());
+    }
     let submission = Submission::read(request, &state).await?;
     let checked = submission.check(&state).await?;
 
@@ -64,7 +68,8 @@ pub(super) async fn accept(
     // A task of its own, because what was begun is finished when the client leaves or the time is
     // over: the log may have the event already.
     let accepting = tokio::spawn(async move {
-        let accepted = accepting.accept(state, key, limit).await;
+        // Half of the time, so that what comes after a wait has some, too.
+        let accepted = accepting.accept(state, key, limit / 2).await;
         drop(under_way);
         accepted
     });
@@ -124,7 +129,7 @@ impl Accepting {
         patience: Duration,
     ) -> Result<Operation, Problem> {
         let Some(key) = key else {
-            return self.append(&state).await;
+            return self.append(&state, patience).await;
         };
         let Some(_turn) = state.keys.turn(self.id, patience).await else {
             return Err(Problem::new(
@@ -134,12 +139,13 @@ impl Accepting {
         };
         match known(&state, &self, &key).await? {
             Some(known) => Ok(known),
-            None => self.append(&state).await,
+            None => self.append(&state, patience).await,
         }
     }
 
-    /// Stores the request durably. Once this returns, the request can't be lost.
-    async fn append(self, state: &ApiState) -> Result<Operation, Problem> {
+    /// Stores the request durably. Once this returns, the request can't be lost. `patience` is for
+    /// its row.
+    async fn append(self, state: &Arc<ApiState>, patience: Duration) -> Result<Operation, Problem> {
         let Self { id, checked, .. } = self;
         let now = Timestamp::now();
         let mut operation = Operation::queued(id, checked.request, checked.facts, now);
@@ -161,14 +167,15 @@ impl Accepting {
         // The picture's memory is free once the log has it.
         let (appended, done) = {
             let appending = state.log.append(Topic::Requests, record);
-            let looking = same_request(state, &operation);
+            // A task of its own: a statement that is given up costs the table more than its end.
+            let looking = tokio::spawn(same_request(Arc::clone(state), operation.clone()));
             tokio::pin!(appending, looking);
             tokio::select! {
                 appended = &mut appending => {
                     let done = tokio::time::timeout(TABLE_PATIENCE, looking).await;
-                    (appended, done.unwrap_or_default())
+                    (appended, done.ok().and_then(Result::ok).flatten())
                 }
-                done = &mut looking => (appending.await, done),
+                done = &mut looking => (appending.await, done.ok().flatten()),
             }
         };
         let position = match appended {
@@ -185,17 +192,20 @@ impl Accepting {
         operation.position = Some(position);
         // The log has the event, so the request is accepted, whatever the table does.
         if let Some(done) = done {
-            let reusing = tokio::time::timeout(TABLE_PATIENCE, reuse(state, &operation, done));
-            if matches!(reusing.await, Ok(Ok(true))) {
+            let reusing = tokio::spawn(reuse(Arc::clone(state), operation.clone(), done));
+            let reused = tokio::time::timeout(patience, reusing).await;
+            if matches!(reused, Ok(Ok(Ok(true)))) {
                 operation.status = Status::Done;
                 return Ok(operation);
             }
         }
         state.rows.add(operation.clone());
-        // Another server may be asked for it next, or this one after a restart.
-        let patience = match state.is_shared {
+        // Another server may be asked for it next, or this one after a restart. A server that does not
+        // find it knows by its ID that it may be young, unless the ID comes from a key. So only for
+        // others the answer comes soon, even if the table is away.
+        let patience = match state.is_shared && !self.has_key {
             true => TABLE_PATIENCE,
-            false => state.storage_timeout,
+            false => patience,
         };
         state.rows.settled(id, patience).await;
         Ok(operation)
@@ -216,11 +226,11 @@ async fn withdraw(state: &ApiState, id: OperationId) {
 
 /// A done operation with the same request for the same picture, if there is one. Without an answer
 /// of the table, a worker resizes the picture.
-async fn same_request(state: &ApiState, operation: &Operation) -> Option<OperationId> {
+async fn same_request(state: Arc<ApiState>, operation: Operation) -> Option<OperationId> {
     if !state.reuse_results {
         return None;
     }
-    let found = state.store.find_same_request(operation, ENGINE_VERSION);
+    let found = state.store.find_same_request(&operation, ENGINE_VERSION);
     found.await.unwrap_or_default()
 }
 
@@ -228,11 +238,11 @@ async fn same_request(state: &ApiState, operation: &Operation) -> Option<Operati
 /// worker may have started it too; the table accepts one of the two results, and both have the same
 /// bytes. The worker announces the outcome.
 async fn reuse(
-    state: &ApiState,
-    operation: &Operation,
+    state: Arc<ApiState>,
+    operation: Operation,
     done: OperationId,
 ) -> Result<bool, StoreError> {
-    state.store.enqueue(operation).await?;
+    state.store.enqueue(&operation).await?;
     let copied = state
         .store
         .copy_result(operation.id, done, Timestamp::now());

@@ -11,8 +11,8 @@ use tokio::sync::{Notify, oneshot};
 use crate::operation::{Operation, OperationId};
 use crate::picture_store::PictureStore;
 
-/// The most rows that wait for the table. Further ones are left to the workers.
-const MAX_ROWS: usize = 20_000;
+/// The most rows that wait for the table. While there are so many, no more requests are accepted.
+const MAX_ROWS: usize = 50_000;
 /// The most rows that are added at once.
 const MAX_BATCH: usize = 256;
 /// The pauses between attempts while the table does not answer.
@@ -39,14 +39,15 @@ struct Row {
 impl Rows {
     /// Adds a row soon.
     pub(super) fn add(&self, operation: Operation) {
-        let mut waiting = self.waiting();
-        if waiting.len() >= MAX_ROWS {
-            return;
-        }
         let waiters = Vec::new();
-        waiting.insert(operation.id, Row { operation, waiters });
-        drop(waiting);
+        let row = Row { operation, waiters };
+        self.waiting().insert(row.operation.id, row);
         self.added.notify_one();
+    }
+
+    /// Whether the table is too far behind to accept more.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting().len() >= MAX_ROWS
     }
 
     /// An accepted operation whose row the table does not have yet.
@@ -92,7 +93,7 @@ impl Rows {
             let mut pauses = PAUSES.build();
             while let Err(error) = store.enqueue_all(&batch).await {
                 if !error.is_transient() {
-                    tracing::warn!(%error, "rows of accepted operations are left to the workers");
+                    add_each(store, &batch).await;
                     break;
                 }
                 tokio::time::sleep(pauses.next().unwrap_or_default()).await;
@@ -109,5 +110,15 @@ impl Rows {
 
     fn waiting(&self) -> MutexGuard<'_, HashMap<OperationId, Row>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Adds rows of which the table refuses one.
+async fn add_each(store: &dyn PictureStore, operations: &[Operation]) {
+    for operation in operations {
+        if let Err(error) = store.enqueue(operation).await {
+            let id = operation.id;
+            tracing::warn!(%id, %error, "the row of an accepted operation is left to a worker");
+        }
     }
 }

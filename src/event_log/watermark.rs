@@ -61,6 +61,12 @@ impl Watermark {
         Some(EventPosition { partition, offset })
     }
 
+    /// Whether events of a partition are unfinished.
+    pub fn is_busy(&self, partition: i32) -> bool {
+        let partition = self.partitions.get(&partition);
+        partition.is_some_and(|partition| !partition.unfinished.is_empty())
+    }
+
     /// The partition now belongs to another consumer, which commits its unfinished events.
     pub fn revoked(&mut self, partition: i32) {
         self.partitions.remove(&partition);

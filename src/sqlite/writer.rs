@@ -70,7 +70,7 @@ where
 
     fn answer(self: Box<Self>, failure: Option<DatabaseError>) {
         let outcome = match (self.outcome, failure) {
-            (Some(Err(error)), _) => Err(DatabaseError::Sqlite(error)),
+            (Some(Err(error)), None) => Err(DatabaseError::Sqlite(error)),
             (_, Some(failure)) => Err(failure),
             (Some(Ok(value)), None) => Ok(value),
             (None, None) => Err(DatabaseError::Closed),
@@ -256,7 +256,8 @@ impl Writer {
             {
                 tracing::warn!(%error, "a checkpoint failed; the next one does its work");
             }
-            self.commit(&mut group);
+            // Each write has its failure.
+            let _ = self.commit(&mut group);
             if self.sync == SyncMode::OnRequest {
                 self.sync(&mut log, &mut group);
             }
@@ -281,29 +282,35 @@ impl Writer {
         Some(self.connection)
     }
 
-    /// Commits all writes together, or each alone if that fails. Returns whether further
-    /// transactions make sense.
-    fn commit(&self, group: &mut [Queued]) -> bool {
+    /// Commits all writes together, or each alone if that fails.
+    ///
+    /// # Errors
+    ///
+    /// No transaction can begin. Then no write of the group has succeeded that was not committed.
+    fn commit(&self, group: &mut [Queued]) -> Result<(), Arc<rusqlite::Error>> {
         match self.transaction(group) {
-            Ok(()) => true,
+            Ok(()) => Ok(()),
             Err(Failed::Begin(error)) => {
-                fail(group, error);
-                false
+                let error = Arc::new(error);
+                fail(group, &error);
+                Err(error)
             }
             Err(Failed::Commit(error)) if group.len() == 1 => {
-                fail(group, error);
-                true
+                fail(group, &Arc::new(error));
+                Ok(())
             }
-            Err(Failed::Write) if group.len() == 1 => true,
+            Err(Failed::Write) if group.len() == 1 => Ok(()),
             Err(Failed::Commit(_) | Failed::Write) => {
                 let mut rest = group;
                 while let Some((first, others)) = rest.split_first_mut() {
-                    if !self.commit(std::slice::from_mut(first)) {
-                        return false;
+                    if let Err(error) = self.commit(std::slice::from_mut(first)) {
+                        // Their first run was rolled back.
+                        fail(others, &error);
+                        return Err(error);
                     }
                     rest = others;
                 }
-                true
+                Ok(())
             }
         }
     }
@@ -353,10 +360,9 @@ impl Writer {
     }
 }
 
-fn fail(group: &mut [Queued], error: rusqlite::Error) {
-    let error = Arc::new(error);
+fn fail(group: &mut [Queued], error: &Arc<rusqlite::Error>) {
     for queued in group {
-        queued.failure = Some(DatabaseError::Commit(Arc::clone(&error)));
+        queued.failure = Some(DatabaseError::Commit(Arc::clone(error)));
     }
 }
 

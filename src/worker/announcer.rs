@@ -5,6 +5,7 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use futures_util::future::join_all;
@@ -17,11 +18,15 @@ use crate::event_log::{EventLog, EventPosition};
 
 /// The most announcements that are appended together.
 const MAX_BATCH: usize = 1024;
+/// A worker begins nothing new while this many announcements wait for the log.
+const MAX_PENDING: usize = 4096;
 
 /// Sends announcements to the task that appends them.
 #[derive(Clone, Debug)]
 pub(super) struct Announcer {
     queue: mpsc::UnboundedSender<Item>,
+    /// The number of announcements that are not in the log yet.
+    pending: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -42,16 +47,24 @@ impl Announcer {
     ) -> (Self, mpsc::UnboundedReceiver<EventPosition>) {
         let (queue, items) = mpsc::unbounded_channel();
         let (finished, positions) = mpsc::unbounded_channel();
+        let pending = Arc::new(AtomicUsize::new(0));
         let task = Task {
             log,
             stop,
             finished,
+            pending: Arc::clone(&pending),
         };
         tokio::spawn(task.run(items));
-        (Self { queue }, positions)
+        (Self { queue, pending }, positions)
+    }
+
+    /// Whether so many announcements wait that no more work should begin.
+    pub(super) fn is_behind(&self) -> bool {
+        self.pending.load(Ordering::Relaxed) >= MAX_PENDING
     }
 
     pub(super) fn announce(&self, announcement: Record) {
+        self.pending.fetch_add(1, Ordering::Relaxed);
         self.send(Item::Announcement(announcement));
     }
 
@@ -77,11 +90,13 @@ struct Task {
     log: Arc<dyn EventLog>,
     stop: CancellationToken,
     finished: mpsc::UnboundedSender<EventPosition>,
+    pending: Arc<AtomicUsize>,
 }
 
 impl Task {
     async fn run(self, mut items: mpsc::UnboundedReceiver<Item>) {
         let mut batch = Vec::new();
+        let mut has_given_up = false;
         while items.recv_many(&mut batch, MAX_BATCH).await > 0 {
             let mut appends = Vec::new();
             let mut positions = Vec::new();
@@ -93,9 +108,13 @@ impl Task {
                     Item::Flush(reply) => flushed.push(reply),
                 }
             }
-            // They begin in their order, and the log keeps it.
+            let count = appends.len();
+            // They begin in their order. Only those that are tried again may change it.
             let appended = join_all(appends).await;
-            if appended.into_iter().all(|is_settled| is_settled) {
+            self.pending.fetch_sub(count, Ordering::Relaxed);
+            // After one was given up, any later event may be the one that it was about.
+            has_given_up |= appended.into_iter().any(|is_settled| !is_settled);
+            if !has_given_up {
                 for position in positions {
                     let _ = self.finished.send(position);
                 }

@@ -148,7 +148,17 @@ impl Job {
         let (picture, request) = (&loaded.picture, &loaded.operation.request);
         let mut retries = Retries::default();
         loop {
-            let error = match processor.attempt(picture, request, retry).await {
+            // What has not started is left to another worker, or to the next start.
+            let admitted = tokio::select! {
+                admitted = processor.admit(picture, retry) => admitted,
+                () = self.context.stop.cancelled() => return Err(Unfinished::Abandoned),
+                () = self.revoked.cancelled() => return Err(Unfinished::Abandoned),
+            };
+            let processed = match admitted {
+                Ok(admitted) => processor.attempt(admitted, picture, request).await,
+                Err(error) => Err(error),
+            };
+            let error = match processed {
                 Err(ProcessingError::NoProcess(error)) => error,
                 processed => return Ok(processed),
             };

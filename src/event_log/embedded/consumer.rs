@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::params;
 use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::task::JoinHandle;
 
 use super::events::{committed, read_batch};
 use crate::event_log::{Consumer, Delivery, Entry, EventPosition, LogError, Topic};
@@ -29,6 +30,8 @@ pub(super) struct EmbeddedConsumer {
     /// Events that were read ahead, and the count of erasures before.
     ahead: VecDeque<Entry>,
     ahead_at: u64,
+    /// A read ahead that is under way. It goes on if the caller stops waiting.
+    reading: Option<JoinHandle<Result<Vec<Entry>, DatabaseError>>>,
     owned: Option<Ownership>,
 }
 
@@ -57,6 +60,7 @@ impl EmbeddedConsumer {
             turn,
             ahead: VecDeque::new(),
             ahead_at: 0,
+            reading: None,
             owned: None,
         }
     }
@@ -85,20 +89,32 @@ impl Consumer for EmbeddedConsumer {
         loop {
             let next = self.own().await?.next;
             // What was erased meanwhile must not be delivered.
-            let erasures = self.erasures.load(Ordering::Acquire);
-            if erasures != self.ahead_at {
+            if self.erasures.load(Ordering::Acquire) != self.ahead_at {
                 self.ahead.clear();
+                self.reading = None;
             }
             if self.ahead.is_empty() {
-                // Before the query, so that an append during it is not missed.
-                self.appended.mark_unchanged();
-                let topic = self.topic;
-                let batch = self
-                    .database
-                    .read(move |connection| read_batch(connection, topic, next))
-                    .await?;
-                self.ahead = batch.into();
-                self.ahead_at = erasures;
+                let reading = match &mut self.reading {
+                    Some(reading) => reading,
+                    None => {
+                        self.ahead_at = self.erasures.load(Ordering::Acquire);
+                        // Before the query, so that an append during it is not missed.
+                        self.appended.mark_unchanged();
+                        let (database, topic) = (Arc::clone(&self.database), self.topic);
+                        self.reading.insert(tokio::spawn(async move {
+                            let read = database
+                                .read(move |connection| read_batch(connection, topic, next));
+                            read.await
+                        }))
+                    }
+                };
+                let batch = reading.await;
+                self.reading = None;
+                self.ahead = batch.map_err(|_| DatabaseError::Closed)??.into();
+                // An erasure during the read is seen in the next turn.
+                if self.erasures.load(Ordering::Acquire) != self.ahead_at {
+                    continue;
+                }
             }
             if let Some(entry) = self.ahead.pop_front() {
                 self.own().await?.next = entry.position.offset + 1;
