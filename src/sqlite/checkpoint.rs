@@ -37,6 +37,8 @@ pub(super) struct WalSize {
     overdue_at: AtomicI64,
     /// SQLite does not wait for a pass that is under way.
     turn: Mutex<()>,
+    /// Whether the last checkpoint failed.
+    is_failing: AtomicBool,
 }
 
 impl WalSize {
@@ -48,6 +50,7 @@ impl WalSize {
             help: AtomicBool::new(false),
             overdue_at: AtomicI64::new(OVERDUE_BYTES),
             turn: Mutex::default(),
+            is_failing: AtomicBool::new(false),
         });
         let followed = Arc::clone(&size);
         connection.wal_hook(Some(move |_: &mut _, pages: i32| {
@@ -72,6 +75,20 @@ impl WalSize {
     /// Whether writes come faster than checkpoints.
     pub(super) fn is_overdue(&self) -> bool {
         self.bytes() >= self.overdue_at.load(Ordering::Relaxed)
+    }
+
+    /// Logs when checkpoints begin to fail. The next one does the work of one that failed.
+    pub(super) fn note<T>(&self, outcome: rusqlite::Result<T>) -> Option<T> {
+        let was_failing = self.is_failing.swap(outcome.is_err(), Ordering::Relaxed);
+        match outcome {
+            Ok(value) => Some(value),
+            Err(error) => {
+                if !was_failing {
+                    tracing::warn!(%error, "a checkpoint failed; the next one does its work");
+                }
+                None
+            }
+        }
     }
 
     /// Whether the writer should do a pass now.
@@ -138,12 +155,9 @@ fn checkpoints(connection: &Connection, size: &WalSize, signals: &Receiver<()>) 
             let turn = size.turn.lock().unwrap_or_else(PoisonError::into_inner);
             let passed = pass(connection);
             drop(turn);
-            match passed {
-                Ok(complete) => is_complete = complete,
-                Err(error) => {
-                    tracing::warn!(%error, "a checkpoint failed; the next one does its work");
-                    break;
-                }
+            match size.note(passed) {
+                Some(complete) => is_complete = complete,
+                None => break,
             }
             if is_complete {
                 break;

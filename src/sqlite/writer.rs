@@ -246,15 +246,12 @@ impl Writer {
         let mut is_failing = false;
         while let Some(mut group) = self.queue.next_group(earliest) {
             earliest = Some(Instant::now() + PACE);
-            if self.size.wants_help()
-                && let Err(error) = checkpoint::pass(&self.connection)
-            {
-                tracing::warn!(%error, "a checkpoint failed; the next one does its work");
+            if self.size.wants_help() {
+                self.size.note(checkpoint::pass(&self.connection));
             }
-            if self.size.is_overdue()
-                && let Err(error) = checkpoint::catch_up(&self.connection, &self.size)
-            {
-                tracing::warn!(%error, "a checkpoint failed; the next one does its work");
+            if self.size.is_overdue() {
+                let done = checkpoint::catch_up(&self.connection, &self.size);
+                self.size.note(done);
             }
             // Each write has its failure.
             let _ = self.commit(&mut group);

@@ -373,7 +373,7 @@ impl Job {
             tracing::info!(%id, "already finished or removed by another process");
             return Ok(());
         }
-        tracing::warn!(%id, reason, "failed");
+        tracing::info!(%id, reason, "failed");
         let body = EventBody::Failed(Failed {
             reason: reason.to_owned(),
             retryable: false,
