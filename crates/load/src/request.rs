@@ -36,6 +36,9 @@ pub(crate) struct Form {
     /// picture's file name goes. Nothing is posted
     #[arg(long, value_name = "PATH", conflicts_with_all = ["body", "path"])]
     pub(crate) get: Option<String>,
+    /// Ask for results with `Prefer: wait=SECONDS`: the answer comes as soon as there is one
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) wait: Option<u32>,
     /// An API key, sent as a bearer token
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
@@ -136,7 +139,15 @@ impl Requests {
             ResultForm::Picture => "image/*",
             ResultForm::Json => "application/json",
         };
-        format!("GET {path} HTTP/1.1\r\naccept: {accept}\r\n{}", self.common)
+        let wait = self
+            .form
+            .wait
+            .map(|seconds| format!("prefer: wait={seconds}\r\n"));
+        let wait = wait.unwrap_or_default();
+        format!(
+            "GET {path} HTTP/1.1\r\naccept: {accept}\r\n{wait}{}",
+            self.common
+        )
     }
 }
 
