@@ -28,5 +28,6 @@ mod reuse;
 mod same_bytes;
 mod shared;
 mod shared_storage;
+mod slow_log;
 mod support;
 mod waiting;
