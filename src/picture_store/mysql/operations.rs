@@ -7,7 +7,7 @@ use mysql_async::Value;
 
 use super::limits::limit_for;
 use super::pool::PING;
-use super::statements::MOST_ROWS;
+use super::statements::{BEGIN_DEPOSITED, BeginAnswer, MOST_ROWS, PLACE, Statements};
 use super::store::MysqlStore;
 use super::values::{id_value, time_value};
 use crate::operation::{Operation, OperationId, ResizeOptions};
@@ -43,14 +43,36 @@ impl OperationStore for MysqlStore {
         worker: &str,
         now: Timestamp,
     ) -> Result<Begun, StoreError> {
-        let answer = self
-            .run(self.statements.begin(), &|| {
-                let mut values = row_values(operation);
-                values.extend([worker.into(), time_value(now)]);
-                values
-            })
-            .await?;
-        Ok(self.statements.begun(answer.last_insert_id))
+        loop {
+            let answer = self
+                .run(self.statements.begin(), &|| {
+                    let mut values = row_values(operation);
+                    values.extend([worker.into(), time_value(now)]);
+                    values
+                })
+                .await?;
+            if let BeginAnswer::Begun(begun) = Statements::begun(answer.last_insert_id) {
+                return Ok(begun);
+            }
+            let answer = self
+                .run(BEGIN_DEPOSITED, &|| {
+                    let mut values = vec![
+                        worker.into(),
+                        time_value(now),
+                        position_value(operation),
+                        operation.expires_at.map(time_value).into(),
+                    ];
+                    values.extend(request_values(operation));
+                    values
+                })
+                .await?;
+            // If none matched, the operation has ended or its row is gone since.
+            if answer.matched > 0
+                && let BeginAnswer::Begun(begun) = Statements::begun(answer.last_insert_id)
+            {
+                return Ok(begun);
+            }
+        }
     }
 
     async fn complete(
@@ -111,21 +133,40 @@ impl MysqlStore {
         };
         let (rows, sql) = self.statements.insert(operations.len());
         let limit = limit_for(picture.map_or(0, |picture| picture.len() as u64));
-        self.run_within(limit, sql, &|| {
-            // Adding the last row again changes nothing, and so few statements are enough for any
-            // number of rows.
-            let repeated = std::iter::repeat_n(last, rows - operations.len());
-            operations
-                .iter()
-                .chain(repeated)
-                .flat_map(|operation| {
-                    let mut values = row_values(operation);
-                    values.push(picture.map(|bytes| bytes.to_vec()).into());
+        let answer = self
+            .run_within(limit, sql, &|| {
+                // Adding the last row again changes nothing, and so few statements are enough for any
+                // number of rows.
+                let repeated = std::iter::repeat_n(last, rows - operations.len());
+                operations
+                    .iter()
+                    .chain(repeated)
+                    .flat_map(|operation| {
+                        let mut values = row_values(operation);
+                        values.push(picture.map(|bytes| bytes.to_vec()).into());
+                        values
+                    })
+                    .collect()
+            })
+            .await?;
+        if Statements::lacks_a_position(answer.last_insert_id) {
+            self.place(operations).await?;
+        }
+        Ok(())
+    }
+
+    /// Sets the positions of rows that have none.
+    async fn place(&self, operations: &[&Operation]) -> Result<(), StoreError> {
+        for operation in operations {
+            if operation.position.is_some() {
+                self.run(PLACE, &|| {
+                    let mut values = vec![position_value(operation)];
+                    values.extend(request_values(operation));
                     values
                 })
-                .collect()
-        })
-        .await?;
+                .await?;
+            }
+        }
         Ok(())
     }
 
@@ -189,8 +230,21 @@ fn row_values(operation: &Operation) -> Vec<Value> {
         source.height.into(),
         source.bytes.into(),
         source.digest.to_string().into(),
-        operation.position.map(|at| at.to_string()).into(),
+        position_value(operation),
         time_value(operation.queued_at),
         operation.expires_at.map(time_value).into(),
     ]
+}
+
+/// What tells the row of this request from that of another one with the same ID.
+fn request_values(operation: &Operation) -> [Value; 3] {
+    [
+        id_value(operation.id),
+        row::request_text(&operation.request).into(),
+        operation.source.digest.to_string().into(),
+    ]
+}
+
+fn position_value(operation: &Operation) -> Value {
+    operation.position.map(|at| at.to_string()).into()
 }

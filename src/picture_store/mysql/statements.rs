@@ -1,6 +1,8 @@
 //! Statements that add a row or change the one that is there, in one round trip.
 //!
-//! MySQL and MariaDB name the values of the row that could not be added in different ways.
+//! MySQL and MariaDB name the values of the row that could not be added in different ways. Both write
+//! all columns of a row that such a statement changes to the binary log, even the picture. So it
+//! leaves rows with pictures alone, and says that it found one: they are for the plain statements.
 
 use crate::picture_store::Begun;
 
@@ -12,10 +14,31 @@ const COLUMNS: &str = "id, request, source_format, source_width, source_height, 
     source_digest, position, queued_at, expires_at";
 const COLUMN_COUNT: usize = 10;
 
-/// [`Statements::begin`] returns one of these, or the number of the attempt, as the last insert ID.
-/// No operation has as many attempts. A new row has none.
+/// A statement returns one of these as the last insert ID, or [`Statements::begin`] the number of the
+/// attempt. No operation has as many attempts. A new row has none.
 const FINISHED: u64 = 1 << 40;
 const TAKEN: u64 = 2 << 40;
+const DEPOSITED: u64 = 3 << 40;
+
+/// Sets the position of a row that has none. Parameters: position, ID, request, the source's digest.
+pub(super) const PLACE: &str = "UPDATE pictures SET position = ?
+    WHERE id = ? AND request = ? AND source_digest = ? AND position IS NULL";
+
+/// Begins a deposited operation, and returns the number of the attempt. Parameters: worker, time,
+/// position, time of expiry, ID, request, the source's digest.
+pub(super) const BEGIN_DEPOSITED: &str = "UPDATE pictures
+    SET attempts = LAST_INSERT_ID(attempts + 1), worker = ?, started_at = ?,
+        position = COALESCE(position, ?), expires_at = COALESCE(expires_at, ?),
+        status = 'processing'
+    WHERE id = ? AND request = ? AND source_digest = ? AND status IN ('queued', 'processing')";
+
+/// What the last insert ID of [`Statements::begin`] means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BeginAnswer {
+    Begun(Begun),
+    /// The row has a picture: it is for [`BEGIN_DEPOSITED`].
+    Deposited,
+}
 
 /// The statements for one kind of server.
 #[derive(Clone, Debug)]
@@ -58,13 +81,20 @@ impl Statements {
     }
 
     /// What the last insert ID of [`begin`](Self::begin) means.
-    pub(super) fn begun(&self, answer: Option<u64>) -> Begun {
-        match answer {
+    pub(super) fn begun(answer: Option<u64>) -> BeginAnswer {
+        BeginAnswer::Begun(match answer {
+            Some(DEPOSITED) => return BeginAnswer::Deposited,
             Some(TAKEN) => Begun::Taken,
             Some(FINISHED) => Begun::Finished,
             Some(attempt) => Begun::Attempt(u32::try_from(attempt).unwrap_or(u32::MAX)),
             None => Begun::Attempt(1),
-        }
+        })
+    }
+
+    /// Whether the last insert ID of [`insert`](Self::insert) says that some row has a picture and
+    /// lacks its position: it is for [`PLACE`].
+    pub(super) fn lacks_a_position(answer: Option<u64>) -> bool {
+        answer == Some(DEPOSITED)
     }
 
     /// Adds at least `rows` queued rows. An existing one only gets its position. Returns how many
@@ -102,18 +132,21 @@ fn insert(names: &Names, rows: usize) -> String {
     format!(
         "INSERT INTO pictures (status, {COLUMNS}, source) VALUES {} {}
          ON DUPLICATE KEY UPDATE
-             position = COALESCE(pictures.position, IF({}, {}, NULL))",
+             position = COALESCE(pictures.position, CASE
+                 WHEN NOT ({}) OR {position} IS NULL THEN NULL
+                 WHEN pictures.source IS NULL THEN {position}
+                 ELSE NULLIF(LAST_INSERT_ID({DEPOSITED}), {DEPOSITED}) END)",
         vec![places; rows].join(", "),
         names.alias,
         names.asks_the_same(),
-        names.of_new_row("position"),
+        position = names.of_new_row("position"),
     )
 }
 
 /// Assignments are made in order, and see the ones before: the status is the last.
 fn begin(names: &Names) -> String {
     let may_begin = format!(
-        "pictures.status IN ('queued', 'processing') AND {}",
+        "pictures.status IN ('queued', 'processing') AND pictures.source IS NULL AND {}",
         names.asks_the_same()
     );
     let assignments: Vec<String> = [
@@ -146,6 +179,8 @@ fn begin(names: &Names) -> String {
                  WHEN NOT ({}) THEN pictures.attempts + 0 * LAST_INSERT_ID({TAKEN})
                  WHEN pictures.status NOT IN ('queued', 'processing')
                      THEN pictures.attempts + 0 * LAST_INSERT_ID({FINISHED})
+                 WHEN pictures.source IS NOT NULL
+                     THEN pictures.attempts + 0 * LAST_INSERT_ID({DEPOSITED})
                  ELSE LAST_INSERT_ID(pictures.attempts + 1) END,
              {}",
         ", ?".repeat(COLUMN_COUNT + 2),
@@ -173,14 +208,14 @@ mod tests {
 
     #[test]
     fn an_answer_to_begin_is_an_attempt_or_a_reason() {
-        let statements = Statements::of("9.7.0");
         for (answer, begun) in [
             (None, Begun::Attempt(1)),
             (Some(7), Begun::Attempt(7)),
             (Some(TAKEN), Begun::Taken),
             (Some(FINISHED), Begun::Finished),
         ] {
-            assert_eq!(statements.begun(answer), begun);
+            assert_eq!(Statements::begun(answer), BeginAnswer::Begun(begun));
         }
+        assert_eq!(Statements::begun(Some(DEPOSITED)), BeginAnswer::Deposited);
     }
 }
