@@ -78,6 +78,8 @@ def resize(source, width, height):
     # `draft` and `reducing_gap` are what makes Pillow quick with large sources.
     picture.draft(None, (width, height))
     picture = picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    # The number of the request, which Pillow would write into the result.
+    picture.info.pop("comment", None)
     result = io.BytesIO()
     picture.save(result, kind, **({} if kind == "PNG" else {"quality": 80}))
     return result.getvalue()
