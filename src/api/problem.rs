@@ -4,6 +4,8 @@
 //! wrong; a more specific 4xx where HTTP has one; 503 with `Retry-After` if the log or the table
 //! does not answer. Internal errors are logged, not shown.
 
+use std::time::{Duration, Instant};
+
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -13,9 +15,12 @@ use crate::imaging::ImagingError;
 use crate::operation::{FieldError, MalformedId, Operation, OperationId, Status};
 use crate::picture_store::StoreError;
 use crate::processing::ProcessingError;
+use crate::telemetry::Throttle;
 
 /// Seconds after which a client may try again after a 503.
 const RETRY_SECONDS: u32 = 2;
+/// In an outage every request ends with 503. Log and table log when it begins and ends.
+static OUTAGE_LINES: Throttle = Throttle::new(Duration::from_secs(60));
 const CONTENT_TYPE: &str = "application/problem+json";
 /// The most wrong fields that an answer names.
 const MOST_ERRORS: usize = 16;
@@ -222,7 +227,11 @@ impl Problem {
     }
 
     fn unavailable(error: &dyn std::fmt::Display, detail: &str) -> Self {
-        tracing::warn!(%error, "a request ended with 503");
+        if OUTAGE_LINES.passes(Instant::now()) {
+            tracing::warn!(%error, "a request ended with 503; further ones are not logged for a minute");
+        } else {
+            tracing::debug!(%error, "a request ended with 503");
+        }
         Self::new(Kind::Unavailable, detail)
     }
 }

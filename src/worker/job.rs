@@ -19,6 +19,7 @@ use crate::processing::{
     Retry,
 };
 use crate::storage::StorageError;
+use crate::telemetry::Throttle;
 
 /// The state that all jobs of a worker share.
 pub(super) struct JobContext {
@@ -56,6 +57,8 @@ impl From<Unfinished> for StepError {
     }
 }
 
+/// In an outage every job tries again and again. Log and table log when it begins and ends.
+static OUTAGE_LINES: Throttle = Throttle::new(Duration::from_secs(60));
 /// Named in events about an operation that was done without a worker, by a stored result.
 const NO_WORKER: &str = "api";
 /// How often a job looks whether its operation was erased meanwhile.
@@ -456,11 +459,16 @@ impl Job {
             let Some(pause) = retries.pause(error.is_transient(), Instant::now()) else {
                 return Err(Unfinished::Refused(error).into());
             };
-            tracing::warn!(
-                %error,
-                key = self.record.key,
-                "the operation could not be {what}; trying again"
-            );
+            let key = &self.record.key;
+            if OUTAGE_LINES.passes(Instant::now()) {
+                tracing::warn!(
+                    %error, key,
+                    "the operation could not be {what}; trying again, as with others, which are \
+                     not logged for a minute"
+                );
+            } else {
+                tracing::debug!(%error, key, "the operation could not be {what}; trying again");
+            }
             tokio::select! {
                 () = self.context.stop.cancelled() => return Err(Unfinished::Abandoned.into()),
                 () = tokio::time::sleep(pause) => {}
