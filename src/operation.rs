@@ -30,6 +30,13 @@ impl OperationId {
         Self(Uuid::now_v7())
     }
 
+    /// When it was generated, to the millisecond. `None` if it comes from an idempotency key.
+    pub fn time(self) -> Option<Timestamp> {
+        let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();
+        let nanoseconds = i32::try_from(nanoseconds).ok()?;
+        Timestamp::new(i64::try_from(seconds).ok()?, nanoseconds).ok()
+    }
+
     /// The ID of an idempotency key: the same key always gives the same ID (UUID version 8 over the
     /// first 128 bits of the key's SHA-256).
     pub fn from_idempotency_key(key: &str) -> Self {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::operations::identifier;
 use super::problem::{Kind, Problem};
 use super::state::ApiState;
+use super::waiting;
 use crate::event::{Erased, Event, EventBody};
 use crate::event_log::{ErasureOutcome, LogError, Topic};
 use crate::operation::{Operation, OperationId};
@@ -32,10 +33,10 @@ pub(super) async fn erase(
     }
     // The row first: after that no worker stores a result for it.
     if !state.store.erase(id, now).await? {
-        return Err(Problem::unknown(id));
+        return Err(waiting::missing(&state, id));
     }
     let Some(operation) = state.store.find(id).await? else {
-        return Err(Problem::unknown(id));
+        return Err(waiting::missing(&state, id));
     };
     let is_deposited = state.store.is_deposited(id).await?;
     let log = match erase_from_log(&state, &operation, is_deposited, now).await {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use tokio::time::Instant;
 
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
 use super::state::ApiState;
 use crate::operation::{Operation, OperationId};
 
@@ -40,13 +40,26 @@ pub(super) async fn find(state: &ApiState, id: OperationId) -> Result<Operation,
     let found = match (state.store.find(id).await, waiting) {
         (Ok(found), waiting) => found.or(waiting),
         (Err(_), Some(waiting)) => Some(waiting),
-        (Err(error), None) => return Err(error.into()),
+        (Err(error), None) => {
+            state.rows.table_failed();
+            return Err(error.into());
+        }
     };
     match found {
-        None => Err(Problem::unknown(id)),
+        None => Err(missing(state, id)),
         Some(operation) if operation.status.is_gone() => Err(Problem::gone(&operation)),
         Some(operation) => Ok(operation),
     }
+}
+
+/// The answer about an operation that the table does not have. Another server may have accepted it.
+pub(super) fn missing(state: &ApiState, id: OperationId) -> Problem {
+    if state.is_shared && state.rows.may_come(id) {
+        let detail =
+            format!("it is not known yet whether there is an operation {id}; please try again");
+        return Problem::new(Kind::Unavailable, detail);
+    }
+    Problem::unknown(id)
 }
 
 /// An operation as soon as it has ended, or as it is after `wait`.
