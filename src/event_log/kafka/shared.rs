@@ -373,6 +373,8 @@ impl Shared {
                         return;
                     }
                 }
+                // Something was stored meanwhile: while brokers return, some partitions are usable.
+                Err(_) if self.outages.has_stored(BELIEVED) => {}
                 Err(error) => self.outages.seen_away(began, &bare(&error)),
             }
             tokio::time::sleep(outage::pause()).await;
