@@ -36,7 +36,7 @@ pub(super) async fn erase(
         return Err(not_there(&state, id));
     }
     let Some(operation) = state.store.find(id).await? else {
-        return Err(Problem::unknown(id));
+        return Err(not_there(&state, id));
     };
     let is_deposited = state.store.is_deposited(id).await?;
     let log = match erase_from_log(&state, &operation, is_deposited, now).await {

@@ -19,6 +19,7 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::support::{Cluster, KAFKA_SASL, PATIENCE, address};
 
@@ -84,7 +85,8 @@ fn behind(position: EventPosition) -> EventPosition {
 /// Two of three brokers are killed and come back.
 #[tokio::test(flavor = "multi_thread")]
 async fn too_few_brokers_are_known_in_time_and_heal_by_themselves() {
-    let (Some(servers), Some(_)) = (Cluster::Kraft.bootstrap_servers(), runs()) else {
+    let (Some(servers), Some((_, _turn))) = (Cluster::Kraft.bootstrap_servers(), runs().await)
+    else {
         return;
     };
     let log = open(&options(&servers), one_partition(3, 2)).await;
@@ -271,14 +273,18 @@ async fn what_was_committed_for_later_is_stored_when_the_consumer_ends() {
 
 const BROKERS: [&str; 3] = ["kafka.1", "kafka.2", "kafka.3"];
 
-/// How many runs may stop brokers, if they may at all.
-fn runs() -> Option<u32> {
+/// Held by the test that stops brokers.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// How many runs may stop brokers, if they may at all, and the turn to do so. Without it, tests
+/// would stop the brokers that another one has just started.
+async fn runs() -> Option<(u32, MutexGuard<'static, ()>)> {
     let runs = std::env::var("PICRESIZE_TEST_OUTAGES").ok();
     let runs = runs.and_then(|runs| runs.parse().ok());
     if runs.is_none() {
         eprintln!("SKIPPED: PICRESIZE_TEST_OUTAGES is not set to a number of runs");
     }
-    runs
+    Some((runs?, TURN.lock().await))
 }
 
 /// Starts or ends brokers of `scripts/services`, all at once.
@@ -296,7 +302,8 @@ fn brokers(what: &str, which: &[&str]) {
 /// All brokers are killed and come back.
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_go_on_after_all_brokers_were_away() {
-    let (Some(servers), Some(runs)) = (Cluster::Kraft.bootstrap_servers(), runs()) else {
+    let (Some(servers), Some((runs, _turn))) = (Cluster::Kraft.bootstrap_servers(), runs().await)
+    else {
         return;
     };
     let options = options(&servers);

@@ -104,6 +104,12 @@ impl Breaker {
         Some(length)
     }
 
+    /// Whether a call has succeeded within the last `age`.
+    pub(super) fn has_succeeded(&self, now: Instant, age: Duration) -> bool {
+        let success = self.last_success;
+        success.is_some_and(|success| now.saturating_duration_since(success) < age)
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.outage.is_some()
     }

@@ -1,5 +1,6 @@
 //! Requests the metadata and the settings of topics from the cluster.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
@@ -19,7 +20,8 @@ const SETTINGS_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Partition {
     pub(super) id: i32,
-    pub(super) has_leader: bool,
+    /// The broker that stores its events, if one does.
+    pub(super) leader: Option<i32>,
     /// The number of replicas that are in sync.
     pub(super) in_sync: usize,
 }
@@ -37,7 +39,7 @@ pub(super) fn layout<C: ClientContext>(
         .flat_map(rdkafka::metadata::MetadataTopic::partitions)
         .map(|partition| Partition {
             id: partition.id(),
-            has_leader: partition.leader() >= 0,
+            leader: Some(partition.leader()).filter(|leader| *leader >= 0),
             in_sync: partition.isr().len(),
         });
     Ok(partitions.collect())
@@ -109,7 +111,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 /// Why appends to a topic would fail, if they would: a partition has no leader, or fewer replicas
 /// in sync than `least`.
 pub(super) fn fault(topic: &str, partitions: &[Partition], least: usize) -> Option<String> {
-    if let Some(Partition { id, .. }) = partitions.iter().find(|found| !found.has_leader) {
+    if let Some(Partition { id, .. }) = partitions.iter().find(|found| found.leader.is_none()) {
         return Some(format!(
             "partition {id} of the topic {topic} has no leader: too few brokers are up"
         ));
@@ -124,9 +126,16 @@ pub(super) fn fault(topic: &str, partitions: &[Partition], least: usize) -> Opti
     })
 }
 
+/// One partition of each leader.
+pub(super) fn of_each_leader(partitions: &[Partition]) -> BTreeMap<i32, i32> {
+    let led = partitions.iter();
+    led.filter_map(|partition| Some((partition.leader?, partition.id)))
+        .collect()
+}
+
 /// Whether a partition can store an event.
 pub(super) fn is_usable(partition: &Partition, least: usize) -> bool {
-    partition.has_leader && partition.in_sync >= least
+    partition.leader.is_some() && partition.in_sync >= least
 }
 
 #[cfg(test)]
@@ -137,7 +146,7 @@ mod tests {
         let states = states.iter().zip(0..);
         let partitions = states.map(|((has_leader, in_sync), id)| Partition {
             id,
-            has_leader: *has_leader,
+            leader: has_leader.then_some(1),
             in_sync: *in_sync,
         });
         partitions.collect()

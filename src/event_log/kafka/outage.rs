@@ -63,7 +63,7 @@ impl Outages {
         if begins {
             tracing::warn!(
                 reason,
-                "Kafka does not store events; requests are refused until it does"
+                "Kafka does not store events; it is tried again until it does"
             );
             self.alarm.notify_one();
         }
@@ -80,6 +80,11 @@ impl Outages {
         let breaker = self.breaker();
         let reason = breaker.refusal(Instant::now())?;
         Some(LogError::Unavailable(reason.into()))
+    }
+
+    /// Whether the cluster has stored something within the last `age`.
+    pub(super) fn has_stored(&self, age: Duration) -> bool {
+        self.breaker().has_succeeded(Instant::now(), age)
     }
 
     pub(super) fn is_known(&self) -> bool {

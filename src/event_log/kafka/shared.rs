@@ -20,11 +20,15 @@ use crate::event_log::{EventPosition, LogError, Topic};
 
 /// How long a request may wait for others. Clients wait for its answer.
 const REQUEST_LINGER: Duration = Duration::from_millis(2);
-/// The same for announcements, for which nobody waits.
-const ANNOUNCEMENT_LINGER: Duration = Duration::from_millis(75);
+/// The same for announcements, for which nobody waits. Their key chooses one of many partitions, each
+/// of which is a request of its own.
+const ANNOUNCEMENT_LINGER: Duration = Duration::from_millis(300);
 /// A look at the cluster asks twice, because the first broker that is asked may be frozen. Both
 /// together must take less than the 2 seconds that `ping` has.
 const LOOK: Duration = Duration::from_millis(700);
+/// How long a look may take with the answers of all leaders. Those that are not connected yet take
+/// longer.
+const WHOLE_LOOK: Duration = Duration::from_millis(1600);
 /// How long a look at the cluster is believed.
 const BELIEVED: Duration = Duration::from_secs(1);
 /// How often the topic's settings are read, once somebody wants to know.
@@ -294,6 +298,7 @@ impl Shared {
     }
 
     async fn look_now(self: &Arc<Self>) -> Look {
+        let deadline = Instant::now() + WHOLE_LOOK;
         let mut found = self.find(Topic::Requests, LOOK).await;
         if found.as_ref().is_err_and(LogError::is_transient) {
             found = self.find(Topic::Requests, LOOK).await;
@@ -305,9 +310,41 @@ impl Shared {
             }
             Ok(layout) => {
                 let least = self.least_in_sync.load(Ordering::Relaxed);
-                cluster::fault(name, &layout, least).map_or(Look::Well, Look::Away)
+                match cluster::fault(name, &layout, least) {
+                    Some(fault) => Look::Away(fault),
+                    // What was stored shows more than what the leaders say.
+                    None if self.outages.has_stored(BELIEVED) => Look::Well,
+                    None => self.ask_leaders(layout, deadline).await,
+                }
             }
             Err(LogError::Misconfigured(sentence)) => Look::Misconfigured(sentence),
+            Err(error) => Look::Away(bare(&error)),
+        }
+    }
+
+    /// Asks each leader of a partition for an offset. The metadata may be old: it shows brokers that
+    /// are frozen or have just been killed, and all of them while the controllers are away.
+    async fn ask_leaders(self: &Arc<Self>, layout: Vec<Partition>, deadline: Instant) -> Look {
+        let shared = Arc::clone(self);
+        let asking = blocking(move || {
+            let topic = shared.options.topic(Topic::Requests);
+            let client = shared.producer.client();
+            for (leader, partition) in cluster::of_each_leader(&layout) {
+                let patience = deadline.saturating_duration_since(Instant::now());
+                let answer = client.client().fetch_watermarks(topic, partition, patience);
+                if let Err(error) = answer {
+                    let error = bare(&shared.last_error.explain(error));
+                    let reason = format!(
+                        "broker {leader}, which leads partition {partition} of the topic {topic}, \
+                         does not answer: {error}"
+                    );
+                    return Err(LogError::Unavailable(reason.into()));
+                }
+            }
+            Ok(())
+        });
+        match asking.await {
+            Ok(()) => Look::Well,
             Err(error) => Look::Away(bare(&error)),
         }
     }
@@ -336,6 +373,8 @@ impl Shared {
                         return;
                     }
                 }
+                // Something was stored meanwhile: while brokers return, some partitions are usable.
+                Err(_) if self.outages.has_stored(BELIEVED) => {}
                 Err(error) => self.outages.seen_away(began, &bare(&error)),
             }
             tokio::time::sleep(outage::pause()).await;
