@@ -3,6 +3,7 @@
 //!
 //! Each test takes a server, so that it can run on any storage and event model.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -181,11 +182,16 @@ async fn announced(storage: &Storage, operations: usize) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let entries = entries(storage, Topic::Events).await;
-        let ends = entries.iter().filter(|entry| {
+        // An outcome can be announced more than once.
+        let ends = entries.iter().filter_map(|entry| {
             let event = Event::from_record(&entry.record).unwrap();
-            matches!(event.body, EventBody::Completed(_) | EventBody::Failed(_))
+            match event.body {
+                EventBody::Completed(_) => Some((event.operation, true)),
+                EventBody::Failed(_) => Some((event.operation, false)),
+                _ => None,
+            }
         });
-        if ends.count() >= operations {
+        if ends.collect::<HashSet<_>>().len() >= operations {
             return;
         }
         assert!(Instant::now() < deadline, "not everything was announced");
