@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use picresize::api::fuzzing::decode_base64;
-use picresize_fuzz::{bounded, decoded};
+use picresize_fuzz::{bounded, decoded, has_short_head};
 
 fuzz_target!(|input: &[u8]| {
     let text = String::from_utf8_lossy(input);
@@ -20,5 +20,7 @@ fn check(quoted: &str) {
     let range = 9..body.len() - 1;
     let found = bounded(body.len(), 2, 16 << 10, || decode_base64(body, range));
     let text: String = serde_json::from_str(quoted).expect("it was JSON before");
-    assert_eq!(found.as_ref().ok(), decoded(&text).as_ref(), "{found:?}");
+    if has_short_head(&text) {
+        assert_eq!(found.as_ref().ok(), decoded(&text).as_ref(), "{found:?}");
+    }
 }

@@ -7,7 +7,7 @@ use picresize::api::fuzzing::{self, Pairs};
 use picresize::operation::ResizeOptions;
 
 pub use memory::bounded;
-pub use reference::decoded;
+pub use reference::{decoded, has_short_head};
 
 /// The most bytes of an answer that refuses a request.
 const MOST_ANSWER_BYTES: usize = 64 << 10;

@@ -106,6 +106,8 @@ impl Letters {
         let letter = body[self.next];
         self.next += 1;
         Ok(Some(match letter {
+            b'b' => b'\x08',
+            b'f' => b'\x0c',
             b'n' => b'\n',
             b'r' => b'\r',
             b't' => b'\t',
@@ -120,9 +122,6 @@ impl Letters {
                     Ok(byte) if byte.is_ascii() => Ok(Some(byte)),
                     _ => Err(format!("is not base64: it has the letter {letter:?}")),
                 };
-            }
-            b'b' | b'f' => {
-                return Err("is not base64: it has a control character".to_owned());
             }
             other => other,
         }))
@@ -141,11 +140,13 @@ impl Letters {
     fn skip_head(&mut self, body: &[u8]) -> Result<(), String> {
         let mut head = Vec::new();
         while head.len() < MOST_HEAD {
-            match self.next(body)? {
-                Some(b',') if head.ends_with(b";base64") => return Ok(()),
-                Some(b',') => return Err("is a data: URL that is not in base64".to_owned()),
-                Some(letter) => head.push(letter),
-                None => break,
+            match self.next(body) {
+                Ok(Some(b',')) if head.ends_with(b";base64") => return Ok(()),
+                Ok(Some(b',')) => return Err("is a data: URL that is not in base64".to_owned()),
+                Ok(Some(letter)) => head.push(letter),
+                Ok(None) => break,
+                // An escaped letter that base64 does not have, such as in a file's name.
+                Err(_) => head.push(b'?'),
             }
         }
         Err("is a data: URL without a comma".to_owned())
@@ -189,9 +190,10 @@ mod tests {
             "-_8A",
             "data:image/png;base64,+/8A",
             "data:image\\/png;base64,+\\/8A",
-            "+/\\r\\n8A",
+            "+/\\r\\n\\f8A",
             "\\u002b/8\\u0041",
             "\\u002d\\u005f8A",
+            "data:image/png;name=é\\u00e9;base64,+/8A",
             "\\u002D\\u005F8A",
         ] {
             assert_eq!(decoded(text).unwrap(), [0xfb, 0xff, 0], "{text}");
@@ -228,6 +230,7 @@ mod tests {
             "AA=A",
             "\\u00e9",
             "+-AA",
+            "\\bAAAA",
         ] {
             assert!(decoded(wrong).is_err(), "{wrong}");
         }
