@@ -26,7 +26,6 @@ use crate::event_log::{Consumer, Delivery, EventPosition, LogError, Topic};
 use crate::processing::{Memory, PixelProcesses, Processor, ProcessorOptions};
 use crate::settings::Settings;
 use crate::storage::{Storage, StorageError};
-use crate::telemetry::Throttle;
 
 mod announcer;
 mod job;
@@ -38,9 +37,6 @@ mod unread;
 const WAITING_FOR_TABLE: usize = 16;
 /// How long a finished event waits for its offset to be committed together with others.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
-
-/// In an outage every commit fails.
-static OUTAGE_LINES: Throttle = Throttle::new(Duration::from_secs(60));
 
 /// Why a worker stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -250,9 +246,8 @@ impl Worker {
     async fn commit(&mut self) {
         self.offsets.due = None;
         if let Err(error) = self.context.store.sync().await {
-            if OUTAGE_LINES.passes(Instant::now()) {
-                tracing::warn!(%error, "the table does not store what was written; trying again");
-            }
+            // The table says once that it cannot be written.
+            tracing::debug!(%error, "the table does not store what was written; trying again");
             self.offsets.due = Some(Instant::now() + COMMIT_INTERVAL);
             return;
         }

@@ -200,9 +200,9 @@ impl Accepting {
             }
         }
         state.rows.add(operation.clone());
-        // Another server may be asked for it next, or this one after a restart. A server that does not
-        // find it knows by its ID that it may be young, unless the ID comes from a key. So only for
-        // others the answer comes soon, even if the table is away.
+        // Another server may be asked for it next, or this one after a restart. Another server knows by
+        // a fresh ID that the row may still come, so the answer need not wait long for it. An ID that
+        // comes from a key has no age.
         let patience = match state.is_shared && !self.has_key {
             true => TABLE_PATIENCE,
             false => patience,
