@@ -4,9 +4,7 @@
 //! It is started with the connection as its standard input and the shared file as its standard
 //! output, and it has nothing else.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
-use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -14,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::protocol::{Outcome, Planned, Request, TaskForm, frame, message_length};
-use super::shared_file::{Contents, read_or_map};
+use super::shared_file::{Contents, View};
 use crate::imaging::{self, Format, ImagingError, Limits, Plan, Source};
 use crate::operation::ResizeOptions;
 
@@ -50,7 +48,10 @@ fn serve(reads_heic: bool) -> io::Result<()> {
         imaging::preload(Format::Heic);
     }
     let protection = sandbox::confine();
-    let mut session = Session { shared, work: None };
+    let mut session = Session {
+        shared: View::of(shared),
+        work: None,
+    };
     send(parent.get_mut(), &Outcome::Started(protection))?;
     while let Some(request) = receive(&mut parent)? {
         let outcome = catch_unwind(AssertUnwindSafe(|| session.answer(request)));
@@ -82,7 +83,7 @@ fn send(parent: &mut UnixStream, outcome: &Outcome) -> io::Result<()> {
 
 /// The work between two requests.
 struct Session {
-    shared: File,
+    shared: View,
     work: Option<Work>,
 }
 
@@ -122,7 +123,7 @@ impl Session {
 
     fn plan(&mut self, task: &TaskForm, lengths: Vec<usize>, limits: Limits) -> Outcome {
         self.work = None;
-        let pictures = match read_or_map(&self.shared, lengths.iter().sum()) {
+        let pictures = match self.shared.first(lengths.iter().sum()) {
             Ok(pictures) => pictures,
             Err(error) => return broken(&error),
         };
@@ -188,7 +189,7 @@ impl Session {
                 let fingerprint = imaging::fingerprint(&resized.bytes, &limits);
                 let microseconds = started.elapsed().as_micros() as u64;
                 drop(pictures);
-                if let Err(error) = self.shared.write_all_at(&resized.bytes, 0) {
+                if let Err(error) = self.shared.replace(&resized.bytes) {
                     return broken(&error);
                 }
                 Outcome::Resized {
