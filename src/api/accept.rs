@@ -201,13 +201,21 @@ impl Accepting {
         }
         state.rows.add(operation.clone());
         // Another server may be asked for it next, or this one after a restart. Another server knows by
-        // a fresh ID that the row may still come, so the answer need not wait long for it. An ID that
-        // comes from a key has no age.
-        let patience = match state.is_shared && !self.has_key {
+        // a fresh ID that the row may still come, so the answer need not wait long for it.
+        let is_fresh = !self.has_key;
+        let patience = match state.is_shared && is_fresh {
             true => TABLE_PATIENCE,
             false => patience,
         };
-        state.rows.settled(id, patience).await;
+        let is_settled = state.rows.settled(id, patience).await;
+        // An ID that comes from a key has no age, so another server would not know it.
+        if state.is_shared && !is_fresh && !is_settled {
+            return Err(Problem::new(
+                Kind::Unavailable,
+                "the request was accepted, but the picture table does not have it yet; send it again \
+                 with the same key to get its identifier",
+            ));
+        }
         Ok(operation)
     }
 }
