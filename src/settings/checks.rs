@@ -51,6 +51,16 @@ impl Settings {
                 return Err(SettingsError::Value { key, problem });
             }
         }
+        let hours = [
+            ("retention.keep_hours", self.retention.keep_hours),
+            ("retention.gone_hours", self.retention.gone_hours),
+        ];
+        for (key, value) in hours {
+            if !(value >= 0.0 && value.is_finite()) {
+                let problem = format!("is {value}: it must be a number of at least 0");
+                return Err(SettingsError::Value { key, problem });
+            }
+        }
         if worker.concurrency > MOST_CONCURRENCY {
             return Err(SettingsError::Value {
                 key: "worker.concurrency",

@@ -18,12 +18,12 @@ impl Settings {
     /// How long an operation's pictures are kept; `None` means for ever.
     pub fn keep(&self) -> Option<Duration> {
         let hours = self.retention.keep_hours;
-        (hours > 0).then(|| self::hours(hours))
+        (hours > 0.0).then(|| parts_of_hours(hours))
     }
 
     /// How long a removed operation is remembered.
     pub fn remember(&self) -> Duration {
-        hours(self.retention.gone_hours)
+        parts_of_hours(self.retention.gone_hours)
     }
 
     /// The time between two retention sweeps.
@@ -105,6 +105,11 @@ fn hours(hours: u64) -> Duration {
     seconds(hours.saturating_mul(3600))
 }
 
+fn parts_of_hours(hours: f64) -> Duration {
+    // `check` has refused what is not a time. A conversion stops at the largest number.
+    Duration::from_millis((hours * 3_600_000.0) as u64).min(Duration::from_secs(MOST_SECONDS))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
@@ -117,7 +122,7 @@ mod tests {
         let mut settings = Settings::default();
         settings.limits.max_picture_bytes = u64::MAX;
         settings.worker.memory_mib = u64::MAX;
-        settings.retention.keep_hours = u64::MAX;
+        settings.retention.keep_hours = f64::MAX;
         settings.kafka.retention_hours = u64::MAX;
         settings.server.body_timeout_seconds = u64::MAX;
         assert_eq!(settings.max_record_bytes(), u64::MAX);

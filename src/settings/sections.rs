@@ -202,9 +202,9 @@ pub enum EventModel {
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
     /// How long an operation's pictures are kept; 0 for ever.
-    pub keep_hours: u64,
+    pub keep_hours: f64,
     /// How long a request for a removed operation gets 410 instead of 404.
-    pub gone_hours: u64,
+    pub gone_hours: f64,
     /// Seconds between two retention sweeps.
     pub sweep_seconds: u64,
 }
@@ -212,8 +212,8 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         Self {
-            keep_hours: 30 * 24,
-            gone_hours: 30 * 24,
+            keep_hours: 30.0 * 24.0,
+            gone_hours: 30.0 * 24.0,
             sweep_seconds: 60,
         }
     }
