@@ -15,7 +15,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts};
-use picresize::operation::{Digest, Fingerprint, OperationId};
+use picresize::operation::{Digest, Fingerprint, OperationId, Tenant};
 use picresize::picture_store::embedded::EmbeddedStore;
 use picresize::picture_store::mysql::{MysqlOptions, MysqlStore, TlsMode};
 use picresize::picture_store::{MOST_DISTANCE, Page, PictureStore};
@@ -198,11 +198,12 @@ async fn measure(name: &str, store: &dyn PictureStore, rows: u64) -> Result<()> 
     let some = |round: u64| (round * 7919 + 1) % rows / POPULAR * POPULAR + 1 + round % 90;
     let nobody = |round: u64| Digest::of(format!("nobody {round}").as_bytes());
     let exact = async |digest, row: Option<u64>| {
-        let found = store.with_digest(digest, PAGE).await?;
+        let found = store.with_digest(&Tenant::default(), digest, PAGE).await?;
         among(row, found.iter().map(|operation| operation.id))
     };
     let similar = async |fingerprint, row: Option<u64>| {
-        let found = store.similar(fingerprint, MOST_DISTANCE, nobody(0), PAGE);
+        let everybody = Tenant::default();
+        let found = store.similar(&everybody, fingerprint, MOST_DISTANCE, nobody(0), PAGE);
         among(row, found.await?.iter().map(|(_, operation)| operation.id))
     };
     let newest_popular = Some((rows - 1) / POPULAR * POPULAR);

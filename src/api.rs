@@ -16,6 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 
+pub use self::access::{Access, AccessError};
 use self::problem::{Kind, Problem, no_such_path};
 use self::server::Rules;
 use self::state::ApiState;
@@ -24,11 +25,13 @@ use crate::settings::Settings;
 use crate::storage::Storage;
 
 mod accept;
+mod access;
 mod activity;
 mod answer;
 mod base64_text;
 mod body;
 mod budget;
+mod caller;
 mod connection;
 mod erasure;
 mod fields;
@@ -60,12 +63,14 @@ pub async fn serve(
     storage: Storage,
     processes: PixelProcesses,
     settings: &Settings,
+    access: Access,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let state = Arc::new(ApiState::new(
         storage.clone(),
         processes,
         settings,
+        access,
         stop.clone(),
     ));
     let mut rules = rules(settings);
@@ -74,6 +79,7 @@ pub async fn serve(
     let served = tokio::select! {
         served = server::serve(listener, app, rules, stop) => served,
         () = state.rows.run(&*state.store) => unreachable!("it runs for ever"),
+        () = state.access.watch() => unreachable!("it runs for ever"),
     };
     // What the table does not take in time, the workers add.
     let flushed = state.rows.flush(&*state.store);

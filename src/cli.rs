@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::usage::Usage;
+use crate::api::AccessError;
 use crate::processing;
 use crate::settings::SettingsError;
 
@@ -13,6 +14,7 @@ mod api;
 mod check;
 mod config_file;
 mod health;
+mod keys;
 mod migrate;
 mod options;
 mod pixels;
@@ -51,6 +53,8 @@ enum Command {
     Health(health::Health),
     Check(check::Check),
     #[command(subcommand)]
+    Keys(keys::Keys),
+    #[command(subcommand)]
     Replay(Box<replay::Replay>),
     Resize(Box<resize::Resize>),
     #[command(name = processing::COMMAND)]
@@ -67,6 +71,7 @@ impl Cli {
             Command::Migrate(command) => command.run(),
             Command::Health(command) => command.run(),
             Command::Check(command) => command.run(),
+            Command::Keys(command) => command.run(),
             Command::Replay(command) => command.run(),
             Command::Resize(command) => command.run(),
             Command::Pixels(command) => Ok(command.run()),
@@ -75,7 +80,8 @@ impl Cli {
             Ok(code) => code,
             Err(error) => {
                 eprintln!("picresize: {error:#}");
-                let usage = error.is::<SettingsError>() || error.is::<Usage>();
+                let usage =
+                    error.is::<SettingsError>() || error.is::<AccessError>() || error.is::<Usage>();
                 ExitCode::from(if usage { 2 } else { 1 })
             }
         }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::operation::{Format, OperationId, PictureFacts, ResizeOptions};
+use crate::operation::{Format, OperationId, PictureFacts, ResizeOptions, Tenant};
 
 const SPEC_VERSION: &str = "1.0";
 const SOURCE: &str = "/picresize";
@@ -24,6 +24,8 @@ const SOURCE_BYTES: &str = "ce_sourcebytes";
 const SOURCE_DIGEST: &str = "ce_sourcedigest";
 /// The location of the data if the record does not carry it (CloudEvents extension "Dataref").
 const DATA_REF: &str = "ce_dataref";
+/// Whom the operation belongs to. The events of the default tenant do not say it.
+const TENANT: &str = "ce_tenant";
 /// W3C Trace Context (CloudEvents extension "Distributed Tracing").
 const TRACE_PARENT: &str = "ce_traceparent";
 
@@ -69,6 +71,7 @@ pub struct Event {
     pub id: String,
     pub time: Timestamp,
     pub operation: OperationId,
+    pub tenant: Tenant,
     /// The `traceparent` of the original request, unchanged (W3C Trace Context).
     pub trace_parent: Option<String>,
     pub body: EventBody,
@@ -166,20 +169,34 @@ impl EventBody {
 }
 
 impl Event {
-    /// A new event with an ID of its own.
+    /// A new event with an ID of its own, of the default tenant.
     pub fn new(operation: OperationId, time: Timestamp, body: EventBody) -> Self {
         Self {
             id: Uuid::now_v7().to_string(),
             time,
             operation,
+            tenant: Tenant::default(),
             trace_parent: None,
             body,
         }
     }
 
+    /// The same event of another tenant.
+    pub fn of(mut self, tenant: Tenant) -> Self {
+        self.tenant = tenant;
+        self
+    }
+
     /// The same event as part of a trace.
     pub fn traced(mut self, trace_parent: Option<String>) -> Self {
         self.trace_parent = trace_parent;
+        self
+    }
+
+    /// The same event with the tenant and the trace of an earlier event of the operation.
+    pub fn following(mut self, earlier: &Record) -> Self {
+        self.tenant = parsed(earlier, TENANT).unwrap_or_default();
+        self.trace_parent = header(earlier, TRACE_PARENT).map(str::to_owned);
         self
     }
 
@@ -225,6 +242,9 @@ impl Event {
             EventBody::Failed(data) => json(data),
             EventBody::Erased(data) => json(data),
         };
+        if !self.tenant.is_default() {
+            headers.push((TENANT.to_owned(), self.tenant.name().into()));
+        }
         if let Some(trace_parent) = &self.trace_parent {
             headers.push((TRACE_PARENT.to_owned(), trace_parent.clone().into()));
         }
@@ -262,6 +282,10 @@ impl Event {
             id: required(record, "ce_id")?.to_owned(),
             time: parsed(record, "ce_time")?,
             operation: parsed(record, "ce_subject")?,
+            tenant: match header(record, TENANT) {
+                Some(_) => parsed(record, TENANT)?,
+                None => Tenant::default(),
+            },
             trace_parent: header(record, TRACE_PARENT).map(str::to_owned),
             body,
         })
@@ -399,7 +423,10 @@ mod tests {
             EventBody::Erased(Erased {}),
         ];
         for body in bodies {
-            let event = event(body).traced(Some("00-0af7-b7ad-01".into()));
+            let tenant: Tenant = "team-7".parse().unwrap();
+            let event = event(body)
+                .traced(Some("00-0af7-b7ad-01".into()))
+                .of(tenant);
             assert_eq!(Event::from_record(&event.to_record()).unwrap(), event);
         }
     }

@@ -7,11 +7,12 @@
 //! |---|---|
 //! | commands; the only layer that assembles the parts | [`cli`] |
 //! | roles | [`api`], [`worker`], [`replay`] |
-//! | shared by roles | [`storage`], [`processing`], [`settings`], [`lifecycle`], [`telemetry`] |
+//! | shared by roles | [`storage`], [`processing`], [`access`], [`settings`], [`lifecycle`], [`telemetry`] |
 //! | ports and their adapters | [`event_log`], [`picture_store`] |
 //! | domain types | [`operation`], [`event`] |
 //! | imaging: pure functions | [`imaging`] |
 
+pub mod access;
 pub mod api;
 pub mod cli;
 pub mod event;

@@ -13,10 +13,13 @@ use picresize_imaging::Resized;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::tenant::{MalformedTenant, Tenant};
 pub use picresize_imaging::{
     Background, ColorPolicy, FieldError, Filter, Fingerprint, Fit, Format, Gravity, MetadataPolicy,
     Profile, ResizeOptions,
 };
+
+mod tenant;
 
 /// Identifies one accepted request for ever. Written as a UUID in hyphenated lower-case text form.
 ///
@@ -34,9 +37,13 @@ impl OperationId {
     /// The ID of an idempotency key: the same key always gives the same ID (UUID version 8 over the
     /// first 128 bits of the key's SHA-256).
     pub fn from_idempotency_key(key: &str) -> Self {
-        let digest = Digest::of(key.as_bytes());
+        Self::from_signature(Digest::of(key.as_bytes()).bytes())
+    }
+
+    /// The ID of a signature (UUID version 8 over its first 128 bits).
+    pub fn from_signature(signature: &[u8; 32]) -> Self {
         let mut head = [0; 16];
-        head.copy_from_slice(&digest.0[..16]);
+        head.copy_from_slice(&signature[..16]);
         Self(Uuid::new_v8(head))
     }
 
@@ -87,6 +94,11 @@ impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::Digest as _;
         Self(sha2::Sha256::digest(bytes).into())
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 
@@ -279,6 +291,8 @@ impl Status {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
     pub id: OperationId,
+    /// Whom it belongs to.
+    pub tenant: Tenant,
     pub status: Status,
     pub request: ResizeOptions,
     pub source: PictureFacts,
@@ -304,7 +318,7 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// An operation that was just accepted.
+    /// An operation of the default tenant that was just accepted.
     pub fn queued(
         id: OperationId,
         request: ResizeOptions,
@@ -313,6 +327,7 @@ impl Operation {
     ) -> Self {
         Self {
             id,
+            tenant: Tenant::default(),
             status: Status::Queued,
             request,
             source,

@@ -14,7 +14,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::operation::{Digest, Fingerprint, Operation, OperationId, PictureFacts, ResizeOptions};
+use crate::operation::{
+    Digest, Fingerprint, Operation, OperationId, PictureFacts, ResizeOptions, Tenant,
+};
 
 pub mod embedded;
 mod endings;
@@ -203,8 +205,8 @@ pub trait DepositStore {
 /// Finds operations by their requests and by their pictures.
 #[async_trait]
 pub trait LookupStore {
-    /// A done operation with the same request for the same picture, made by this engine version,
-    /// whose result is stored.
+    /// A done operation of the same tenant with the same request for the same picture, made by this
+    /// engine version, whose result is stored.
     async fn find_same_request(
         &self,
         operation: &Operation,
@@ -220,14 +222,20 @@ pub trait LookupStore {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Operations whose source or result has exactly these bytes, the newest first.
-    async fn with_digest(&self, digest: Digest, page: Page) -> Result<Vec<Operation>, StoreError>;
+    /// A tenant's operations whose source or result has exactly these bytes, the newest first.
+    async fn with_digest(
+        &self,
+        tenant: &Tenant,
+        digest: Digest,
+        page: Page,
+    ) -> Result<Vec<Operation>, StoreError>;
 
-    /// Operations whose result looks similar, with the distance: the nearest first, then the
+    /// A tenant's operations whose result looks similar, with the distance: the nearest first, then the
     /// newest. `distance` is at most [`MOST_DISTANCE`]. Operations that
     /// [`with_digest`](Self::with_digest) finds by `except` are skipped.
     async fn similar(
         &self,
+        tenant: &Tenant,
         fingerprint: Fingerprint,
         distance: u32,
         except: Digest,

@@ -9,8 +9,8 @@
 
 pub use load::{DEFAULT_FILE, SettingsError};
 pub use sections::{
-    Data, EventModel, Events, Kafka, Lifecycle, Limits, LogKind, Logs, Mysql, Retention, Server,
-    Settings, Storage, TableKind, Tls, Worker,
+    Access, AccessMode, Data, EventModel, Events, Kafka, Lifecycle, Limits, LogKind, Logs, Mysql,
+    Retention, Server, Settings, Storage, TableKind, Tls, Worker,
 };
 
 mod checks;
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn secrets_are_never_shown() {
         let settings = read(
-            "[mysql]\npassword = \"hush\"\nmigration_password = \"hush\"\n\
+            "[mysql]\npassword = \"hush\"\nmigration_password = \"hush\"\n[access]\nsecrets = \"hush\"\n\
              [kafka.properties]\nsasl_password = \"hush\"",
         )
         .unwrap();
@@ -74,7 +74,11 @@ mod tests {
     }
 
     fn secrets(settings: &Settings) -> Vec<&str> {
-        let passwords = [&settings.mysql.password, &settings.mysql.migration_password];
+        let passwords = [
+            &settings.mysql.password,
+            &settings.mysql.migration_password,
+            &settings.access.secrets,
+        ];
         passwords
             .into_iter()
             .chain(settings.kafka.properties.values())
@@ -146,6 +150,7 @@ mod tests {
                             ("storage", "log") => "kafka",
                             ("storage", "table") => "mysql",
                             ("mysql", "tls") => "verified",
+                            ("access", "mode") => "open",
                             ("events", "model") => "claim-check",
                             _ if default.parse::<SocketAddr>().is_ok() => "127.0.0.1:7",
                             _ => text,

@@ -13,14 +13,15 @@ use std::fs;
 /// Roles can't use each other.
 const MAY_USE: &str = "
 main: cli lifecycle telemetry
-cli: api worker replay processing storage event_log picture_store settings event operation imaging lifecycle telemetry
-api: processing storage event_log picture_store settings event operation imaging telemetry
+cli: access api worker replay processing storage event_log picture_store settings event operation imaging lifecycle telemetry
+api: access processing storage event_log picture_store settings event operation imaging telemetry
 worker: processing storage event_log picture_store settings event operation imaging telemetry
 replay: processing storage event_log picture_store settings event operation imaging telemetry
 processing: event_log picture_store settings event operation imaging
 storage: event_log picture_store settings event operation imaging
 event_log: sqlite event operation imaging
 picture_store: sqlite event operation imaging
+access: operation
 settings: operation imaging
 event: operation imaging
 operation: imaging
@@ -32,7 +33,7 @@ rdkafka: src/event_log/kafka
 mysql_async: src/picture_store/mysql
 rusqlite: src/sqlite src/event_log/embedded src/picture_store/embedded
 picresize::sqlite: src/sqlite src/event_log/embedded src/picture_store/embedded
-picresize::settings: src/settings src/cli src/storage src/processing.rs src/api.rs src/api/state.rs src/worker.rs src/replay
+picresize::settings: src/settings src/cli src/storage src/processing.rs src/api.rs src/api/access.rs src/api/state.rs src/worker.rs src/replay
 axum: src/api
 clap: src/main.rs src/cli crates/load/
 anyhow: src/main.rs src/cli crates/load/

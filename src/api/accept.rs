@@ -10,14 +10,16 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::access::Caller;
 use super::problem::{Kind, Problem};
 use super::state::ApiState;
 use super::submission::{Checked, Submission};
 use super::trace_context::trace_parent;
+use crate::access::{Permission, Purpose};
 use crate::event::{Event, EventBody, PicturePayload};
 use crate::event_log::Topic;
 use crate::imaging::ENGINE_VERSION;
-use crate::operation::{Operation, OperationId, Status};
+use crate::operation::{Operation, OperationId, Status, Tenant};
 use crate::picture_store::StoreError;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -29,7 +31,10 @@ const BYTES_PER_SECOND: u64 = 4 << 20;
 
 /// A request that was read and checked, but is not in the log yet.
 struct Accepting {
-    id: OperationId,
+    /// The first one is that of a new operation. With an idempotency key, an earlier request may have
+    /// another one of these.
+    ids: Vec<OperationId>,
+    tenant: Tenant,
     /// Whether the ID comes from an idempotency key. Another server may then be accepting the same
     /// operation.
     has_key: bool,
@@ -40,8 +45,10 @@ struct Accepting {
 /// `POST /api/`: stores the request in the log, then answers with its ID.
 pub(super) async fn accept(
     State(state): State<Arc<ApiState>>,
+    caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
+    caller.must(Permission::Post).map_err(Problem::and_close)?;
     let key = idempotency_key(request.headers()).map_err(Problem::and_close)?;
     let trace_parent = trace_parent(request.headers());
     if let Some(error) = state.log.outage() {
@@ -55,10 +62,11 @@ pub(super) async fn accept(
     let checked = submission.check(&state).await?;
 
     let accepting = Accepting {
-        id: match &key {
-            Some(key) => OperationId::from_idempotency_key(key),
-            None => OperationId::generate(),
+        ids: match &key {
+            Some(key) => keyed_ids(&state, &caller.tenant, key),
+            None => vec![OperationId::generate()],
         },
+        tenant: caller.tenant,
         has_key: key.is_some(),
         checked,
         trace_parent,
@@ -93,12 +101,17 @@ async fn known(
     accepting: &Accepting,
     key: &str,
 ) -> Result<Option<Operation>, Problem> {
-    let waiting = state.rows.find(accepting.id);
-    let found = match waiting {
-        Some(waiting) => Some(waiting),
-        None => state.store.find(accepting.id).await?,
-    };
-    let Some(known) = found else {
+    let mut found = None;
+    for id in &accepting.ids {
+        found = match state.rows.find(*id) {
+            Some(waiting) => Some(waiting),
+            None => state.store.find(*id).await?,
+        };
+        if found.is_some() {
+            break;
+        }
+    }
+    let Some(known) = found.filter(|known| known.tenant == accepting.tenant) else {
         return Ok(None);
     };
     let checked = &accepting.checked;
@@ -131,7 +144,7 @@ impl Accepting {
         let Some(key) = key else {
             return self.append(&state, patience).await;
         };
-        let Some(_turn) = state.keys.turn(self.id, patience).await else {
+        let Some(_turn) = state.keys.turn(self.ids[0], patience).await else {
             return Err(Problem::new(
                 Kind::KeyInUse,
                 format!("an earlier request with the key {key:?} is still being accepted"),
@@ -146,9 +159,10 @@ impl Accepting {
     /// Stores the request durably. Once this returns, the request can't be lost. `patience` is for
     /// its row.
     async fn append(self, state: &Arc<ApiState>, patience: Duration) -> Result<Operation, Problem> {
-        let Self { id, checked, .. } = self;
-        let now = Timestamp::now();
+        let Self { ids, checked, .. } = self;
+        let (id, now) = (ids[0], Timestamp::now());
         let mut operation = Operation::queued(id, checked.request, checked.facts, now);
+        operation.tenant = self.tenant;
         operation.expires_at = state.keep.and_then(|keep| now.checked_add(keep).ok());
         let picture = if state.claim_check {
             state.store.deposit(&operation, checked.picture).await?;
@@ -163,6 +177,7 @@ impl Accepting {
         };
         let record = Event::new(id, now, body)
             .traced(self.trace_parent)
+            .of(operation.tenant.clone())
             .to_record();
         // The picture's memory is free once the log has it.
         let (appended, done) = {
@@ -255,6 +270,25 @@ async fn reuse(
         .store
         .copy_result(operation.id, done, Timestamp::now());
     copied.await
+}
+
+/// The IDs that a tenant's idempotency key may stand for. Nobody can compute them without the secrets.
+fn keyed_ids(state: &ApiState, tenant: &Tenant, key: &str) -> Vec<OperationId> {
+    let parts = [tenant.name().as_bytes(), key.as_bytes()];
+    let signatures = state
+        .access
+        .secrets
+        .signatures(Purpose::IdempotencyKey, &parts);
+    let mut ids: Vec<_> = signatures.iter().map(OperationId::from_signature).collect();
+    // Before there were secrets and tenants, an ID was made of the key alone.
+    if tenant.is_default() || ids.is_empty() {
+        let key = match tenant.is_default() {
+            true => key,
+            false => &format!("{tenant} {key}"),
+        };
+        ids.push(OperationId::from_idempotency_key(key));
+    }
+    ids
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

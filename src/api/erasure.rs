@@ -9,10 +9,12 @@ use axum::extract::{Path, State};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::access::Caller;
 use super::operations::identifier;
 use super::problem::{Kind, Problem};
 use super::state::ApiState;
 use super::waiting::not_there;
+use crate::access::Permission;
 use crate::event::{Erased, Event, EventBody};
 use crate::event_log::{ErasureOutcome, LogError, Topic};
 use crate::operation::{Operation, OperationId};
@@ -20,8 +22,10 @@ use crate::operation::{Operation, OperationId};
 /// `DELETE /api/{id}`: erases an operation in any status. Erasing it twice is harmless.
 pub(super) async fn erase(
     State(state): State<Arc<ApiState>>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Problem> {
+    caller.must(Permission::Erase)?;
     let id = identifier(path)?;
     let now = Timestamp::now();
     // An accepted operation has a row before it is erased, so that the erasure holds.
@@ -30,6 +34,10 @@ pub(super) async fn erase(
             Kind::Unavailable,
             "the picture table does not answer: please send the request again",
         ));
+    }
+    let found = state.store.find(id).await?;
+    if found.is_none_or(|operation| operation.tenant != caller.tenant) {
+        return Err(not_there(&state, id));
     }
     // The row first: after that no worker stores a result for it.
     if !state.store.erase(id, now).await? {
@@ -44,7 +52,7 @@ pub(super) async fn erase(
         Ok(ErasureOutcome::AwaitsRetention) => "until retention",
         Err(error) => return Err(half_erased(id, &error)),
     };
-    tracing::info!(%id, log, "erased");
+    tracing::info!(target: "audit", %id, key = %caller, tenant = %caller.tenant, log, "erased");
     Ok(Json(
         json!({"identifier": id, "status": operation.status, "log": log}),
     ))
@@ -58,7 +66,8 @@ async fn erase_from_log(
     is_deposited: bool,
     now: Timestamp,
 ) -> Result<ErasureOutcome, LogError> {
-    let event = Event::new(operation.id, now, EventBody::Erased(Erased {}));
+    let event =
+        Event::new(operation.id, now, EventBody::Erased(Erased {})).of(operation.tenant.clone());
     state.log.append(Topic::Events, event.to_record()).await?;
     if is_deposited {
         // The event only refers to the picture.

@@ -7,12 +7,14 @@ use axum::Json;
 use axum::extract::{Request, State};
 use serde_json::{Value, json};
 
+use super::access::Caller;
 use super::fields::clip;
 use super::operations::operation_json;
 use super::problem::Problem;
 use super::state::ApiState;
 use super::submission::{ParsedSubmission, Submission};
-use crate::operation::{Digest, FieldError, Fingerprint, Operation};
+use crate::access::Permission;
+use crate::operation::{Digest, FieldError, Fingerprint, Operation, Tenant};
 use crate::picture_store::{MOST_DISTANCE, Page};
 use crate::processing::ProcessingError;
 
@@ -26,8 +28,12 @@ const MOST_SKIPPED: u32 = 100_000;
 /// whose result looks like the picture.
 pub(super) async fn lookup(
     State(state): State<Arc<ApiState>>,
+    caller: Caller,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
+    caller
+        .must(Permission::LookUp)
+        .map_err(Problem::and_close)?;
     let submission = Submission::read(request, &state).await?;
     let most = state.max_picture_bytes;
     let look_up = tokio::task::spawn_blocking(move || LookUp::read(submission, most))
@@ -35,7 +41,8 @@ pub(super) async fn lookup(
         .map_err(|error| Problem::internal(&error))??;
     let fingerprint = fingerprint(&state, &look_up).await?;
     let options = &look_up.parsed.options;
-    let (matches, next) = find(&state, look_up.digest, fingerprint, options).await?;
+    let (matches, next) =
+        find(&state, &caller.tenant, look_up.digest, fingerprint, options).await?;
     Ok(Json(json!({
         "digest": look_up.digest,
         "fingerprint": fingerprint.map(|hash| hash.to_string()),
@@ -84,6 +91,7 @@ async fn fingerprint(
 /// One page of matches, and where the next one begins.
 async fn find(
     state: &ApiState,
+    tenant: &Tenant,
     digest: Digest,
     fingerprint: Option<Fingerprint>,
     options: &Options,
@@ -95,7 +103,7 @@ async fn find(
         Cursor::Similar(from) => skip = from,
         Cursor::Exact(from) => {
             let page = page(from, limit);
-            let mut found = state.store.with_digest(digest, page).await?;
+            let mut found = state.store.with_digest(tenant, digest, page).await?;
             let more = cut(&mut found, limit);
             matches.extend(found.iter().map(|operation| exact(operation, digest)));
             if more {
@@ -107,9 +115,10 @@ async fn find(
         return Ok((matches, None));
     };
     let room = limit - matches.len() as u32;
+    let page = page(skip, room);
     let found = state
         .store
-        .similar(fingerprint, options.distance, digest, page(skip, room));
+        .similar(tenant, fingerprint, options.distance, digest, page);
     let mut found = found.await?;
     let next = cut(&mut found, room).then_some(Cursor::Similar(skip + room));
     let similar = found

@@ -11,11 +11,13 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::access::Caller;
 use super::answer::Base64Body;
 use super::negotiation::{Form, preferred_form};
 use super::problem::{Kind, Problem};
 use super::state::ApiState;
 use super::waiting::{find, find_ended, preferred_wait};
+use crate::access::Permission;
 use crate::operation::{Operation, OperationId, PictureFacts, Status};
 use crate::picture_store::StoreError;
 
@@ -25,12 +27,14 @@ const POLL_SECONDS: u32 = 1;
 /// `GET /api/{id}`: the result, as JSON or as the picture's own bytes.
 pub(super) async fn fetch(
     State(state): State<Arc<ApiState>>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    caller.must(Permission::Read)?;
     let wait = preferred_wait(&headers);
     let id = identifier(path)?;
-    let Some(operation) = find_ended(&state, id, wait).await? else {
+    let Some(operation) = find_ended(&state, &caller.tenant, id, wait).await? else {
         return Ok(pending(id, Status::Queued));
     };
     let result = match (operation.status, &operation.result) {
@@ -93,9 +97,11 @@ async fn load(
 /// `GET /api/{id}/status`: the operation's full history.
 pub(super) async fn status(
     State(state): State<Arc<ApiState>>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Value>, Problem> {
-    let operation = find(&state, identifier(path)?).await?;
+    caller.must(Permission::Read)?;
+    let operation = find(&state, &caller.tenant, identifier(path)?).await?;
     Ok(Json(operation_json(&operation)))
 }
 

@@ -1,7 +1,8 @@
 //! Every error that a client can see, and its status code: problem+json (RFC 9457).
 //!
 //! The policy: 400 if the request can't be read; 422 if it was read, but a field or the picture is
-//! wrong; a more specific 4xx where HTTP has one; 503 with `Retry-After` if the log or the table
+//! wrong; 401 without a key, and 403 if the key may not be used for the request; a more specific 4xx
+//! where HTTP has one; 503 with `Retry-After` if the log or the table
 //! does not answer. Internal errors are logged, not shown.
 
 use axum::http::{HeaderValue, StatusCode, Uri, header};
@@ -36,6 +37,8 @@ pub(super) enum Kind {
     KeyReused,
     KeyInUse,
     MalformedIdentifier,
+    Unauthenticated,
+    Forbidden,
     UnknownOperation,
     OperationGone,
     OperationFailed,
@@ -113,6 +116,16 @@ impl Kind {
                 StatusCode::BAD_REQUEST,
                 "malformed-identifier",
                 "The identifier is malformed",
+            ),
+            Self::Unauthenticated => (
+                StatusCode::UNAUTHORIZED,
+                "unauthenticated",
+                "The request needs a key",
+            ),
+            Self::Forbidden => (
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "The key may not be used for this",
             ),
             Self::UnknownOperation => (
                 StatusCode::NOT_FOUND,
@@ -196,6 +209,11 @@ impl Problem {
             lines.push(format!("and {more} more fields are wrong"));
         }
         Self::new(Kind::InvalidFields, lines.join("; ")).with_errors(errors)
+    }
+
+    /// Nobody knows who sends the request.
+    pub(super) fn unauthenticated(detail: &str) -> Self {
+        Self::new(Kind::Unauthenticated, detail)
     }
 
     pub(super) fn unknown(id: OperationId) -> Self {
@@ -364,6 +382,10 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, RETRY_SECONDS.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer realm=\"picresize\"");
+            headers.insert(header::WWW_AUTHENTICATE, scheme);
         }
         if self.closes {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

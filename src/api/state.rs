@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::access::Access;
 use super::budget::Budget;
 use super::keys::Keys;
 use super::rows::Rows;
@@ -47,6 +48,8 @@ pub(super) struct ApiState {
     /// The rows of accepted operations that the table does not have yet.
     pub(super) rows: Rows,
     pub(super) keys: Arc<Keys>,
+    /// Who may use the service.
+    pub(super) access: Access,
     pub(super) stop: CancellationToken,
 }
 
@@ -89,6 +92,7 @@ impl ApiState {
         storage: Storage,
         processes: PixelProcesses,
         settings: &Settings,
+        access: Access,
         stop: CancellationToken,
     ) -> Self {
         let server = &settings.server;
@@ -126,6 +130,7 @@ impl ApiState {
             rows: Rows::default(),
             stop,
             keys: Arc::default(),
+            access,
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::problem::Problem;
 use super::state::ApiState;
-use crate::operation::{Operation, OperationId};
+use crate::operation::{Operation, OperationId, Tenant};
 
 /// The longest wait. A client that asks for more gets this.
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -38,20 +38,30 @@ pub(super) fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// An operation that the table has, or whose row is on its way there.
-async fn look(state: &ApiState, id: OperationId) -> Result<Option<Operation>, Problem> {
+async fn look(
+    state: &ApiState,
+    tenant: &Tenant,
+    id: OperationId,
+) -> Result<Option<Operation>, Problem> {
     // Before the table, because the row goes from here to there.
     let waiting = state.rows.find(id);
     // Without the table, it is not known whether the operation was erased meanwhile.
     let found = state.store.find(id).await?.or(waiting);
-    match found {
+    // That of another tenant is as good as none.
+    match found.filter(|operation| operation.tenant == *tenant) {
         Some(operation) if operation.status.is_gone() => Err(Problem::gone(&operation)),
         found => Ok(found),
     }
 }
 
 /// An operation, unless its pictures were removed.
-pub(super) async fn find(state: &ApiState, id: OperationId) -> Result<Operation, Problem> {
-    look(state, id).await?.ok_or_else(|| not_there(state, id))
+pub(super) async fn find(
+    state: &ApiState,
+    tenant: &Tenant,
+    id: OperationId,
+) -> Result<Operation, Problem> {
+    let found = look(state, tenant, id).await?;
+    found.ok_or_else(|| not_there(state, id))
 }
 
 /// Why the table does not have an operation.
@@ -74,6 +84,7 @@ fn may_be_accepted(state: &ApiState, id: OperationId) -> bool {
 /// it yet.
 pub(super) async fn find_ended(
     state: &ApiState,
+    tenant: &Tenant,
     id: OperationId,
     wait: Option<Duration>,
 ) -> Result<Option<Operation>, Problem> {
@@ -82,7 +93,7 @@ pub(super) async fn find_ended(
     loop {
         // Before the look, so that an end after it is not missed.
         let ending = wait.map(|_| state.store.ending(id));
-        let operation = look(state, id).await?;
+        let operation = look(state, tenant, id).await?;
         if operation.is_none() && !may_be_accepted(state, id) {
             return Err(Problem::unknown(id));
         }

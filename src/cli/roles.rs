@@ -64,6 +64,10 @@ async fn run_roles(settings: Settings, roles: Roles) -> Result<ExitCode> {
             .await?
         }
     };
+    let access = match roles {
+        Roles::All | Roles::Api => Some(api::Access::open(&settings, listener.local_addr()?)?),
+        Roles::Worker => None,
+    };
     let storage = tokio::select! {
         storage = Storage::open_patiently(&settings) => storage?,
         () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
@@ -77,18 +81,18 @@ async fn run_roles(settings: Settings, roles: Roles) -> Result<ExitCode> {
     }
     let url = format!("http://{}", listener.local_addr()?);
     let mut running = JoinSet::new();
-    match roles {
-        Roles::All | Roles::Api => {
+    match access {
+        Some(access) => {
             println!("picresize is ready at {url}");
             let (storage, processes) = (storage.clone(), processes.clone());
             let (settings, stop) = (settings.clone(), stop.clone());
             running.spawn(async move {
-                api::serve(listener, storage, processes, &settings, stop)
+                api::serve(listener, storage, processes, &settings, access, stop)
                     .await
                     .context("the HTTP server stopped")
             });
         }
-        Roles::Worker => {
+        None => {
             println!("picresize worker is ready; its health is at {url}/readyz");
             let (storage, settings, stop) = (storage.clone(), settings.clone(), stop.clone());
             running.spawn(async move {

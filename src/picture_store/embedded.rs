@@ -80,6 +80,10 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX pictures_band2 ON pictures (band2, fingerprint, queued_at) WHERE band2 IS NOT NULL;
     CREATE INDEX pictures_band3 ON pictures (band3, fingerprint, queued_at) WHERE band3 IS NOT NULL;
 ",
+    // Operations from before this belong to the default tenant.
+    "
+    ALTER TABLE pictures ADD COLUMN tenant TEXT NOT NULL DEFAULT 'default';
+",
 ];
 
 /// A picture table in a SQLite file.

@@ -35,6 +35,7 @@ pub(super) fn id(row: &impl Columns) -> Result<OperationId, StoreError> {
 fn read(row: &impl Columns) -> Result<Operation, String> {
     Ok(Operation {
         id: present(parsed(row, "id"))?,
+        tenant: present(parsed(row, "tenant"))?,
         status: present(named(row, "status", Status::from_name))?,
         request: request(&present(text(row, "request"))?)?,
         source: present(facts(row, "source"))?,

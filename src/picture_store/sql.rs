@@ -8,7 +8,8 @@ use crate::operation::Fingerprint;
 pub(super) const OPERATION_COLUMNS: &str = "id, status, request,
     source_format, source_width, source_height, source_bytes, source_digest,
     result_format, result_width, result_height, result_bytes, result_digest, fingerprint,
-    failure, attempts, worker, engine, position, queued_at, started_at, finished_at, expires_at";
+    failure, attempts, worker, engine, position, queued_at, started_at, finished_at, expires_at,
+    tenant";
 
 /// The rows of deposits from before a time that are not known to be in the log.
 pub(super) const LOST_DEPOSIT: &str =
@@ -50,12 +51,12 @@ pub(super) const ERASE: &str = "UPDATE pictures
 
 /// Adds a queued row. `on_conflict` says what to do if a row with this ID exists. Parameters: ID,
 /// request, the source's format, width, height, bytes and digest, position, time queued, time of
-/// expiry, picture.
+/// expiry, tenant, picture.
 pub(super) fn insert(on_conflict: &str) -> String {
     format!(
         "INSERT INTO pictures (id, status, request, source_format, source_width, source_height,
-             source_bytes, source_digest, position, queued_at, expires_at, source)
-         VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             source_bytes, source_digest, position, queued_at, expires_at, tenant, source)
+         VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          {on_conflict}"
     )
 }

@@ -12,7 +12,6 @@ pub struct RequestedOperation {
     /// The operation when it was accepted, with its position in the log and its expiry time.
     pub operation: Operation,
     pub picture: PicturePayload,
-    pub trace_parent: Option<String>,
 }
 
 impl RequestedOperation {
@@ -37,12 +36,9 @@ impl RequestedOperation {
             return Err("the event is not a request".to_owned());
         };
         let mut operation = Operation::queued(event.operation, request, source, event.time);
+        operation.tenant = event.tenant;
         operation.position = Some(position);
         operation.expires_at = keep.and_then(|keep| event.time.checked_add(keep).ok());
-        Ok(Self {
-            operation,
-            picture,
-            trace_parent: event.trace_parent,
-        })
+        Ok(Self { operation, picture })
     }
 }

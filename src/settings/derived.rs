@@ -1,8 +1,9 @@
 //! Values computed from the settings: durations, sizes in bytes, and the limits of imaging.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::sections::Settings;
+use super::sections::{Settings, TableKind};
 use crate::imaging;
 
 const MIB: u64 = 1 << 20;
@@ -24,6 +25,16 @@ impl Settings {
     /// How long a removed operation is remembered.
     pub fn remember(&self) -> Duration {
         parts_of_hours(self.retention.gone_hours)
+    }
+
+    /// The file of keys, if there may be one.
+    pub fn keys_file(&self) -> Option<PathBuf> {
+        let named = &self.access.keys_file;
+        if !named.as_os_str().is_empty() {
+            return Some(named.clone());
+        }
+        let is_embedded = self.storage.table == TableKind::Embedded;
+        is_embedded.then(|| self.data.folder.join("keys"))
     }
 
     /// The time between two retention sweeps.

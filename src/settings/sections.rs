@@ -22,6 +22,7 @@ pub struct Settings {
     pub mysql: Mysql,
     pub events: Events,
     pub retention: Retention,
+    pub access: Access,
     pub server: Server,
     pub limits: Limits,
     pub worker: Worker,
@@ -217,6 +218,33 @@ impl Default for Retention {
             sweep_seconds: 60,
         }
     }
+}
+
+/// Who may use the service.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Access {
+    pub mode: AccessMode,
+    /// The file of keys; empty for `keys` in the data folder, if the table is embedded.
+    #[serde(deserialize_with = "text::text")]
+    pub keys_file: PathBuf,
+    /// More keys: lines as in the file, separated by line breaks or semicolons.
+    #[serde(deserialize_with = "text::text")]
+    pub keys: String,
+    /// Secrets that sign links, with commas between; the first is the current one.
+    #[serde(deserialize_with = "text::text")]
+    pub secrets: SecretString,
+}
+
+/// Who is let in without a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccessMode {
+    /// Nobody, once there is a key. Without keys, the service listens only on this machine.
+    #[default]
+    Keys,
+    /// Everybody.
+    Open,
 }
 
 /// Settings of the HTTP server.

@@ -79,7 +79,6 @@ pub(super) struct Job {
 struct Loaded {
     operation: Operation,
     picture: Bytes,
-    trace_parent: Option<String>,
 }
 
 impl Job {
@@ -193,7 +192,7 @@ impl Job {
             worker: self.context.name.clone(),
             attempt,
         });
-        self.announce(id, now, &loaded.trace_parent, body);
+        self.announce(id, now, body);
         Ok(Some(id))
     }
 
@@ -223,11 +222,8 @@ impl Job {
             }),
             _ => return Ok(()),
         };
-        let trace_parent = Event::from_record(&self.record)
-            .ok()
-            .and_then(|event| event.trace_parent);
         let at = row.finished_at.unwrap_or_else(Timestamp::now);
-        self.announce(id, at, &trace_parent, body);
+        self.announce(id, at, body);
         Ok(())
     }
 
@@ -253,17 +249,10 @@ impl Job {
         loaded: &Loaded,
         outcome: Result<ProcessedPicture, ProcessingError>,
     ) -> Result<(), StepError> {
-        let trace_parent = &loaded.trace_parent;
         match outcome {
-            Ok(processed) => {
-                self.complete(&loaded.operation, &processed, trace_parent)
-                    .await
-            }
+            Ok(processed) => self.complete(&loaded.operation, &processed).await,
             Err(error) if error.is_fatal() => Ok(self.reject(&error.to_string()).await?),
-            Err(error) => {
-                self.fail(loaded.operation.id, &error.to_string(), trace_parent)
-                    .await
-            }
+            Err(error) => self.fail(loaded.operation.id, &error.to_string()).await,
         }
     }
 
@@ -271,11 +260,7 @@ impl Job {
     async fn load(&self) -> Result<Option<Loaded>, StepError> {
         let requested =
             RequestedOperation::from_record(&self.record, self.position, self.context.keep);
-        let RequestedOperation {
-            operation,
-            picture,
-            trace_parent,
-        } = match requested {
+        let RequestedOperation { operation, picture } = match requested {
             Ok(requested) => requested,
             Err(reason) => {
                 self.set_aside(&reason).await?;
@@ -290,29 +275,21 @@ impl Job {
                     .persist("loaded", || store.deposited(operation.id))
                     .await?;
                 let Some(picture) = deposited else {
-                    self.without_picture(&operation, &trace_parent).await?;
+                    self.without_picture(&operation).await?;
                     return Ok(None);
                 };
                 picture
             }
         };
-        Ok(Some(Loaded {
-            operation,
-            picture,
-            trace_parent,
-        }))
+        Ok(Some(Loaded { operation, picture }))
     }
 
     /// Fails an operation whose picture is missing in the table. An operation that expired or was
     /// erased is final already.
-    async fn without_picture(
-        &self,
-        operation: &Operation,
-        trace_parent: &Option<String>,
-    ) -> Result<(), StepError> {
+    async fn without_picture(&self, operation: &Operation) -> Result<(), StepError> {
         match self.begin(operation, Timestamp::now()).await? {
             Begun::Finished | Begun::Taken => Ok(()),
-            Begun::Attempt(_) => self.fail(operation.id, PICTURE_IS_GONE, trace_parent).await,
+            Begun::Attempt(_) => self.fail(operation.id, PICTURE_IS_GONE).await,
         }
     }
 
@@ -326,7 +303,6 @@ impl Job {
         &self,
         operation: &Operation,
         processed: &ProcessedPicture,
-        trace_parent: &Option<String>,
     ) -> Result<(), StepError> {
         let (id, source) = (operation.id, operation.source.clone());
         let picture = &processed.picture;
@@ -353,16 +329,11 @@ impl Job {
             engine: ENGINE_VERSION.to_owned(),
             elapsed_milliseconds: Some(milliseconds),
         });
-        self.announce(id, now, trace_parent, body);
+        self.announce(id, now, body);
         Ok(())
     }
 
-    async fn fail(
-        &self,
-        id: OperationId,
-        reason: &str,
-        trace_parent: &Option<String>,
-    ) -> Result<(), StepError> {
+    async fn fail(&self, id: OperationId, reason: &str) -> Result<(), StepError> {
         let (store, now) = (&self.context.store, Timestamp::now());
         let is_ours = self
             .persist("marked as failed", || {
@@ -380,7 +351,7 @@ impl Job {
             worker: self.context.name.clone(),
             engine: ENGINE_VERSION.to_owned(),
         });
-        self.announce(id, now, trace_parent, body);
+        self.announce(id, now, body);
         Ok(())
     }
 
@@ -392,7 +363,7 @@ impl Job {
         if let Ok(event) = Event::from_record(&self.record)
             && matches!(event.body, EventBody::Requested { .. })
         {
-            let failed = self.fail(event.operation, reason, &event.trace_parent);
+            let failed = self.fail(event.operation, reason);
             self.unless_hopeless(failed.await)?;
         }
         Ok(())
@@ -432,14 +403,8 @@ impl Job {
     }
 
     /// Announces what happened, with the same time as in the table, so that a replay can restore it.
-    fn announce(
-        &self,
-        id: OperationId,
-        at: Timestamp,
-        trace_parent: &Option<String>,
-        body: EventBody,
-    ) {
-        let event = Event::new(id, at, body).traced(trace_parent.clone());
+    fn announce(&self, id: OperationId, at: Timestamp, body: EventBody) {
+        let event = Event::new(id, at, body).following(&self.record);
         self.context.announcer.announce(event.to_record());
     }
 

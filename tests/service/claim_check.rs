@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use picresize::event::{Event, EventBody, PicturePayload};
 use picresize::event_log::{Entry, LogError, Start, Topic};
-use picresize::operation::OperationId;
+use picresize::operation::{OperationId, Tenant};
 use picresize::settings::EventModel;
 use reqwest::StatusCode;
 use serde_json::json;
@@ -83,7 +83,7 @@ async fn what_the_log_does_not_take_leaves_nothing_in_the_way() {
     let left = server
         .storage
         .store
-        .with_digest(digest, page)
+        .with_digest(&Tenant::default(), digest, page)
         .await
         .unwrap();
     assert_eq!(left, [], "nothing is shown as queued");

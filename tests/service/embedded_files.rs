@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use picresize::event::Record;
 use picresize::event_log::embedded::EmbeddedLog;
 use picresize::event_log::{EventLog, EventPosition, Start, Topic};
-use picresize::operation::{Fingerprint, Status};
+use picresize::operation::{Fingerprint, Status, Tenant};
 use picresize::picture_store::embedded::EmbeddedStore;
 use picresize::picture_store::{LookupStore, OperationStore, Page, RetentionStore};
 use reqwest::{Client, StatusCode};
@@ -140,10 +140,17 @@ async fn an_older_table_is_read_and_extended() {
     done(&store, &new, &crate::contract::store::finished("result")).await;
 
     let digest = old.result.unwrap().digest;
-    assert_eq!(store.with_digest(digest, FIRST).await.unwrap()[0].id, id);
+    assert_eq!(
+        store
+            .with_digest(&Tenant::default(), digest, FIRST)
+            .await
+            .unwrap()[0]
+            .id,
+        id
+    );
     let near = Fingerprint(old.fingerprint.unwrap().0 ^ 0b111);
     let similar = store
-        .similar(near, 7, new.source.digest, FIRST)
+        .similar(&Tenant::default(), near, 7, new.source.digest, FIRST)
         .await
         .unwrap();
     assert_eq!((similar[0].0, similar[0].1.id), (3, id));

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use picresize::event::{
     Completed, Erased, Event, EventBody, Failed, PicturePayload, Record, Started,
 };
-use picresize::operation::{Digest, Format, PictureFacts, ResizeOptions};
+use picresize::operation::{Digest, Format, PictureFacts, ResizeOptions, Tenant};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/events")
@@ -52,6 +52,7 @@ fn event(body: EventBody) -> Event {
         id: "01939a5e-6f0e-7d31-8d43-2f6c1f0f7b12".to_owned(),
         time: "2026-01-02T03:04:05.678Z".parse().unwrap(),
         operation: "01939a5e-6f0e-7d31-8d43-2f6c1f0f7b11".parse().unwrap(),
+        tenant: Tenant::default(),
         trace_parent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
         body,
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
 
 mod accept;
+mod access;
 mod check;
 mod claim_check;
 mod connections;

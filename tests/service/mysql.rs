@@ -10,9 +10,10 @@ use picresize::picture_store::{OperationStore, RetentionStore, StoreError};
 
 use crate::support::{MARIADB, MYSQL, PATIENCE, address};
 
-const SCRIPTS: [&str; 2] = [
+const SCRIPTS: [&str; 3] = [
     include_str!("../../sql/0001_pictures.sql"),
     include_str!("../../sql/0002_position.sql"),
+    include_str!("../../sql/0003_tenant.sql"),
 ];
 
 /// The servers on which all tests of this file run.
@@ -190,6 +191,7 @@ mod promises {
         assert!(first[0].ends_with("created"), "{first:?}");
         assert!(first[1].ends_with("by sql/0001_pictures.sql"), "{first:?}");
         assert!(first[2].ends_with("by sql/0002_position.sql"), "{first:?}");
+        assert!(first[3].ends_with("by sql/0003_tenant.sql"), "{first:?}");
         database.open().await.unwrap();
         let second = database.migrate().await.unwrap();
         assert!(second[0].ends_with("already there"), "{second:?}");
@@ -216,7 +218,7 @@ mod promises {
     pub(super) async fn an_older_table_is_brought_up_to_date(database: TestDatabase) {
         database.paste(SCRIPTS[0]).await;
         let refusal = database.refusal().await;
-        assert!(refusal.contains("has schema 1, but 2"), "{refusal}");
+        assert!(refusal.contains("has schema 1, but 3"), "{refusal}");
         let report = database.migrate().await.unwrap();
         assert!(
             report[1].ends_with("changed by sql/0002_position.sql"),

@@ -74,8 +74,10 @@ impl TestServer {
         {
             let (storage, processes) = (storage.clone(), processes.clone());
             let (settings, stop) = (settings.clone(), stop.clone());
+            let address = listener.local_addr().unwrap();
+            let access = api::Access::open(&settings, address).unwrap();
             roles.spawn(async move {
-                api::serve(listener, storage, processes, &settings, stop)
+                api::serve(listener, storage, processes, &settings, access, stop)
                     .await
                     .unwrap();
             });

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::EmbeddedStore;
-use crate::operation::{Digest, Fingerprint, Operation, OperationId};
+use crate::operation::{Digest, Fingerprint, Operation, OperationId, Tenant};
 use crate::picture_store::sql::OPERATION_COLUMNS;
 use crate::picture_store::{LookupStore, Page, StoreError, row, sql};
 
@@ -17,7 +17,8 @@ static SAME_REQUEST: LazyLock<String> = LazyLock::new(|| {
     sql::select(
         "rowid IN (
              SELECT rowid FROM pictures WHERE source_digest = ? ORDER BY queued_at DESC LIMIT 100)
-         AND request = ? AND engine = ? AND +id <> ? AND +status = 'done' AND result IS NOT NULL
+         AND request = ? AND engine = ? AND +id <> ? AND tenant = ? AND +status = 'done'
+         AND result IS NOT NULL
          ORDER BY queued_at DESC LIMIT 1",
     )
 });
@@ -35,6 +36,7 @@ impl LookupStore for EmbeddedStore {
             row::request_text(&operation.request),
             engine.to_owned(),
             operation.id.to_string(),
+            operation.tenant.to_string(),
         );
         let found = self.database.read_here(|connection| {
             connection
@@ -69,7 +71,13 @@ impl LookupStore for EmbeddedStore {
         Ok(changed > 0)
     }
 
-    async fn with_digest(&self, digest: Digest, page: Page) -> Result<Vec<Operation>, StoreError> {
+    async fn with_digest(
+        &self,
+        tenant: &Tenant,
+        digest: Digest,
+        page: Page,
+    ) -> Result<Vec<Operation>, StoreError> {
+        let tenant = tenant.to_string();
         let found: Vec<_> = self
             .database
             .read(move |connection| {
@@ -78,7 +86,8 @@ impl LookupStore for EmbeddedStore {
                     format!(
                         "SELECT * FROM (
                              SELECT rowid FROM pictures
-                             WHERE {digest} = ?1 AND status NOT IN ('expired', 'erased')
+                             WHERE {digest} = ?1 AND tenant = ?4
+                                 AND status NOT IN ('expired', 'erased')
                              ORDER BY queued_at DESC, id DESC LIMIT ?2 + ?3)"
                     )
                 };
@@ -89,9 +98,10 @@ impl LookupStore for EmbeddedStore {
                         newest("source_digest"),
                         newest("result_digest")
                     ))?
-                    .query_map(params![digest.to_string(), page.take, page.skip], |row| {
-                        Ok(row::operation(row))
-                    })?
+                    .query_map(
+                        params![digest.to_string(), page.take, page.skip, tenant],
+                        |row| Ok(row::operation(row)),
+                    )?
                     .collect::<rusqlite::Result<_>>()
             })
             .await?;
@@ -100,19 +110,21 @@ impl LookupStore for EmbeddedStore {
 
     async fn similar(
         &self,
+        tenant: &Tenant,
         fingerprint: Fingerprint,
         distance: u32,
         except: Digest,
         page: Page,
     ) -> Result<Vec<(u32, Operation)>, StoreError> {
-        let except = except.to_string();
+        let (except, tenant) = (except.to_string(), tenant.to_string());
         let found = self
             .database
             .read(move |connection| {
                 let snapshot = connection.unchecked_transaction()?;
                 let mut select = snapshot.prepare_cached(&format!(
                     "SELECT {OPERATION_COLUMNS} FROM pictures
-                     WHERE rowid = ?1 AND source_digest <> ?2 AND result_digest IS NOT ?2"
+                     WHERE rowid = ?1 AND source_digest <> ?2 AND result_digest IS NOT ?2
+                         AND tenant = ?3"
                 ))?;
                 nearest(&snapshot, fingerprint, distance)?
                     .into_iter()
@@ -120,7 +132,8 @@ impl LookupStore for EmbeddedStore {
                         let operation = |row: &Row<'_>| {
                             Ok(row::operation(row).map(|found| (near.distance, found)))
                         };
-                        let found = select.query_row(params![near.rowid, except], operation);
+                        let found =
+                            select.query_row(params![near.rowid, except, tenant], operation);
                         found.optional().transpose()
                     })
                     .skip(page.skip as usize)

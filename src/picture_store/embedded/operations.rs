@@ -160,6 +160,7 @@ pub(super) fn insert(
         operation.position.map(|position| position.to_string()),
         operation.queued_at.as_millisecond(),
         operation.expires_at.map(Timestamp::as_millisecond),
+        operation.tenant.name(),
         picture,
     ])
 }

@@ -7,18 +7,18 @@ use mysql_async::Value;
 use super::limits::{LARGE, limit_for};
 use super::store::MysqlStore;
 use super::values::{column, id_value, time_value};
-use crate::operation::{Digest, Fingerprint, Operation, OperationId};
+use crate::operation::{Digest, Fingerprint, Operation, OperationId, Tenant};
 use crate::picture_store::sql::OPERATION_COLUMNS;
 use crate::picture_store::{LookupStore, Page, StoreError, row, sql};
 
 /// Like [`sql::same_request`], but only among the thousand newest operations on the picture: it may
 /// have any number of them. The result of a row that is done is there, and is not read here.
-/// Parameters: the source's digest twice, request, engine, the ID to exclude.
+/// Parameters: the source's digest twice, request, engine, the ID to exclude, tenant.
 const SAME_REQUEST: &str = "SELECT id FROM pictures
     WHERE source_digest = ?
         AND queued_at >= COALESCE((SELECT queued_at FROM pictures WHERE source_digest = ?
             ORDER BY queued_at DESC LIMIT 1 OFFSET 1000), '1000-01-01')
-        AND request = ? AND engine = ? AND id <> ? AND status = 'done'
+        AND request = ? AND engine = ? AND id <> ? AND tenant = ? AND status = 'done'
     ORDER BY queued_at DESC LIMIT 1";
 
 #[async_trait]
@@ -37,6 +37,7 @@ impl LookupStore for MysqlStore {
                     row::request_text(&operation.request).into(),
                     engine.into(),
                     id_value(operation.id),
+                    operation.tenant.name().into(),
                 ]
             })
             .await?;
@@ -68,12 +69,17 @@ impl LookupStore for MysqlStore {
         Ok(answer.matched > 0)
     }
 
-    async fn with_digest(&self, digest: Digest, page: Page) -> Result<Vec<Operation>, StoreError> {
+    async fn with_digest(
+        &self,
+        tenant: &Tenant,
+        digest: Digest,
+        page: Page,
+    ) -> Result<Vec<Operation>, StoreError> {
         // Each index is read only as far as the page reaches. It has the newest rows last.
         let newest = |digest| {
             format!(
                 "(SELECT id AS found FROM pictures
-                  WHERE {digest} = ? AND status NOT IN ('expired', 'erased')
+                  WHERE {digest} = ? AND tenant = ? AND status NOT IN ('expired', 'erased')
                   ORDER BY queued_at DESC, id DESC LIMIT ?)"
             )
         };
@@ -90,8 +96,10 @@ impl LookupStore for MysqlStore {
                 let reach = u64::from(page.skip) + u64::from(page.take);
                 vec![
                     digest.clone().into(),
+                    tenant.name().into(),
                     reach.into(),
                     digest.into(),
+                    tenant.name().into(),
                     reach.into(),
                     page.take.into(),
                     page.skip.into(),
@@ -103,6 +111,7 @@ impl LookupStore for MysqlStore {
 
     async fn similar(
         &self,
+        tenant: &Tenant,
         fingerprint: Fingerprint,
         distance: u32,
         except: Digest,
@@ -118,6 +127,7 @@ impl LookupStore for MysqlStore {
                        STRAIGHT_JOIN pictures AS other ON other.id = candidates.id
                    WHERE BIT_COUNT(candidates.fingerprint ^ CAST(? AS SIGNED)) <= ?
                        AND other.source_digest <> ? AND NOT other.result_digest <=> ?
+                       AND other.tenant = ?
                    ORDER BY distance, at DESC, found DESC LIMIT ? OFFSET ?) AS near
                  JOIN pictures ON pictures.id = near.found
              ORDER BY distance, queued_at DESC, id DESC"
@@ -132,6 +142,7 @@ impl LookupStore for MysqlStore {
                     distance.into(),
                     except.to_string().into(),
                     except.to_string().into(),
+                    tenant.name().into(),
                     page.take.into(),
                     page.skip.into(),
                 ]);

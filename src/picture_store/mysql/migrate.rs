@@ -20,6 +20,10 @@ const SCRIPTS: &[(&str, &str)] = &[
         "sql/0002_position.sql",
         include_str!("../../../sql/0002_position.sql"),
     ),
+    (
+        "sql/0003_tenant.sql",
+        include_str!("../../../sql/0003_tenant.sql"),
+    ),
 ];
 /// What the table's comment begins with; the version follows.
 const COMMENT: &str = "picresize schema ";

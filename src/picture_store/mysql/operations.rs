@@ -233,6 +233,7 @@ fn row_values(operation: &Operation) -> Vec<Value> {
         position_value(operation),
         time_value(operation.queued_at),
         operation.expires_at.map(time_value).into(),
+        operation.tenant.name().into(),
     ]
 }
 

@@ -11,8 +11,8 @@ pub(super) const MOST_ROWS: usize = 64;
 
 /// Columns of a new row that come from the operation.
 const COLUMNS: &str = "id, request, source_format, source_width, source_height, source_bytes,
-    source_digest, position, queued_at, expires_at";
-const COLUMN_COUNT: usize = 10;
+    source_digest, position, queued_at, expires_at, tenant";
+const COLUMN_COUNT: usize = 11;
 
 /// A statement returns one of these as the last insert ID, or [`Statements::begin`] the number of the
 /// attempt. No operation has as many attempts. A new row has none.

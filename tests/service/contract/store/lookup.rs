@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use picresize::operation::{Digest, Fingerprint, Operation, OperationId, Status};
+use picresize::operation::{Digest, Fingerprint, Operation, OperationId, Status, Tenant};
 use picresize::picture_store::{FinishedPicture, MOST_DISTANCE, Page, PictureStore};
 
 use super::{ALL, done, find, finished, now, queued, queued_picture};
@@ -33,7 +33,11 @@ pub(super) async fn an_equal_request_lends_its_result(store: &dyn PictureStore) 
     assert_eq!(store.find_same_request(&first, ENGINE).await.unwrap(), None);
     assert_eq!(store.find_same_request(&second, "8").await.unwrap(), None);
     let other = queued_picture("706", "asked twice");
-    assert_eq!(store.find_same_request(&other, ENGINE).await.unwrap(), None);
+    let mut foreign = second.clone();
+    foreign.tenant = "another".parse().unwrap();
+    for other in [other, foreign] {
+        assert_eq!(store.find_same_request(&other, ENGINE).await.unwrap(), None);
+    }
 
     // There is no row yet.
     assert!(!store.copy_result(second.id, first.id, now()).await.unwrap());
@@ -66,7 +70,13 @@ pub(super) async fn an_equal_request_lends_its_result(store: &dyn PictureStore) 
 
 pub(super) async fn pictures_are_found_by_their_digests(store: &dyn PictureStore) {
     let digest = Digest::of(b"in and out");
-    assert_eq!(store.with_digest(digest, ALL).await.unwrap(), []);
+    assert_eq!(
+        store
+            .with_digest(&Tenant::default(), digest, ALL)
+            .await
+            .unwrap(),
+        []
+    );
     let mut ids = Vec::new();
     for age in [30, 20, 10, 0] {
         let operation = Operation {
@@ -93,7 +103,7 @@ pub(super) async fn pictures_are_found_by_their_digests(store: &dyn PictureStore
 
     let found = async |skip, take| -> Vec<OperationId> {
         let found = store
-            .with_digest(digest, Page { skip, take })
+            .with_digest(&Tenant::default(), digest, Page { skip, take })
             .await
             .unwrap();
         found.iter().map(|operation| operation.id).collect()
@@ -109,7 +119,9 @@ pub(super) async fn pictures_are_found_by_their_digests(store: &dyn PictureStore
 pub(super) async fn look_alikes_are_found_nearest_first(store: &dyn PictureStore) {
     let sought = Fingerprint(0xfedc_ba98_7654_3210);
     let nobody = Digest::of(b"nobody's picture");
-    let nothing = store.similar(sought, MOST_DISTANCE, nobody, ALL).await;
+    let nothing = store
+        .similar(&Tenant::default(), sought, MOST_DISTANCE, nobody, ALL)
+        .await;
     assert_eq!(nothing.unwrap(), []);
     let mut expected = Vec::new();
     for (mask, age) in [
@@ -137,7 +149,8 @@ pub(super) async fn look_alikes_are_found_nearest_first(store: &dyn PictureStore
         }
     }
     let found = async |distance, skip, take| -> Vec<(u32, OperationId)> {
-        let found = store.similar(sought, distance, nobody, Page { skip, take });
+        let (ours, page) = (Tenant::default(), Page { skip, take });
+        let found = store.similar(&ours, sought, distance, nobody, page);
         let found = found.await.unwrap();
         found.iter().map(|(far, row)| (*far, row.id)).collect()
     };
@@ -157,7 +170,10 @@ pub(super) async fn look_alikes_are_found_nearest_first(store: &dyn PictureStore
     };
     done(store, &exact, &picture).await;
     let without = async |digest, page| -> Vec<OperationId> {
-        let found = store.similar(sought, 0, digest, page).await.unwrap();
+        let found = store
+            .similar(&Tenant::default(), sought, 0, digest, page)
+            .await
+            .unwrap();
         found.iter().map(|(_, row)| row.id).collect()
     };
     assert_eq!(without(nobody, ALL).await, [exact.id, expected[1].1]);
