@@ -6,15 +6,15 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderValue, Method, Uri, header};
+use axum::http::{Method, Uri};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
-use tower_http::set_header::SetResponseHeaderLayer;
 
 pub use self::access::{Access, AccessError};
 use self::problem::{Kind, Problem, no_such_path};
@@ -37,9 +37,11 @@ mod erasure;
 mod fields;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod guard;
 mod health;
 mod json;
 mod keys;
+mod links;
 mod lookup;
 mod multipart;
 mod negotiation;
@@ -117,18 +119,21 @@ fn app(health: Router, state: Arc<ApiState>) -> NormalizePath<Router> {
         .route("/", get(page::page))
         .route("/result", get(page::page))
         .route("/assets/{name}", get(page::asset))
-        .route("/api", axum::routing::post(accept::accept))
-        .route("/api/lookup", axum::routing::post(lookup::lookup))
+        .route("/api", post(accept::accept))
+        .route("/api/lookup", post(lookup::lookup))
         .route("/api/{id}", get(operations::fetch).delete(erasure::erase))
         .route("/api/{id}/status", get(operations::status))
-        .with_state(state)
+        .route("/api/{id}/link", post(links::link))
+        .route("/api/{id}/picture", get(links::picture))
+        .route("/api/tickets", post(links::ticket))
+        .with_state(Arc::clone(&state))
         .merge(health)
         .fallback(no_such_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(SetResponseHeaderLayer::if_not_present(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
+        .layer(from_fn_with_state(
+            Arc::clone(&state.access.guard),
+            guard::check,
         ));
     // Wraps the router, because it must change the path before a route is chosen.
     NormalizePathLayer::trim_trailing_slash().layer(router)

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::access::Caller;
+use super::links::Ticketed;
 use super::problem::{Kind, Problem};
 use super::state::ApiState;
 use super::submission::{Checked, Submission};
@@ -45,11 +46,23 @@ struct Accepting {
 /// `POST /api/`: stores the request in the log, then answers with its ID.
 pub(super) async fn accept(
     State(state): State<Arc<ApiState>>,
-    caller: Caller,
-    request: Request,
+    caller: Result<Caller, Problem>,
+    mut request: Request,
 ) -> Result<Response, Problem> {
-    caller.must(Permission::Post).map_err(Problem::and_close)?;
-    let key = idempotency_key(request.headers()).map_err(Problem::and_close)?;
+    let ticket = Ticketed::of(&state, request.uri()).map_err(Problem::and_close)?;
+    let (tenant, key) = match &ticket {
+        // A ticket stands for a key, and for an idempotency key.
+        Some(ticket) => {
+            *request.uri_mut() = ticket.uri();
+            (ticket.tenant.clone(), Some(format!("ticket {}", ticket.id)))
+        }
+        None => {
+            let caller = caller?;
+            caller.must(Permission::Post).map_err(Problem::and_close)?;
+            let key = idempotency_key(request.headers()).map_err(Problem::and_close)?;
+            (caller.tenant, key)
+        }
+    };
     let trace_parent = trace_parent(request.headers());
     if let Some(error) = state.log.outage() {
         return Err(Problem::from(error).and_close());
@@ -60,13 +73,17 @@ pub(super) async fn accept(
     }
     let submission = Submission::read(request, &state).await?;
     let checked = submission.check(&state).await?;
+    if let Some(ticket) = &ticket {
+        ticket.check(&checked.request)?;
+    }
 
     let accepting = Accepting {
-        ids: match &key {
-            Some(key) => keyed_ids(&state, &caller.tenant, key),
-            None => vec![OperationId::generate()],
+        ids: match (&ticket, &key) {
+            (Some(ticket), _) => vec![ticket.id],
+            (None, Some(key)) => keyed_ids(&state, &tenant, key),
+            (None, None) => vec![OperationId::generate()],
         },
-        tenant: caller.tenant,
+        tenant,
         has_key: key.is_some(),
         checked,
         trace_parent,

@@ -10,6 +10,7 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use jiff::Timestamp;
 
+use super::guard::Guard;
 use super::problem::{Kind, Problem};
 use crate::access::{
     KeyFile, KeyFileError, KeyText, Keyring, MalformedSecret, Permission, Permissions, Secrets,
@@ -51,6 +52,7 @@ pub struct Access {
     from_settings: Keyring,
     keys: RwLock<Arc<Keyring>>,
     pub(super) secrets: Secrets,
+    pub(super) guard: Arc<Guard>,
 }
 
 /// Who may do everything without a key.
@@ -90,7 +92,15 @@ impl Access {
                 return Err(AccessError::NoSecret);
             }
         }
+        let access = &settings.access;
+        // Other machines know the service by names that it does not know.
+        let guard = Guard::new(
+            &access.allowed_hosts,
+            &access.allowed_origins,
+            !is_reachable,
+        );
         Ok(Self {
+            guard: Arc::new(guard),
             without_key: match (is_open, is_reachable) {
                 (true, _) => WithoutKey::Everybody,
                 (false, false) => WithoutKey::ThisMachine,

@@ -18,7 +18,7 @@ use super::problem::{Kind, Problem};
 use super::state::ApiState;
 use super::waiting::{find, find_ended, preferred_wait};
 use crate::access::Permission;
-use crate::operation::{Operation, OperationId, PictureFacts, Status};
+use crate::operation::{Operation, OperationId, PictureFacts, Status, Tenant};
 use crate::picture_store::StoreError;
 
 /// Seconds until a client should ask again for a result that is not finished yet.
@@ -37,24 +37,49 @@ pub(super) async fn fetch(
     let Some(operation) = find_ended(&state, &caller.tenant, id, wait).await? else {
         return Ok(pending(id, Status::Queued));
     };
+    respond(&state, operation, &headers, None).await
+}
+
+/// The picture itself, or the state of its operation.
+pub(super) async fn send_picture(
+    state: &Arc<ApiState>,
+    tenant: &Tenant,
+    id: OperationId,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let operation = find(state, tenant, id).await?;
+    respond(state, operation, headers, Some(Form::Picture)).await
+}
+
+/// The result of an operation in a form, or in the one that the client prefers.
+async fn respond(
+    state: &Arc<ApiState>,
+    operation: Operation,
+    headers: &HeaderMap,
+    form: Option<Form>,
+) -> Result<Response, Problem> {
     let result = match (operation.status, &operation.result) {
         (Status::Done, Some(result)) => result,
         (Status::Failed, _) => {
             let reason = operation.failure.unwrap_or_default();
             return Err(Problem::new(Kind::OperationFailed, reason));
         }
-        (status, _) => return Ok(pending(id, status)),
+        (status, _) => return Ok(pending(operation.id, status)),
     };
-    let as_picture = preferred_form(&headers, result.format.content_type())? == Form::Picture;
+    let form = match form {
+        Some(form) => form,
+        None => preferred_form(headers, result.format.content_type())?,
+    };
+    let as_picture = form == Form::Picture;
     let etag = if as_picture {
         format!("\"{}\"", result.digest)
     } else {
         format!("\"{}-json\"", result.digest)
     };
-    if is_known(&headers, &etag) {
+    if is_known(headers, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
     }
-    let Some(bytes) = load(&state, operation.id, result.bytes).await? else {
+    let Some(bytes) = load(state, operation.id, result.bytes).await? else {
         return Err(Problem::unknown(operation.id));
     };
     let (content_type, body) = if as_picture {

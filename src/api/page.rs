@@ -50,6 +50,8 @@ pub(super) async fn asset(Path(name): Path<String>, uri: Uri) -> Response {
         Some((_, content)) => (
             [
                 (header::CONTENT_TYPE, content_type(&name)),
+                // It holds for workers, too.
+                (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
                 (header::CACHE_CONTROL, "no-cache"),
             ],
             *content,

@@ -39,6 +39,11 @@ pub(super) enum Kind {
     MalformedIdentifier,
     Unauthenticated,
     Forbidden,
+    WrongHost,
+    ForeignOrigin,
+    NoSecret,
+    BrokenLink,
+    LinkEnded,
     UnknownOperation,
     OperationGone,
     OperationFailed,
@@ -126,6 +131,31 @@ impl Kind {
                 StatusCode::FORBIDDEN,
                 "forbidden",
                 "The key may not be used for this",
+            ),
+            Self::WrongHost => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "wrong-host",
+                "The service does not have this name",
+            ),
+            Self::ForeignOrigin => (
+                StatusCode::FORBIDDEN,
+                "foreign-origin",
+                "The page of another site may not use the service",
+            ),
+            Self::NoSecret => (
+                StatusCode::NOT_IMPLEMENTED,
+                "no-secret",
+                "Links and tickets are not set up",
+            ),
+            Self::BrokenLink => (
+                StatusCode::FORBIDDEN,
+                "broken-link",
+                "The link or ticket does not hold",
+            ),
+            Self::LinkEnded => (
+                StatusCode::GONE,
+                "link-ended",
+                "The link or ticket has ended",
             ),
             Self::UnknownOperation => (
                 StatusCode::NOT_FOUND,

@@ -234,6 +234,12 @@ pub struct Access {
     /// Secrets that sign links, with commas between; the first is the current one.
     #[serde(deserialize_with = "text::text")]
     pub secrets: SecretString,
+    /// Names of the service that a request's `Host` may have, with commas between.
+    #[serde(deserialize_with = "text::text")]
+    pub allowed_hosts: String,
+    /// Other sites whose pages may use the service, with commas between.
+    #[serde(deserialize_with = "text::text")]
+    pub allowed_origins: String,
 }
 
 /// Who is let in without a key.

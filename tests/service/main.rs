@@ -18,6 +18,7 @@ mod golden;
 mod isolation;
 mod kafka_outages;
 mod kill;
+mod links;
 mod lookup;
 mod memory;
 mod mysql;
