@@ -1,5 +1,7 @@
 // The HTTP client: posts a picture, follows its operation, and turns failures into `Problem`s.
 
+import { askForKey, keyHeader } from "./key.js";
+
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 2000;
 /** How many times in a row to retry before asking the user. */
@@ -67,16 +69,24 @@ export function pictureOf({ image, content_type: type }) {
   return new Blob([Uint8Array.from(atob(image), (letter) => letter.charCodeAt(0))], { type });
 }
 
+/** Makes a link to the picture itself, which needs no key. */
+export async function linkTo(id) {
+  const { answer } = await call(`/api/${encodeURIComponent(id)}/link`, { method: "POST" });
+  return new URL(answer.url, location.origin).href;
+}
+
 async function call(path, init) {
   let response;
   try {
-    response = await fetch(path, { cache: "no-store", ...init });
+    const headers = { ...init?.headers, ...keyHeader() };
+    response = await fetch(path, { cache: "no-store", ...init, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem({ status: 0, title: "No answer", detail: "The service could not be reached." });
   }
   const answer = await response.json().catch(() => null);
   if (response.ok && answer) return { answer, response };
+  if (response.status === 401 && (await askForKey(answer?.detail ?? ""))) return call(path, init);
   throw new Problem({
     status: response.status,
     title: answer?.title ?? `The service answered ${response.status}`,

@@ -1,6 +1,6 @@
 // The view of one operation: its progress, its result beside the original, its history, its failure.
 
-import { pictureOf } from "./client.js";
+import { linkTo, pictureOf } from "./client.js";
 import { bytesText, changeText, formatName, formatOf, pixelsText, resultName } from "./measure.js";
 
 const $ = (id) => document.getElementById(id);
@@ -20,6 +20,7 @@ export function startResult() {
   $("views").addEventListener("change", drawView);
   $("cut").addEventListener("input", drawCut);
   $("copy").addEventListener("click", copyLink);
+  $("share-copy").addEventListener("click", shareLink);
   const wipe = $("wipe");
   const drag = (event) => {
     const { left, width } = wipe.getBoundingClientRect();
@@ -42,7 +43,7 @@ export function startResult() {
 export function showWaiting(id, original) {
   if (resultUrl) URL.revokeObjectURL(resultUrl);
   resultUrl = null;
-  for (const part of ["absent", "views", "beside", "compare", "measures", "download", "resume", "history"]) $(part).hidden = true;
+  for (const part of ["absent", "views", "beside", "compare", "measures", "download", "resume", "history", "share-field"]) $(part).hidden = true;
   for (const part of ["waiting", "progress", "link-field", "identifier-line"]) $(part).hidden = false;
   $("adjust").hidden = !original;
   emphasise(false);
@@ -101,6 +102,9 @@ export async function showResult(result, { source, original, name, fit }) {
   $("download").textContent = "Download";
   $("download").title = file;
   $("download").hidden = false;
+  $("share").value = "";
+  $("share-copy").textContent = "Make a link";
+  $("share-field").hidden = false;
 
   $("from-pixels").textContent = source?.width ? pixelsText(source) : "unknown";
   $("from-bytes").textContent = source?.bytes ? bytesText(source.bytes) : "unknown";
@@ -179,12 +183,30 @@ function drawCut() {
   $("cut").setAttribute("aria-valuetext", `${$("cut").value}% original`);
 }
 
-async function copyLink() {
-  const link = $("link");
+function copyLink() {
+  return copyFrom($("link"), $("copy"));
+}
+
+/** Makes a signed link first, if there is none yet. */
+async function shareLink() {
+  const share = $("share");
+  if (!share.value) {
+    try {
+      share.value = await linkTo($("identifier").textContent);
+    } catch (problem) {
+      $("share-says").textContent = problem.message;
+      return;
+    }
+    $("share-copy").textContent = "Copy";
+  }
+  await copyFrom(share, $("share-copy"));
+}
+
+async function copyFrom(link, button) {
   link.select();
   try {
     await navigator.clipboard.writeText(link.value);
-    $("copy").textContent = "Copied";
+    button.textContent = "Copied";
     $("live").textContent = "Link copied";
   } catch {
     // There is no clipboard outside secure contexts, but the link is selected.

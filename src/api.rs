@@ -77,7 +77,7 @@ pub async fn serve(
     ));
     let mut rules = rules(settings);
     rules.answers = Some(Arc::clone(&state.answers));
-    let app = app(health::routes(storage), Arc::clone(&state));
+    let app = app(health::routes(storage), &state);
     let served = tokio::select! {
         served = server::serve(listener, app, rules, stop) => served,
         () = state.rows.run(&*state.store) => unreachable!("it runs for ever"),
@@ -114,7 +114,7 @@ fn rules(settings: &Settings) -> Rules {
     }
 }
 
-fn app(health: Router, state: Arc<ApiState>) -> NormalizePath<Router> {
+fn app(health: Router, state: &Arc<ApiState>) -> NormalizePath<Router> {
     let router = Router::new()
         .route("/", get(page::page))
         .route("/result", get(page::page))
@@ -126,7 +126,7 @@ fn app(health: Router, state: Arc<ApiState>) -> NormalizePath<Router> {
         .route("/api/{id}/link", post(links::link))
         .route("/api/{id}/picture", get(links::picture))
         .route("/api/tickets", post(links::ticket))
-        .with_state(Arc::clone(&state))
+        .with_state(Arc::clone(state))
         .merge(health)
         .fallback(no_such_path)
         .method_not_allowed_fallback(method_not_allowed)

@@ -20,6 +20,7 @@ pub mod event_log;
 pub mod lifecycle;
 pub mod operation;
 pub mod picture_store;
+mod private;
 pub mod processing;
 pub mod replay;
 pub mod settings;

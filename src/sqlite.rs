@@ -96,6 +96,7 @@ impl Database {
         migrations: &[&str],
         sync: SyncMode,
     ) -> Result<Self, DatabaseError> {
+        file::create_private(path)?;
         let mut connection = Connection::open(path)?;
         configure(&connection)?;
         file::prepare(path, table, migrations, &mut connection)?;

@@ -13,6 +13,7 @@ use crate::event_log::{EventLog, LogError};
 use crate::picture_store::embedded::EmbeddedStore;
 use crate::picture_store::mysql::{MysqlOptions, MysqlStore, TlsMode};
 use crate::picture_store::{PictureStore, StoreError};
+use crate::private;
 use crate::settings::{LogKind, Settings, TableKind, Tls};
 
 pub(crate) mod check;
@@ -358,8 +359,8 @@ impl DataFolder {
             path: path.to_owned(),
             source,
         };
-        std::fs::create_dir_all(path).map_err(unusable)?;
-        let lock = File::create(path.join("lock")).map_err(unusable)?;
+        private::make_folder(path).map_err(unusable)?;
+        let lock = private::open_file(&path.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(StorageError::InUse(path.to_owned())),

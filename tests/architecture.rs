@@ -18,10 +18,11 @@ api: access processing storage event_log picture_store settings event operation 
 worker: processing storage event_log picture_store settings event operation imaging telemetry
 replay: processing storage event_log picture_store settings event operation imaging telemetry
 processing: event_log picture_store settings event operation imaging
-storage: event_log picture_store settings event operation imaging
+storage: private event_log picture_store settings event operation imaging
 event_log: sqlite event operation imaging
 picture_store: sqlite event operation imaging
-access: operation
+access: private operation
+sqlite: private
 settings: operation imaging
 event: operation imaging
 operation: imaging

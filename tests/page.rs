@@ -15,6 +15,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, MutexGuard};
 
+#[path = "page/access.rs"]
+mod access;
 #[path = "page/webdriver.rs"]
 mod webdriver;
 
@@ -322,7 +324,12 @@ struct Stage {
 
 impl Stage {
     /// `None`, with the reason printed, if there is no browser.
-    async fn open((width, height): (u32, u32)) -> Option<Self> {
+    async fn open(size: (u32, u32)) -> Option<Self> {
+        Self::open_with(size, |_| {}).await
+    }
+
+    /// The same after the data folder was prepared.
+    async fn open_with((width, height): (u32, u32), prepare: impl FnOnce(&Path)) -> Option<Self> {
         // Browsers are heavy: one at a time.
         static TURN: Mutex<()> = Mutex::const_new(());
 
@@ -339,6 +346,7 @@ impl Stage {
         };
         let turn = TURN.lock().await;
         let folder = tempfile::tempdir().expect("a temporary folder");
+        prepare(&folder.path().join("data"));
         let (server, address) = serve(folder.path()).await;
         let driver = Driver::start(&driver).await;
         let capabilities = json!({

@@ -15,6 +15,7 @@ use subtle::ConstantTimeEq;
 use super::key::KeyText;
 use super::permission::Permissions;
 use crate::operation::{Digest, Tenant};
+use crate::private;
 
 /// The most characters of a key's name.
 const MOST_NAME: usize = 63;
@@ -262,7 +263,7 @@ impl KeyFile {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        fs::create_dir_all(folder).map_err(|error| self.fault(error))?;
+        private::make_folder(folder).map_err(|error| self.fault(error))?;
         // The folder itself is the lock: the file is replaced.
         let lock = File::open(folder).map_err(|error| self.fault(error))?;
         lock.lock().map_err(|error| self.fault(error))?;

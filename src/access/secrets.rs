@@ -8,6 +8,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
+use crate::private;
+
 /// The fewest characters of a secret.
 pub const SECRET_CHARACTERS: usize = 32;
 const RANDOM_BYTES: usize = 32;
@@ -82,7 +84,7 @@ impl Secrets {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 text = random()?;
                 let folder = path.parent().unwrap_or(Path::new("."));
-                fs::create_dir_all(folder)?;
+                private::make_folder(folder)?;
                 let mut file = tempfile::NamedTempFile::new_in(folder)?;
                 file.write_all(text.as_bytes())?;
                 file.as_file().sync_all()?;

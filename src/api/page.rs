@@ -23,6 +23,7 @@ const FILES: &[(&str, &[u8])] = assets![
     "bench.js",
     "client.js",
     "favicon.svg",
+    "key.js",
     "measure.js",
     "page.css",
     "page.js",

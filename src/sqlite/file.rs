@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::error::DatabaseError;
+use crate::private;
 
 /// The size of a page of a new file.
 const PAGE_BYTES: u32 = 4096;
@@ -14,6 +15,22 @@ const CHECKED_BYTES: u64 = 32 << 20;
 const SPARE_PAGES: i64 = 2048;
 /// So many pages are given back in one transaction.
 const STEP_PAGES: i64 = 512;
+
+/// Makes the file if there is none, so that only this user may read it; SQLite gives the files beside it
+/// the same permissions. Refuses a link, which could lead to a file of somebody else.
+pub(super) fn create_private(path: &Path) -> Result<(), DatabaseError> {
+    if private::is_link(path) {
+        return Err(DatabaseError::Damaged {
+            path: path.to_owned(),
+            reason: "it is a symbolic link".to_owned(),
+        });
+    }
+    if !path.exists() {
+        // If it cannot be made, opening it says why.
+        let _ = private::open_file(path);
+    }
+    Ok(())
+}
 
 /// Checks the file, prepares it for use, and brings its schema up to date.
 pub(super) fn prepare(
