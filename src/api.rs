@@ -48,6 +48,7 @@ mod negotiation;
 mod operations;
 mod page;
 mod problem;
+mod quota;
 mod rows;
 mod server;
 mod state;

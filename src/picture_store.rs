@@ -155,6 +155,9 @@ pub trait OperationStore {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
+    /// How many operations of a tenant have not ended yet, counted up to `most`.
+    async fn unfinished(&self, tenant: &Tenant, most: u32) -> Result<u32, StoreError>;
+
     /// The full history of an operation, without its pictures.
     async fn find(&self, id: OperationId) -> Result<Option<Operation>, StoreError>;
 

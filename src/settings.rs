@@ -10,7 +10,7 @@
 pub use load::{DEFAULT_FILE, SettingsError};
 pub use sections::{
     Access, AccessMode, Data, EventModel, Events, Kafka, Lifecycle, Limits, LogKind, Logs, Mysql,
-    Retention, Server, Settings, Storage, TableKind, Tls, Worker,
+    Quotas, Retention, Server, Settings, Storage, TableKind, Tls, Worker,
 };
 
 mod checks;

@@ -34,7 +34,7 @@ rdkafka: src/event_log/kafka
 mysql_async: src/picture_store/mysql
 rusqlite: src/sqlite src/event_log/embedded src/picture_store/embedded
 picresize::sqlite: src/sqlite src/event_log/embedded src/picture_store/embedded
-picresize::settings: src/settings src/cli src/storage src/processing.rs src/api.rs src/api/access.rs src/api/state.rs src/worker.rs src/replay
+picresize::settings: src/settings src/cli src/storage src/processing.rs src/api.rs src/api/access.rs src/api/quota.rs src/api/state.rs src/worker.rs src/replay
 axum: src/api
 clap: src/main.rs src/cli crates/load/
 anyhow: src/main.rs src/cli crates/load/

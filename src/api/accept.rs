@@ -13,6 +13,7 @@ use serde_json::json;
 use super::access::Caller;
 use super::links::Ticketed;
 use super::problem::{Kind, Problem};
+use super::quota::Allowance;
 use super::state::ApiState;
 use super::submission::{Checked, Submission};
 use super::trace_context::trace_parent;
@@ -47,21 +48,40 @@ struct Accepting {
 pub(super) async fn accept(
     State(state): State<Arc<ApiState>>,
     caller: Result<Caller, Problem>,
-    mut request: Request,
+    request: Request,
 ) -> Result<Response, Problem> {
     let ticket = Ticketed::of(&state, request.uri()).map_err(Problem::and_close)?;
-    let (tenant, key) = match &ticket {
-        // A ticket stands for a key, and for an idempotency key.
-        Some(ticket) => {
-            *request.uri_mut() = ticket.uri();
-            (ticket.tenant.clone(), Some(format!("ticket {}", ticket.id)))
-        }
+    let tenant = match &ticket {
+        Some(ticket) => ticket.tenant.clone(),
         None => {
             let caller = caller?;
             caller.must(Permission::Post).map_err(Problem::and_close)?;
-            let key = idempotency_key(request.headers()).map_err(Problem::and_close)?;
-            (caller.tenant, key)
+            caller.tenant
         }
+    };
+    let allowance = state.quotas.of(&tenant);
+    let accepted = accept_within(&state, &allowance, ticket, tenant, request).await;
+    let mut response = accepted.into_response();
+    allowance.describe(&mut response);
+    Ok(response)
+}
+
+/// Accepts a request within what its tenant may still do.
+async fn accept_within(
+    state: &Arc<ApiState>,
+    allowance: &Allowance,
+    ticket: Option<Ticketed>,
+    tenant: Tenant,
+    mut request: Request,
+) -> Result<Response, Problem> {
+    allowance.take_request().map_err(Problem::and_close)?;
+    let key = match &ticket {
+        // A ticket stands for an idempotency key.
+        Some(ticket) => {
+            *request.uri_mut() = ticket.uri();
+            Some(format!("ticket {}", ticket.id))
+        }
+        None => idempotency_key(request.headers()).map_err(Problem::and_close)?,
     };
     let trace_parent = trace_parent(request.headers());
     if let Some(error) = state.log.outage() {
@@ -71,8 +91,13 @@ pub(super) async fn accept(
         let detail = "the picture table is too far behind; please try again later";
         return Err(Problem::new(Kind::Unavailable, detail).and_close());
     }
-    let submission = Submission::read(request, &state).await?;
-    let checked = submission.check(&state).await?;
+    let in_progress = allowance.take_operation(&tenant, &*state.store).await;
+    in_progress.map_err(Problem::and_close)?;
+    let submission = Submission::read(request, state).await?;
+    let checked = submission.check(state).await?;
+    let facts = &checked.facts;
+    allowance.take_bytes(facts.bytes)?;
+    allowance.take_pixels(u64::from(facts.width) * u64::from(facts.height))?;
     if let Some(ticket) = &ticket {
         ticket.check(&checked.request)?;
     }
@@ -80,7 +105,7 @@ pub(super) async fn accept(
     let accepting = Accepting {
         ids: match (&ticket, &key) {
             (Some(ticket), _) => vec![ticket.id],
-            (None, Some(key)) => keyed_ids(&state, &tenant, key),
+            (None, Some(key)) => keyed_ids(state, &tenant, key),
             (None, None) => vec![OperationId::generate()],
         },
         tenant,
@@ -90,11 +115,12 @@ pub(super) async fn accept(
     };
     let under_way = state.under_way.add(accepting.checked.facts.bytes);
     let limit = state.storage_timeout + transfer_time(under_way.sum());
+    let shared = Arc::clone(state);
     // A task of its own, because what was begun is finished when the client leaves or the time is
     // over: the log may have the event already.
     let accepting = tokio::spawn(async move {
         // Half of the time, so that what comes after a wait has some, too.
-        let accepted = accepting.accept(state, key, limit / 2).await;
+        let accepted = accepting.accept(shared, key, limit / 2).await;
         drop(under_way);
         accepted
     });

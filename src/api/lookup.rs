@@ -33,6 +33,7 @@ pub(super) async fn lookup(
 ) -> Result<Json<Value>, Problem> {
     caller
         .must(Permission::LookUp)
+        .and_then(|()| state.quotas.of(&caller.tenant).take_request())
         .map_err(Problem::and_close)?;
     let submission = Submission::read(request, &state).await?;
     let most = state.max_picture_bytes;

@@ -50,6 +50,7 @@ pub(super) enum Kind {
     NotAcceptable,
     NoSuchPath,
     MethodNotAllowed,
+    TooMany,
     Unavailable,
     Internal,
 }
@@ -183,6 +184,11 @@ impl Kind {
                 "method-not-allowed",
                 "The method is not allowed here",
             ),
+            Self::TooMany => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many",
+                "The limit of the tenant is reached",
+            ),
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",
@@ -206,6 +212,8 @@ pub(super) struct Problem {
     /// Whether the connection is closed after the answer, because the client may still be sending
     /// a body that nobody reads.
     closes: bool,
+    /// Seconds after which the client may try again.
+    retry_seconds: Option<u64>,
 }
 
 impl Problem {
@@ -215,7 +223,14 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             closes: false,
+            retry_seconds: None,
         }
+    }
+
+    /// Says when the client may try again.
+    pub(super) fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_seconds = Some(seconds);
+        self
     }
 
     /// Closes the connection after the answer.
@@ -410,8 +425,10 @@ impl IntoResponse for Problem {
         let mut response = (status, axum::Json(self.body())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, RETRY_SECONDS.into());
+        let is_unavailable = status == StatusCode::SERVICE_UNAVAILABLE;
+        let usual = is_unavailable.then_some(u64::from(RETRY_SECONDS));
+        if let Some(seconds) = self.retry_seconds.or(usual) {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer realm=\"picresize\"");

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::access::Access;
 use super::budget::Budget;
 use super::keys::Keys;
+use super::quota::Quotas;
 use super::rows::Rows;
 use crate::event_log::EventLog;
 use crate::picture_store::PictureStore;
@@ -50,6 +51,7 @@ pub(super) struct ApiState {
     pub(super) keys: Arc<Keys>,
     /// Who may use the service.
     pub(super) access: Access,
+    pub(super) quotas: Quotas,
     pub(super) stop: CancellationToken,
 }
 
@@ -131,6 +133,7 @@ impl ApiState {
             stop,
             keys: Arc::default(),
             access,
+            quotas: Quotas::new(settings),
         }
     }
 }

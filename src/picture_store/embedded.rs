@@ -83,6 +83,7 @@ const MIGRATIONS: &[&str] = &[
     // Operations from before this belong to the default tenant.
     "
     ALTER TABLE pictures ADD COLUMN tenant TEXT NOT NULL DEFAULT 'default';
+    CREATE INDEX pictures_unfinished ON pictures (tenant) WHERE status IN ('queued', 'processing');
 ",
 ];
 

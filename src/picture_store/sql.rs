@@ -11,6 +11,10 @@ pub(super) const OPERATION_COLUMNS: &str = "id, status, request,
     failure, attempts, worker, engine, position, queued_at, started_at, finished_at, expires_at,
     tenant";
 
+/// Counts the operations of a tenant that have not ended, up to a number. Parameters: tenant, number.
+pub(super) const UNFINISHED: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM pictures
+    WHERE status IN ('queued', 'processing') AND tenant = ? LIMIT ?) AS unfinished";
+
 /// The rows of deposits from before a time that are not known to be in the log.
 pub(super) const LOST_DEPOSIT: &str =
     "status = 'queued' AND position IS NULL AND source IS NOT NULL AND queued_at < ?";

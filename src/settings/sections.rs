@@ -23,6 +23,7 @@ pub struct Settings {
     pub events: Events,
     pub retention: Retention,
     pub access: Access,
+    pub quotas: Quotas,
     pub server: Server,
     pub limits: Limits,
     pub worker: Worker,
@@ -251,6 +252,19 @@ pub enum AccessMode {
     Keys,
     /// Everybody.
     Open,
+}
+
+/// The limits of each tenant; 0 is no limit.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Quotas {
+    pub requests_per_minute: u32,
+    /// Millions of bytes of posted pictures.
+    pub megabytes_per_minute: u32,
+    /// Millions of pixels of posted pictures.
+    pub megapixels_per_minute: u32,
+    /// Operations in progress.
+    pub operations: u32,
 }
 
 /// Settings of the HTTP server.

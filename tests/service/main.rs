@@ -24,6 +24,7 @@ mod memory;
 mod mysql;
 mod poison;
 mod process;
+mod quotas;
 mod replacing;
 mod replay;
 mod reuse;

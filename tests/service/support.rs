@@ -48,9 +48,15 @@ impl TestServer {
 
     /// A service without a worker, so nothing that it accepts is done.
     pub(crate) async fn start_api_only() -> Self {
+        Self::start_api_only_with(|_| {}).await
+    }
+
+    /// The same with some settings changed.
+    pub(crate) async fn start_api_only_with(change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings::default();
         settings.data.folder = folder.path().join("data");
+        change(&mut settings);
         let storage = Storage::open(&settings).await.unwrap();
         Self::start_roles(storage, settings, folder, false).await
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::EmbeddedStore;
-use crate::operation::{Operation, OperationId};
+use crate::operation::{Operation, OperationId, Tenant};
 use crate::picture_store::{Begun, Ending, FinishedPicture, OperationStore, StoreError, row, sql};
 
 static INSERT: LazyLock<String> = LazyLock::new(|| {
@@ -101,6 +101,14 @@ impl OperationStore for EmbeddedStore {
         let changed = self.execute(sql::FAIL, parameters).await?;
         self.endings.ended(id);
         Ok(changed > 0)
+    }
+
+    async fn unfinished(&self, tenant: &Tenant, most: u32) -> Result<u32, StoreError> {
+        Ok(self.database.read_here(|connection| {
+            connection
+                .prepare_cached(sql::UNFINISHED)?
+                .query_row(params![tenant.name(), most], |row| row.get(0))
+        })?)
     }
 
     async fn find(&self, id: OperationId) -> Result<Option<Operation>, StoreError> {

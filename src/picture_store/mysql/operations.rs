@@ -10,7 +10,7 @@ use super::pool::PING;
 use super::statements::{BEGIN_DEPOSITED, BeginAnswer, MOST_ROWS, PLACE, Statements};
 use super::store::MysqlStore;
 use super::values::{id_value, time_value};
-use crate::operation::{Operation, OperationId, ResizeOptions};
+use crate::operation::{Operation, OperationId, ResizeOptions, Tenant};
 use crate::picture_store::{Begun, FinishedPicture, OperationStore, StoreError, row, sql};
 
 /// Whether an update that matches no row was already made: a call is repeated if its answer got
@@ -101,6 +101,14 @@ impl OperationStore for MysqlStore {
             })
             .await?;
         Ok(answer.matched > 0 || self.was_made(IS_FAILED, id, now, reason).await?)
+    }
+
+    async fn unfinished(&self, tenant: &Tenant, most: u32) -> Result<u32, StoreError> {
+        let answer = self
+            .run(sql::UNFINISHED, &|| vec![tenant.name().into(), most.into()])
+            .await?;
+        let counted = answer.rows.into_iter().next();
+        Ok(counted.and_then(|mut row| row.take(0)).unwrap_or_default())
     }
 
     async fn find(&self, id: OperationId) -> Result<Option<Operation>, StoreError> {

@@ -58,6 +58,7 @@ async fn picture_store_keeps_its_contract(open: impl AsyncFn() -> Store) {
     store.ping().await.unwrap();
     operations::an_operation_goes_from_queued_to_done(&*store).await;
     operations::several_are_queued_at_once(&*store).await;
+    operations::those_in_progress_are_counted(&*store).await;
     operations::a_failure_is_kept_with_its_reason(&*store).await;
     playback::a_failure_can_be_reopened(&*store).await;
     operations::a_late_row_hides_nothing(&*store).await;

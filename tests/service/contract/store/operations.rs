@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use picresize::operation::{EventPosition, Operation, OperationId, Status};
+use picresize::operation::{EventPosition, Operation, OperationId, Status, Tenant};
 use picresize::picture_store::{Begun, PictureStore};
 use tokio::task::JoinSet;
 
-use super::{Store, begin, done, find, finished, now, queued};
+use super::{Store, begin, done, find, finished, now, queued, queued_picture};
 
 pub(super) async fn an_operation_goes_from_queued_to_done(store: &dyn PictureStore) {
     let operation = queued("100");
@@ -229,4 +229,28 @@ pub(super) async fn a_large_result_goes_in_and_out(store: &dyn PictureStore) {
     done(store, &operation, &picture).await;
     let found = store.result(operation.id).await.unwrap().unwrap();
     assert!(found == picture.bytes, "the bytes differ");
+}
+
+pub(super) async fn those_in_progress_are_counted(store: &dyn PictureStore) {
+    let tenant: Tenant = "counted".parse().unwrap();
+    let count = async |most| store.unfinished(&tenant, most).await.unwrap();
+    assert_eq!(count(10).await, 0);
+    let mut operations = Vec::new();
+    for number in 0..3 {
+        let mut operation = queued_picture("99", &format!("counted {number}"));
+        operation.tenant = tenant.clone();
+        store.enqueue(&operation).await.unwrap();
+        assert_eq!(find(store, &operation).await.tenant, tenant);
+        operations.push(operation);
+    }
+    store.begin(&operations[0], "w", now()).await.unwrap();
+    assert_eq!((count(10).await, count(2).await), (3, 2));
+    store
+        .fail(operations[0].id, "no", "7", now())
+        .await
+        .unwrap();
+    done(store, &operations[1], &finished("counted")).await;
+    assert_eq!(count(10).await, 1);
+    store.erase(operations[2].id, now()).await.unwrap();
+    assert_eq!(count(10).await, 0);
 }
