@@ -47,7 +47,10 @@ fn picture(bytes: &[u8]) -> Option<Format> {
     if at(0, b"II*\0") || at(0, b"MM\0*") || at(0, b"II+\0") || at(0, b"MM\0+") {
         return Some(Format::Tiff);
     }
-    if at(0, b"\0\0\x01\0") && bytes.get(4..6).is_some_and(|count| count != [0, 0]) {
+    // The third byte is 1 in an icon and 2 in a cursor. A TGA begins like a cursor without pictures.
+    if (at(0, b"\0\0\x01\0") || at(0, b"\0\0\x02\0"))
+        && bytes.get(4..6).is_some_and(|count| count != [0, 0])
+    {
         return Some(Format::Ico);
     }
     if at(0, b"\xff\x0a") || at(0, b"\0\0\0\x0cJXL \r\n\x87\n") {
@@ -83,7 +86,6 @@ fn what_else(bytes: &[u8]) -> String {
         (b"\x1f\x8b", "gzip data"),
         (b"8BPS", "a Photoshop document"),
         (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"),
-        (b"\0\0\x02\0", "a Windows cursor"),
     ] {
         if bytes.starts_with(magic) {
             return format!("this is {name}, which is not supported");

@@ -1,22 +1,15 @@
-//! BMP, and TIFF and BMP in ICO for `tiff` and `ico`: decodes with the `image` crate.
+//! Decodes TIFF with the `image` crate.
 
 use std::io::Cursor;
 
-use image::codecs::bmp::BmpDecoder;
-use image::codecs::ico::IcoDecoder;
 use image::codecs::tiff::TiffDecoder;
 use image::metadata::Orientation as Turn;
 use image::{ColorType, ImageDecoder};
 
-use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::header::Header;
 use crate::format::Format;
 use crate::orientation::Orientation;
 use crate::raster::{Layout, Raster, pixel_count, sample_count};
-
-/// A BMP file, or an ICO with a BMP.
-#[derive(Debug)]
-struct ImageRs;
 
 /// A header as the `image` crate reads it.
 pub(super) struct Picture {
@@ -26,58 +19,23 @@ pub(super) struct Picture {
     pub(super) color: ColorType,
 }
 
-/// Reads the header of a BMP.
-pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
-    let Picture { header, .. } = header(Format::Bmp, bytes)?;
-    // The bytes of a palette picture, and a row.
-    let pixels = pixel_count(header.width, header.height);
-    let header = Header {
-        decoder_bytes: pixels.saturating_add(u64::from(header.width) * 4),
-        ..header
-    };
-    Ok(ParsedPicture::new(header, ImageRs))
-}
-
-/// Reads the header of an ICO whose best picture is a BMP.
-pub(super) fn parse_ico_with_bmp(bytes: &[u8]) -> Result<ParsedPicture, String> {
-    let Picture { header, .. } = header(Format::Ico, bytes)?;
-    let header = Header {
-        decoder_bytes: pixel_count(header.width, header.height).saturating_mul(4),
-        ..header
-    };
-    Ok(ParsedPicture::new(header, ImageRs))
-}
-
 /// Reads a header, without metadata.
-pub(super) fn header(format: Format, bytes: &[u8]) -> Result<Picture, String> {
-    let mut decoder = open(format, bytes)?;
+pub(super) fn header(bytes: &[u8]) -> Result<Picture, String> {
+    let mut decoder = open(bytes)?;
     let color = decoder.color_type();
     let (layout, bits) = shape(color)?;
     let orientation = decoder.orientation().map_or(1, Turn::to_exif);
     let header = Header {
         orientation: Orientation::from_exif(u32::from(orientation)),
-        ..Header::new(format, decoder.dimensions(), layout, bits)
+        ..Header::new(Format::Tiff, decoder.dimensions(), layout, bits)
     };
     Ok(Picture { header, color })
-}
-
-impl Decoder for ImageRs {
-    /// Decodes to any layout except Cmyk, with 8 bits.
-    fn decode(
-        &self,
-        bytes: &[u8],
-        header: &Header,
-        _shrink: u32,
-        _smooth: bool,
-    ) -> Result<Raster, String> {
-        decode(bytes, header, header.decoder_bytes)
-    }
 }
 
 /// Decodes with no more than `most` bytes of the decoder's own memory to any layout except Cmyk, with 8
 /// or 16 bits. Floats range from 0 to 1.
 pub(super) fn decode(bytes: &[u8], header: &Header, most: u64) -> Result<Raster, String> {
-    let mut decoder = open(header.format, bytes)?;
+    let mut decoder = open(bytes)?;
     let color = decoder.color_type();
     let (layout, _) = shape(color)?;
     let (width, height) = decoder.dimensions();
@@ -117,14 +75,9 @@ fn read(decoder: Box<dyn ImageDecoder + '_>, samples: &mut [u8]) -> Result<(), S
         .map_err(|error| error.to_string())
 }
 
-fn open(format: Format, bytes: &[u8]) -> Result<Box<dyn ImageDecoder + '_>, String> {
-    let reader = Cursor::new(bytes);
-    let decoder: Result<Box<dyn ImageDecoder>, _> = match format {
-        Format::Bmp => BmpDecoder::new(reader).map(|decoder| Box::new(decoder) as _),
-        Format::Ico => IcoDecoder::new(reader).map(|decoder| Box::new(decoder) as _),
-        _ => TiffDecoder::new(reader).map(|decoder| Box::new(decoder) as _),
-    };
-    decoder.map_err(|error| error.to_string())
+fn open(bytes: &[u8]) -> Result<Box<dyn ImageDecoder + '_>, String> {
+    let decoder = TiffDecoder::new(Cursor::new(bytes)).map_err(|error| error.to_string())?;
+    Ok(Box::new(decoder))
 }
 
 /// The layout and bits per sample after decoding.

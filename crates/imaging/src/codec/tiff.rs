@@ -6,7 +6,6 @@
 use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::header::Header;
 use crate::codec::image_rs;
-use crate::format::Format;
 use crate::limits::Limits;
 use crate::metadata::{self, Metadata};
 use crate::raster::{Raster, pixel_count};
@@ -30,7 +29,7 @@ struct Tiff {
 pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, String> {
     let directory = Directory::read(bytes)?;
     directory.check()?;
-    let picture = image_rs::header(Format::Tiff, bytes)?;
+    let picture = image_rs::header(bytes)?;
     let (header, color) = (picture.header, picture.color);
     let pixels = pixel_count(header.width, header.height);
     let strips = Strips::read(&directory, (header.width, header.height))?;
