@@ -10,12 +10,12 @@ use super::rows::{self, Palette, Pixels};
 
 /// A bitmap whose header and palette were read. It works on the bytes that they were read from.
 #[derive(Debug)]
-pub(in crate::codec) struct Bitmap {
-    pub(in crate::codec) width: u32,
-    pub(in crate::codec) height: u32,
+pub(crate) struct Bitmap {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
     is_top_down: bool,
     /// Bits per pixel.
-    pub(in crate::codec) bits: u32,
+    pub(crate) bits: u32,
     stored: Stored,
     /// Where the pixels start.
     pixels: usize,
@@ -42,11 +42,7 @@ impl Bitmap {
     ///
     /// If the header or the palette is not complete or wrong, or if the pixels are coded in a way that
     /// is not supported.
-    pub(in crate::codec) fn read(
-        bytes: &[u8],
-        start: usize,
-        pixels: usize,
-    ) -> Result<Self, String> {
+    pub(crate) fn read(bytes: &[u8], start: usize, pixels: usize) -> Result<Self, String> {
         let dib = Dib::read(bytes.get(start..).unwrap_or_default())?;
         let header_end = start + dib.length;
         // Some writers store fewer colours than they should.
@@ -85,7 +81,7 @@ impl Bitmap {
     }
 
     /// The same with half of the height: in an icon, the other half is that of the mask.
-    pub(in crate::codec) fn without_mask(self) -> Self {
+    pub(crate) fn without_mask(self) -> Self {
         Self {
             height: self.height / 2,
             ..self
@@ -94,12 +90,12 @@ impl Bitmap {
 
     /// Whether the pixels of a file have an alpha channel. The fourth byte of a pixel without masks is
     /// one only in an icon.
-    pub(in crate::codec) fn has_alpha(&self) -> bool {
+    pub(crate) fn has_alpha(&self) -> bool {
         matches!(&self.stored, Stored::Masks(masks) if masks.has_alpha)
     }
 
     /// Whether the pixels are run-length encoded, and so decoded only to Rgb.
-    pub(in crate::codec) fn is_run_length_encoded(&self) -> bool {
+    pub(crate) fn is_run_length_encoded(&self) -> bool {
         matches!(
             self.stored,
             Stored::Rle4(_) | Stored::Rle8(_) | Stored::Rle24
@@ -107,19 +103,19 @@ impl Bitmap {
     }
 
     /// The embedded profile; `None` if its place is not in the file.
-    pub(in crate::codec) fn profile<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+    pub(crate) fn profile<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
         let (start, length) = self.profile.filter(|(_, length)| *length > 0)?;
         bytes.get(start..)?.get(..length)
     }
 
     /// Where the pixels end if they are not run-length encoded.
-    pub(in crate::codec) fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         let row = rows::row_bytes(self.width, self.bits);
         self.pixels as u64 + row as u64 * u64::from(self.height)
     }
 
     /// Which row from the top is stored as number `stored`.
-    pub(in crate::codec) fn row(&self, stored: usize) -> usize {
+    pub(crate) fn row(&self, stored: usize) -> usize {
         match self.is_top_down {
             true => stored,
             false => (self.height as usize).saturating_sub(1 + stored),
@@ -131,7 +127,7 @@ impl Bitmap {
     /// # Errors
     ///
     /// If pixels are missing, or if run-length encoded data leave the picture.
-    pub(in crate::codec) fn decode<const N: usize>(&self, bytes: &[u8]) -> Result<Vec<u8>, String> {
+    pub(crate) fn decode<const N: usize>(&self, bytes: &[u8]) -> Result<Vec<u8>, String> {
         let data = bytes.get(self.pixels..).unwrap_or_default();
         let pixels = match &self.stored {
             Stored::Rle4(palette) => return self.runs(data, Unit::Nibbles(palette)),

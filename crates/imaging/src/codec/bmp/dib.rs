@@ -81,7 +81,7 @@ impl Dib {
         let most = i64::from(MAX_SIDE);
         if !(0..=most).contains(&width) || height.abs() > most {
             return Err(format!(
-                "its header says {width} × {height} pixels; a side has at most {MAX_SIDE}"
+                "its header says {width} × {height} pixels; the limit of a side is {MAX_SIDE}"
             ));
         }
         let (planes, bits) = (fields.short(planes_at), fields.short(planes_at + 2));
