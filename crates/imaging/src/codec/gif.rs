@@ -32,8 +32,7 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, Stri
         decoder_bytes: memory::decoder_bytes(&blocks),
         metadata: Metadata {
             icc: blocks.icc,
-            xmp: None,
-            exif: None,
+            ..Metadata::default()
         },
         ..Header::new(Format::Gif, size, Layout::Rgba, 8)
     };

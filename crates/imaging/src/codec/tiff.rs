@@ -56,6 +56,7 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, Stri
             exif: None,
             xmp: xmp.and_then(|xmp| metadata::block(xmp, limits)),
             icc,
+            iptc: None,
         },
         ..header
     };
