@@ -1,10 +1,9 @@
-//! BMP, and TIFF and BMP in ICO for `tiff` and `ico`: decodes with the `image` crate.
+//! BMP, and BMP in ICO for `ico`: decodes with the `image` crate.
 
 use std::io::Cursor;
 
 use image::codecs::bmp::BmpDecoder;
 use image::codecs::ico::IcoDecoder;
-use image::codecs::tiff::TiffDecoder;
 use image::metadata::Orientation as Turn;
 use image::{ColorType, ImageDecoder};
 
@@ -121,8 +120,7 @@ fn open(format: Format, bytes: &[u8]) -> Result<Box<dyn ImageDecoder + '_>, Stri
     let reader = Cursor::new(bytes);
     let decoder: Result<Box<dyn ImageDecoder>, _> = match format {
         Format::Bmp => BmpDecoder::new(reader).map(|decoder| Box::new(decoder) as _),
-        Format::Ico => IcoDecoder::new(reader).map(|decoder| Box::new(decoder) as _),
-        _ => TiffDecoder::new(reader).map(|decoder| Box::new(decoder) as _),
+        _ => IcoDecoder::new(reader).map(|decoder| Box::new(decoder) as _),
     };
     decoder.map_err(|error| error.to_string())
 }

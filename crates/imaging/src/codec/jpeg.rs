@@ -17,6 +17,7 @@ mod check;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod differential;
 mod frame;
+mod inner;
 mod markers;
 mod memory;
 mod metadata;
@@ -99,6 +100,35 @@ pub(super) fn frames(bytes: &[u8]) -> impl Iterator<Item = InnerFrame> {
             }
         }
     })
+}
+
+/// Decodes JPEG data inside of another format's file, whose tables may be in another place, to the
+/// samples as they are stored. The other format says whether three components are YCbCr or RGB.
+///
+/// # Errors
+///
+/// If it is damaged or has another number of components than `layout`.
+pub(super) fn decode_inner(
+    bytes: &[u8],
+    tables: Option<&[u8]>,
+    layout: Layout,
+    is_ycbcr: bool,
+) -> Result<Raster, String> {
+    let jpeg = inner::joined(bytes, tables, u8::from(is_ycbcr))?;
+    let (markers, _) = markers::read(&jpeg, &Limits::default())?;
+    let count = markers.frame.components.len();
+    if count != layout.channels() {
+        return Err(format!(
+            "a strip or tile has a JPEG with {count} components, not {}",
+            layout.channels()
+        ));
+    }
+    check::check_kind(&markers)?;
+    check::check_tables(&jpeg, &markers)?;
+    let header = Header::new(Format::Jpeg, markers.frame.size(), layout, 8);
+    let decoder = Jpeg { markers, copied: 0 };
+    let jpeg = decoder.mended(&jpeg)?;
+    decoder.judged(&jpeg, || turbo::decode(&jpeg, &header, 1))
 }
 
 impl Jpeg {
