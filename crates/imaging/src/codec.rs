@@ -27,7 +27,6 @@ pub(crate) mod header;
 #[cfg(feature = "heic")]
 mod heic;
 mod ico;
-mod image_rs;
 mod jpeg;
 #[cfg(feature = "jxl")]
 mod jxl;

@@ -29,7 +29,7 @@ fn picture(bytes: &[u8]) -> Option<Format> {
             .get(offset..)
             .is_some_and(|rest| rest.starts_with(expected))
     };
-    if at(0, b"\xff\xd8\xff") {
+    if at(0, b"\xff\xd8") && is_jpeg(&bytes[2..]) {
         return Some(Format::Jpeg);
     }
     if at(0, b"\x89PNG\r\n\x1a\n") {
@@ -62,6 +62,13 @@ fn picture(bytes: &[u8]) -> Option<Format> {
         return Some(Format::Avif);
     }
     is_any(&[b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"]).then_some(Format::Heic)
+}
+
+/// Whether a segment of JPEG follows the start of a picture, at once or after a few stray bytes.
+fn is_jpeg(after: &[u8]) -> bool {
+    let start = &after[..after.len().min(64)];
+    let is_segment = |pair: &[u8]| matches!(pair, [0xff, 0xc0..=0xfe]);
+    after.starts_with(b"\xff") || start.windows(2).any(is_segment)
 }
 
 /// What bytes of an unsupported format seem to be.
