@@ -1,17 +1,18 @@
-//! ICO: chooses the best of its pictures. A PNG is decoded like a PNG file, and a BMP with the `image`
-//! crate.
+//! ICO: chooses the best of its pictures, and decodes it like a file of PNG or BMP.
 
+use crate::codec::bmp;
 use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::header::Header;
-use crate::codec::image_rs;
 use crate::codec::png;
 use crate::format::Format;
 use crate::raster::{Layout, Raster};
 
-/// An ICO whose best picture is a PNG.
+/// An icon's best picture.
 #[derive(Debug)]
-struct PngInIco {
+struct Ico {
     entry: Entry,
+    /// `None` if it is a PNG.
+    bitmap: Option<bmp::Icon>,
 }
 
 /// An entry of the directory.
@@ -27,19 +28,24 @@ struct Entry {
 /// Reads the header of the picture with the most colours, and among those the largest. An icon has no
 /// metadata.
 pub(super) fn parse(bytes: &[u8]) -> Result<ParsedPicture, String> {
-    let Some((entry, png)) = best(bytes).and_then(|entry| Some((entry, png_of(bytes, entry)?)))
-    else {
-        return image_rs::parse_ico_with_bmp(bytes);
+    let entry = best(bytes).ok_or("it is cut short")?;
+    let (header, bitmap) = match png_of(bytes, entry) {
+        Some(png) => (png::picture(Format::Ico, png)?, None),
+        None => {
+            let bitmap = bmp::Icon::read(bytes, entry.start)?;
+            let header = Header::new(Format::Ico, bitmap.size(), Layout::Rgba, 8);
+            (header, Some(bitmap))
+        }
     };
     let header = Header {
         frames: 1,
-        ..png::picture(Format::Ico, png)?
+        ..header
     };
-    Ok(ParsedPicture::new(header, PngInIco { entry }))
+    Ok(ParsedPicture::new(header, Ico { entry, bitmap }))
 }
 
-impl Decoder for PngInIco {
-    /// Decodes to 8-bit Rgba.
+impl Decoder for Ico {
+    /// Decodes to Rgba with 8 bits, or to what a PNG has.
     fn decode(
         &self,
         bytes: &[u8],
@@ -48,11 +54,7 @@ impl Decoder for PngInIco {
         _smooth: bool,
     ) -> Result<Raster, String> {
         let entry = self.entry;
-        let png = png_of(bytes, entry).ok_or("its picture is missing")?;
         let (width, height) = (header.width, header.height);
-        if entry.bytes < 8 {
-            return Err(format!("its picture has only {} bytes", entry.bytes));
-        }
         // The directory cannot store sizes above 256, and larger pictures exist.
         if (entry.width, entry.height) != (width.min(256), height.min(256)) {
             return Err(format!(
@@ -60,8 +62,13 @@ impl Decoder for PngInIco {
                 entry.width, entry.height
             ));
         }
-        if header.layout != Layout::Rgba || header.bits != 8 {
-            return Err("its picture is a PNG that is not Rgba with 8 bits".to_owned());
+        if let Some(bitmap) = &self.bitmap {
+            let pixels = bitmap.decode(bytes, entry.bytes as usize)?;
+            return Ok(Raster::from_u8(width, height, Layout::Rgba, pixels));
+        }
+        let png = png_of(bytes, entry).ok_or("its picture is missing")?;
+        if entry.bytes < 8 {
+            return Err(format!("its picture has only {} bytes", entry.bytes));
         }
         png::decode(png, header)
     }
