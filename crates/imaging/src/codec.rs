@@ -17,6 +17,7 @@ use crate::raster::Raster;
 mod avif;
 #[cfg(any(feature = "avif", feature = "heic"))]
 mod bits;
+mod bmp;
 #[cfg(any(feature = "avif", feature = "heic"))]
 mod boxes;
 pub(crate) mod decoder;
@@ -26,7 +27,6 @@ pub(crate) mod header;
 #[cfg(feature = "heic")]
 mod heic;
 mod ico;
-mod image_rs;
 mod jpeg;
 #[cfg(feature = "jxl")]
 mod jxl;
@@ -52,7 +52,7 @@ pub(crate) fn parse(
         Format::Png => png::parse(bytes, limits),
         Format::Webp => webp::parse(bytes, limits),
         Format::Gif => gif::parse(bytes, limits),
-        Format::Bmp => image_rs::parse(bytes),
+        Format::Bmp => bmp::parse(bytes, limits),
         Format::Tiff => tiff::parse(bytes, limits),
         Format::Ico => ico::parse(bytes),
         #[cfg(feature = "avif")]

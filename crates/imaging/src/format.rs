@@ -15,11 +15,11 @@ pub enum Format {
     Gif,
     /// AVIF, still pictures of 8 to 12 bits. Needs the feature `avif`.
     Avif,
-    /// Windows bitmaps. Read only.
+    /// Bitmaps of Windows and OS/2. Read only.
     Bmp,
     /// TIFF. Read only, and only the first picture.
     Tiff,
-    /// Windows icons. Read only, and only the best picture in the file.
+    /// Icons and cursors of Windows. Read only, and only the best picture in the file.
     Ico,
     /// JPEG XL. Read only. Needs the feature `jxl`.
     Jxl,

@@ -5,7 +5,7 @@
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Structure<'a> {
     pub(crate) bytes: &'a [u8],
-    is_little: bool,
+    pub(crate) is_little: bool,
     pub(crate) is_big_tiff: bool,
 }
 

@@ -17,8 +17,8 @@ pub struct Limits {
     pub max_result_bytes: u64,
     /// Bytes of one block of metadata: EXIF, XMP or a colour profile, decompressed. A larger EXIF or
     /// XMP block is left out of the result. A picture with a larger profile is refused, because its
-    /// colours would be wrong; a profile that is stored without compression, as in JPEG, WebP, GIF and
-    /// TIFF, may have four times as many bytes.
+    /// colours would be wrong; a profile that is stored without compression, as in JPEG, WebP, GIF,
+    /// TIFF and BMP, may have four times as many bytes.
     pub max_metadata_bytes: u64,
     /// The estimated processor time of one resize, in seconds.
     pub max_seconds: u32,

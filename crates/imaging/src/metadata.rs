@@ -11,6 +11,8 @@ use crate::options::{ColorPolicy, MetadataPolicy, ResizeOptions};
 use crate::orientation::Orientation;
 
 mod fields;
+pub(crate) mod iptc;
+mod xmp;
 
 /// The metadata blocks of a picture, without the container's framing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,6 +23,8 @@ pub(crate) struct Metadata {
     pub(crate) xmp: Option<Vec<u8>>,
     /// An ICC profile.
     pub(crate) icc: Option<Vec<u8>>,
+    /// IPTC records.
+    pub(crate) iptc: Option<Vec<u8>>,
 }
 
 /// Fields that describe how the source's pixels were stored, which no longer apply, and the maker
@@ -65,7 +69,7 @@ impl Metadata {
             MetadataPolicy::Strip => 0,
             // The block, its fields, their values, and the new block as it grows.
             MetadataPolicy::Copyright | MetadataPolicy::Keep => {
-                bytes(&self.exif) * 8 + bytes(&self.xmp) * 3
+                bytes(&self.exif) * 8 + bytes(&self.xmp) * 3 + bytes(&self.iptc) * 3
             }
         };
         let icc = match options.color {
@@ -80,8 +84,8 @@ impl Metadata {
     /// it describes.
     pub(crate) fn kept(&self, options: &ResizeOptions) -> Self {
         let exif = || self.exif.as_deref().and_then(read);
-        let (exif, xmp) = match options.metadata {
-            MetadataPolicy::Strip => (None, None),
+        let (exif, xmp, iptc) = match options.metadata {
+            MetadataPolicy::Strip => (None, None, None),
             MetadataPolicy::Copyright => (
                 exif().and_then(|exif| {
                     write(exif.fields().filter(|field| {
@@ -89,7 +93,8 @@ impl Metadata {
                             && matches!(field.tag, Tag::Artist | Tag::Copyright)
                     }))
                 }),
-                None,
+                self.xmp.as_deref().and_then(xmp::rights),
+                self.iptc.as_deref().and_then(iptc::rights),
             ),
             MetadataPolicy::Keep => {
                 let upright = Field {
@@ -103,14 +108,19 @@ impl Metadata {
                     });
                     write(fields.chain([&upright]))
                 });
-                (exif, self.xmp.clone())
+                (exif, self.xmp.clone(), self.iptc.clone())
             }
         };
         let icc = match options.color {
             ColorPolicy::Srgb => None,
             ColorPolicy::Keep => self.icc.clone(),
         };
-        Self { exif, xmp, icc }
+        Self {
+            exif,
+            xmp,
+            icc,
+            iptc,
+        }
     }
 }
 

@@ -38,16 +38,16 @@ impl Source {
     ///
     /// [`ImagingError::TooLarge`] and [`ImagingError::Option`].
     pub fn plan(&self, options: &ResizeOptions, limits: &Limits) -> Result<Plan, ImagingError> {
-        check_source(self, limits)?;
         let format = result_format(self.format(), options)?;
         check_options(format, options)?;
+        // A still result needs the first frame only.
+        let frames = match codec::writes_animations(format) {
+            true => self.frames(),
+            false => 1,
+        };
+        check_source(self, frames, limits)?;
         let size = (self.width(), self.height());
         let geometry = Geometry::of(size, options, limits)?;
-        let frames = if codec::writes_animations(format) {
-            self.frames()
-        } else {
-            1
-        };
         check_result(format, geometry.canvas, frames, limits)?;
         let encode = EncodeOptions::of(options);
         let header = self.parsed().header();
@@ -125,8 +125,8 @@ impl Plan {
     }
 }
 
-fn check_source(source: &Source, limits: &Limits) -> Result<(), ImagingError> {
-    let (width, height, frames) = (source.width(), source.height(), source.frames());
+fn check_source(source: &Source, frames: u32, limits: &Limits) -> Result<(), ImagingError> {
+    let (width, height) = (source.width(), source.height());
     if frames > limits.max_frames {
         return Err(ImagingError::TooLarge(format!(
             "the picture has {frames} frames; the limit is {}",

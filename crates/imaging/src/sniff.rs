@@ -29,7 +29,7 @@ fn picture(bytes: &[u8]) -> Option<Format> {
             .get(offset..)
             .is_some_and(|rest| rest.starts_with(expected))
     };
-    if at(0, b"\xff\xd8\xff") {
+    if at(0, b"\xff\xd8") && is_jpeg(&bytes[2..]) {
         return Some(Format::Jpeg);
     }
     if at(0, b"\x89PNG\r\n\x1a\n") {
@@ -47,7 +47,10 @@ fn picture(bytes: &[u8]) -> Option<Format> {
     if at(0, b"II*\0") || at(0, b"MM\0*") || at(0, b"II+\0") || at(0, b"MM\0+") {
         return Some(Format::Tiff);
     }
-    if at(0, b"\0\0\x01\0") && bytes.get(4..6).is_some_and(|count| count != [0, 0]) {
+    // The third byte is 1 in an icon and 2 in a cursor. A TGA begins like a cursor without pictures.
+    if (at(0, b"\0\0\x01\0") || at(0, b"\0\0\x02\0"))
+        && bytes.get(4..6).is_some_and(|count| count != [0, 0])
+    {
         return Some(Format::Ico);
     }
     if at(0, b"\xff\x0a") || at(0, b"\0\0\0\x0cJXL \r\n\x87\n") {
@@ -59,6 +62,13 @@ fn picture(bytes: &[u8]) -> Option<Format> {
         return Some(Format::Avif);
     }
     is_any(&[b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"]).then_some(Format::Heic)
+}
+
+/// Whether a segment of JPEG follows the start of a picture, at once or after a few stray bytes.
+fn is_jpeg(after: &[u8]) -> bool {
+    let start = &after[..after.len().min(64)];
+    let is_segment = |pair: &[u8]| matches!(pair, [0xff, 0xc0..=0xfe]);
+    after.starts_with(b"\xff") || start.windows(2).any(is_segment)
 }
 
 /// What bytes of an unsupported format seem to be.
@@ -83,7 +93,6 @@ fn what_else(bytes: &[u8]) -> String {
         (b"\x1f\x8b", "gzip data"),
         (b"8BPS", "a Photoshop document"),
         (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"),
-        (b"\0\0\x02\0", "a Windows cursor"),
     ] {
         if bytes.starts_with(magic) {
             return format!("this is {name}, which is not supported");

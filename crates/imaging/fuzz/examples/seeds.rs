@@ -117,10 +117,12 @@ fn written_here(pictures: &mut Vec<Picture>) -> Result<()> {
 
 /// Formats that are only read, and AVIF with ten bits.
 fn read_only(pictures: &mut Vec<Picture>) -> Result<()> {
-    for bits in [1, 4, 8, 24, 32] {
+    for bits in [1, 2, 4, 8, 16, 24, 32] {
         pictures.push(("bmp", format!("{bits}"), pictures::bmp(bits)));
     }
-    for (name, bytes) in pictures::tiffs()? {
+    pictures.push(("bmp", "runs".to_owned(), pictures::bmp_of_runs()));
+    pictures.push(("bmp", "masks".to_owned(), pictures::bmp_of_masks()));
+    for (name, bytes) in pictures::tiffs() {
         pictures.push(("tiff", name, bytes));
     }
     pictures.push((

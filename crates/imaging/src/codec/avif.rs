@@ -72,6 +72,7 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, Stri
                 .icc
                 .map(<[u8]>::to_vec)
                 .or_else(|| coding?.profile()),
+            ..Metadata::default()
         },
         ..Header::new(Format::Avif, size, layout, bits)
     };

@@ -67,6 +67,7 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, Stri
                 .and_then(|item| boxes::exif_of_item(&item)),
             xmp: picture.metadata(c"mime", Some(c"application/rdf+xml"), most),
             icc: icc.or_else(|| picture.coding()?.profile()),
+            ..Metadata::default()
         },
         ..header
     };

@@ -1,6 +1,8 @@
 //! JPEG: uses the project's own decoder and encoder where they are faster, and libjpeg-turbo
 //! otherwise.
 
+use std::borrow::Cow;
+
 use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::encode_options::EncodeOptions;
 use crate::codec::header::Header;
@@ -11,13 +13,17 @@ use crate::planes::{Eighths, Planes};
 use crate::raster::{Layout, Raster, Samples, pixel_count};
 
 mod baseline;
+mod check;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod differential;
 mod frame;
+mod inner;
 mod markers;
 mod memory;
 mod metadata;
+mod profile;
 mod reduced;
+mod repair;
 mod segments;
 mod spec;
 mod turbo;
@@ -30,7 +36,13 @@ use spec::FULL_COLOR_QUALITY;
 #[derive(Debug)]
 struct Jpeg {
     markers: Markers,
+    /// The bytes of the file if it is copied to be mended.
+    copied: u64,
 }
+
+/// The size to which the project's own decoder decodes a picture only to judge it: the smallest for
+/// which it reads all scans.
+const REFEREE: Eighths = Eighths::both(2);
 
 /// Reads all markers before the first scan.
 pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, String> {
@@ -41,21 +53,21 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, Stri
         4 => Layout::Cmyk,
         count => return Err(format!("it has {count} colour components, not 1, 3 or 4")),
     };
-    if markers.frame.bits != 8 {
-        return Err(format!(
-            "its samples have {} bits; only 8 are supported",
-            markers.frame.bits
-        ));
-    }
+    check::check_kind(&markers)?;
+    check::check_tables(bytes, &markers)?;
+    let copied = match markers.is_flawed {
+        true => bytes.len() as u64,
+        false => 0,
+    };
     let header = Header {
         shrinks: !markers.frame.is_lossless,
         planar_bytes: markers.planar_bytes(),
-        decoder_bytes: memory::libjpeg_decoder_bytes(&markers) + markers.saved_bytes,
+        decoder_bytes: memory::libjpeg_decoder_bytes(&markers) + markers.saved_bytes + copied,
         orientation: metadata.orientation(),
         metadata,
         ..Header::new(Format::Jpeg, markers.frame.size(), layout, 8)
     };
-    Ok(ParsedPicture::new(header, Jpeg { markers }))
+    Ok(ParsedPicture::new(header, Jpeg { markers, copied }))
 }
 
 /// A frame header inside of another format's file.
@@ -90,7 +102,64 @@ pub(super) fn frames(bytes: &[u8]) -> impl Iterator<Item = InnerFrame> {
     })
 }
 
+/// Decodes JPEG data inside of another format's file, whose tables may be in another place, to the
+/// samples as they are stored. The other format says whether three components are YCbCr or RGB.
+///
+/// # Errors
+///
+/// If it is damaged or has another number of components than `layout`.
+pub(super) fn decode_inner(
+    bytes: &[u8],
+    tables: Option<&[u8]>,
+    layout: Layout,
+    is_ycbcr: bool,
+) -> Result<Raster, String> {
+    let jpeg = inner::joined(bytes, tables, u8::from(is_ycbcr))?;
+    let (markers, _) = markers::read(&jpeg, &Limits::default())?;
+    let count = markers.frame.components.len();
+    if count != layout.channels() {
+        return Err(format!(
+            "a strip or tile has a JPEG with {count} components, not {}",
+            layout.channels()
+        ));
+    }
+    check::check_kind(&markers)?;
+    check::check_tables(&jpeg, &markers)?;
+    let header = Header::new(Format::Jpeg, markers.frame.size(), layout, 8);
+    let decoder = Jpeg { markers, copied: 0 };
+    let jpeg = decoder.mended(&jpeg)?;
+    decoder.judged(&jpeg, || turbo::decode(&jpeg, &header, 1))
+}
+
 impl Jpeg {
+    /// The bytes of a picture that all decoders read: a flawed one is mended.
+    fn mended<'a>(&self, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, String> {
+        match self.markers.is_flawed {
+            true => repair::mended(bytes, &self.markers).map(Cow::Owned),
+            false => Ok(Cow::Borrowed(bytes)),
+        }
+    }
+
+    /// Decodes by libjpeg-turbo. The project's own decoder judges stray bytes, so that they have the
+    /// same meaning in results of all sizes.
+    fn judged<T>(
+        &self,
+        bytes: &[u8],
+        decode: impl Fn() -> Result<turbo::Decoded<T>, String>,
+    ) -> Result<T, String> {
+        let decoded = decode()?;
+        if !decoded.is_doubtful {
+            return Ok(decoded.picture);
+        }
+        // Both pictures at once would need more memory than planned.
+        drop(decoded);
+        match self.markers.reducible() {
+            Some(color) => reduced::decode(bytes, &self.markers.frame, color, REFEREE)?,
+            None => return Err("bytes between its scans are unexpected".to_owned()),
+        };
+        Ok(decode()?.picture)
+    }
+
     /// Whether the project's own decoder can decode planes of this size.
     fn is_reduced(&self, eighths: Eighths) -> bool {
         eighths.brightness <= reduced::MOST_EIGHTHS && self.markers.reducible().is_some()
@@ -106,10 +175,13 @@ impl Decoder for Jpeg {
         shrink: u32,
         _smooth: bool,
     ) -> Result<Raster, String> {
-        let mut raster = turbo::decode(bytes, header, shrink)?;
-        // Adobe's programs store CMYK inverted.
-        let is_inverted = header.layout == Layout::Cmyk && self.markers.adobe_transform.is_some();
-        if is_inverted && let Samples::U8(samples) = &mut raster.samples {
+        let bytes = &self.mended(bytes)?;
+        let mut raster = self.judged(bytes, || turbo::decode(bytes, header, shrink))?;
+        // Adobe's programs store CMYK inverted. All others do as they do, with Adobe's marker and
+        // without.
+        if header.layout == Layout::Cmyk
+            && let Samples::U8(samples) = &mut raster.samples
+        {
             for sample in samples {
                 *sample = 255 - *sample;
             }
@@ -125,6 +197,7 @@ impl Decoder for Jpeg {
         eighths: Eighths,
         _smooth: bool,
     ) -> Result<Option<Planes>, String> {
+        let bytes = &self.mended(bytes)?;
         if eighths.brightness <= reduced::MOST_EIGHTHS
             && let Some(color) = self.markers.reducible()
         {
@@ -136,12 +209,12 @@ impl Decoder for Jpeg {
             };
             return reduced::decode(bytes, &self.markers.frame, color, eighths).map(Some);
         }
-        turbo::decode_planes(bytes, eighths.brightness)
+        self.judged(bytes, || turbo::decode_planes(bytes, eighths.brightness))
     }
 
     fn planes_decoder_bytes(&self, header: &Header, eighths: Eighths) -> u64 {
         match self.is_reduced(eighths) {
-            true => memory::reduced_decoder_bytes(&self.markers, eighths),
+            true => memory::reduced_decoder_bytes(&self.markers, eighths) + self.copied,
             false if self.markers.has_common_sampling() => header.decoder_bytes,
             // libjpeg-turbo decodes such a picture to pixels only.
             false => header.decoder_bytes + pixel_count(header.width, header.height) * 6,

@@ -83,6 +83,7 @@ fn describe(image: &JxlImage) -> Result<Header, String> {
             exif: None,
             xmp: None,
             icc: Some(image.rendered_icc()),
+            ..Metadata::default()
         },
         ..header
     })

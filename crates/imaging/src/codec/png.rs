@@ -1,5 +1,6 @@
 //! PNG and APNG: decodes with the `png` crate.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 
 use png::{BitDepth, BlendOp, ColorType, Decoder, DisposeOp, Reader, Transformations};
@@ -16,14 +17,16 @@ mod deflate;
 mod encode;
 mod filter;
 mod memory;
+mod raw_profile;
+mod repair;
 mod wavefront;
 
 pub(super) use encode::encode;
 pub(super) use memory::encoder_bytes;
 
-type Source<'a> = Cursor<&'a [u8]>;
+type Source<'a> = Cursor<Cow<'a, [u8]>>;
 
-/// Reads all chunks before the picture data. Gamma and chromaticities without a profile are
+/// Reads all chunks but the picture data. Gamma and chromaticities without a profile are
 /// ignored, as other resizers do.
 pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, String> {
     let header = picture(Format::Png, bytes)?;
@@ -38,7 +41,12 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, Stri
 
 /// Reads everything but the metadata, of a PNG file or of one inside of another format's.
 pub(super) fn picture(format: Format, bytes: &[u8]) -> Result<Header, String> {
-    let reader = open(bytes, Transformations::EXPAND)?;
+    let mended = repair::mended(bytes);
+    let copied = match mended.bytes {
+        Cow::Borrowed(_) => 0,
+        Cow::Owned(_) => bytes.len() as u64,
+    };
+    let reader = open(mended.bytes, Transformations::EXPAND)?;
     let (color, depth) = reader.output_color_type();
     let layout = layout(color)?;
     let bits = if depth == BitDepth::Sixteen { 16 } else { 8 };
@@ -52,7 +60,8 @@ pub(super) fn picture(format: Format, bytes: &[u8]) -> Result<Header, String> {
         ..Header::new(format, (info.width, info.height), layout, bits)
     };
     Ok(Header {
-        decoder_bytes: memory::decoder_bytes(&header, bytes.len(), exif_bytes),
+        decoder_bytes: memory::decoder_bytes(&header, bytes.len(), exif_bytes)
+            .saturating_add(copied),
         ..header
     })
 }
@@ -80,13 +89,22 @@ impl PictureDecoder for Png {
 /// Decodes the default picture to any layout except Cmyk, with 8 or 16 bits. Palettes and smaller
 /// bit depths are expanded.
 pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
+    let mended = repair::mended(bytes);
+    let raster = decode_mended(&mended.bytes, header)?;
+    Ok(match mended.is_apple {
+        true => repair::from_apple(raster),
+        false => raster,
+    })
+}
+
+fn decode_mended(bytes: &[u8], header: &Header) -> Result<Raster, String> {
     let (width, height, layout) = (header.width, header.height, header.layout);
     if header.bits == 8
         && let Some(samples) = deflate::decode(bytes, (width, height), layout)
     {
         return Ok(Raster::from_u8(width, height, layout, samples));
     }
-    let mut reader = open(bytes, Transformations::EXPAND)?;
+    let mut reader = open(Cow::Borrowed(bytes), Transformations::EXPAND)?;
     let count = sample_count(width, height, layout.channels());
     if header.bits == 8 {
         let mut samples = vec![0; count];
@@ -103,7 +121,7 @@ pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, String> {
     Ok(Raster::from_u16(width, height, layout, samples))
 }
 
-fn open(bytes: &[u8], transformations: Transformations) -> Result<Reader<Source<'_>>, String> {
+fn open(bytes: Cow<'_, [u8]>, transformations: Transformations) -> Result<Reader<Source<'_>>, String> {
     // The chunks before the pixels take no more than the file has, and the room for the first rows
     // is fixed. The pixels are decoded later, after the estimate has limited their memory.
     let limits = png::Limits {
@@ -137,7 +155,8 @@ struct PngFrames<'a> {
 
 impl<'a> PngFrames<'a> {
     fn new(bytes: &'a [u8], header: &Header) -> Result<Self, String> {
-        let mut reader = open(bytes, Transformations::EXPAND | Transformations::STRIP_16)?;
+        let mended = repair::mended(bytes).bytes;
+        let mut reader = open(mended, Transformations::EXPAND | Transformations::STRIP_16)?;
         let control = reader.info().animation_control;
         let control = control.ok_or_else(|| "it has no frames".to_owned())?;
         // The default picture may not belong to the animation.

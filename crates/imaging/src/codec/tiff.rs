@@ -1,75 +1,87 @@
-//! TIFF: checks the first directory before the `image` crate reads it, and decodes with that crate.
+//! TIFF: reads the first page.
 //!
-//! The crate trusts sizes in the file: it makes a row as wide as a tile, a list as long as a field
-//! says, and a JPEG as large as its own header says. What it reads is checked here first.
+//! A TIFF is a directory of fields and strips or tiles of samples in very many kinds. What is not
+//! read is refused at the door by its name. `kind` has the meaning of the fields, `strips` the places,
+//! `unpack` the compressions, `samples` the numbers and `pixels` the colours.
 
 use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::header::Header;
-use crate::codec::image_rs;
 use crate::format::Format;
 use crate::limits::Limits;
-use crate::metadata::{self, Metadata};
-use crate::raster::{Raster, pixel_count};
+use crate::metadata::{self, Metadata, iptc};
+use crate::orientation::Orientation;
+use crate::raster::{Raster, Samples, pixel_count};
 
 mod directory;
+mod exif;
+mod fax;
+mod jpeg_strip;
+mod kind;
+mod pixels;
+mod samples;
 mod strips;
+mod unpack;
+mod ycbcr;
 
 use directory::{Directory, tag};
+use kind::{Alpha, Compression, Kind};
+use pixels::Pixels;
+use samples::Sample;
 use strips::Strips;
 
 /// A TIFF file.
 #[derive(Debug)]
 struct Tiff {
-    /// Whether the colours are premultiplied with alpha: ExtraSamples is 1.
-    is_premultiplied: bool,
-    /// The bytes of the longest strip or tile, as the file says.
-    longest: u64,
+    kind: Kind,
+    strips: Strips,
 }
 
 /// Reads the header of the first page.
 pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, String> {
     let directory = Directory::read(bytes)?;
     directory.check()?;
-    let picture = image_rs::header(Format::Tiff, bytes)?;
-    let (header, color) = (picture.header, picture.color);
-    let pixels = pixel_count(header.width, header.height);
-    let strips = Strips::read(&directory, (header.width, header.height))?;
-    let decoded = pixels.saturating_mul(color.bytes_per_pixel().into());
+    let kind = Kind::read(&directory)?;
+    let header = Header::new(
+        Format::Tiff,
+        (kind.width, kind.height),
+        kind.layout(),
+        kind.decoded_bits(),
+    );
+    let strips = Strips::read(&directory, &kind)?;
+    let decoded = pixel_count(kind.width, kind.height).saturating_mul(header.pixel_bytes().into());
     strips.check(decoded)?;
-    // The `image` crate decodes to a buffer of its own, and copies it. Inks are four, and floats are
-    // twice as wide as the samples to which they are scaled.
-    let buffer = match directory.number(tag::PHOTOMETRIC) {
-        Some(tag::SEPARATED) => decoded.saturating_add(decoded / 3),
-        _ => decoded,
+    let orientation = directory.number(tag::ORIENTATION).unwrap_or(1);
+    let header = Header {
+        decoder_bytes: strips.decoder_bytes(&kind),
+        orientation: Orientation::from_exif(u32::try_from(orientation).unwrap_or(1)),
+        metadata: metadata_of(&directory, limits)?,
+        ..header
     };
-    let scaled = decoded.saturating_sub(pixels.saturating_mul(header.pixel_bytes().into()));
+    Ok(ParsedPicture::new(header, Tiff { kind, strips }))
+}
+
+/// The metadata in the fields.
+fn metadata_of(directory: &Directory<'_>, limits: &Limits) -> Result<Metadata, String> {
     let icc = match directory.bytes(tag::ICC) {
         Some(icc) => Some(metadata::stored_profile(icc, limits)?),
         None => None,
     };
-    let xmp = directory.bytes(tag::XMP);
-    let header = Header {
-        decoder_bytes: buffer
-            .saturating_add(scaled)
-            .saturating_add(strips.decoder_bytes()),
-        metadata: Metadata {
-            exif: None,
-            xmp: xmp.and_then(|xmp| metadata::block(xmp, limits)),
-            icc,
-        },
-        ..header
-    };
-    let tiff = Tiff {
-        // Not in BigTIFF: there it would change the results of this engine version.
-        is_premultiplied: !directory.is_big_tiff()
-            && directory.number(tag::EXTRA_SAMPLES) == Some(1),
-        longest: strips.longest,
-    };
-    Ok(ParsedPicture::new(header, tiff))
+    let kept = |bytes| metadata::block(bytes, limits);
+    let photoshop = || iptc::of_resources(directory.bytes(tag::PHOTOSHOP)?);
+    Ok(Metadata {
+        exif: exif::block(directory, limits),
+        xmp: directory.bytes(tag::XMP).and_then(kept),
+        icc,
+        iptc: directory
+            .bytes(tag::IPTC)
+            .and_then(kept)
+            .or_else(photoshop)
+            .filter(|iptc| iptc.len() as u64 <= limits.max_metadata_bytes),
+    })
 }
 
 impl Decoder for Tiff {
-    /// Decodes to any layout except Cmyk, with 8 or 16 bits. Floating-point samples range from 0 to 1.
+    /// Decodes to any layout, with 8 or 16 bits.
     fn decode(
         &self,
         bytes: &[u8],
@@ -77,13 +89,41 @@ impl Decoder for Tiff {
         _shrink: u32,
         _smooth: bool,
     ) -> Result<Raster, String> {
-        // The length of a strip costs no memory of its own: its bytes lie in the file.
-        let most = header.decoder_bytes.saturating_add(self.longest);
-        let raster = image_rs::decode(bytes, header, most)?;
-        Ok(if self.is_premultiplied && raster.layout.has_alpha() {
-            raster.with_straight_alpha()
-        } else {
-            raster
+        let directory = Directory::read(bytes)?;
+        let samples = match header.bits {
+            8 => Samples::U8(self.samples(&directory)?),
+            _ => Samples::U16(self.samples(&directory)?),
+        };
+        let raster = Raster {
+            width: header.width,
+            height: header.height,
+            layout: header.layout,
+            samples,
+        };
+        Ok(match self.kind.alpha {
+            Alpha::Premultiplied => raster.with_straight_alpha(),
+            _ => raster,
         })
+    }
+}
+
+impl Tiff {
+    fn samples<T: Sample>(&self, directory: &Directory<'_>) -> Result<Vec<T>, String> {
+        let mut pixels = Pixels::<T>::new(&self.kind);
+        let tables = directory.bytes(tag::JPEG_TABLES);
+        let is_ycbcr = directory.number(tag::PHOTOMETRIC) == Some(tag::YCBCR);
+        for strip in self.strips.all(directory, self.kind.height) {
+            let strip = strip?;
+            let rows = unpack::unpack(strip.data, &self.kind, strip.shape)?;
+            let rows = match self.kind.compression {
+                Compression::Jpeg => {
+                    let size = (strip.shape.width, strip.shape.rows);
+                    jpeg_strip::decode(&rows, tables, &self.kind, is_ycbcr, size)?.into()
+                }
+                _ => rows,
+            };
+            pixels.put(&strip, rows);
+        }
+        Ok(pixels.finish())
     }
 }

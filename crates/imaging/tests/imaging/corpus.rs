@@ -145,6 +145,10 @@ const NO_MEASURE: &[(&str, &str)] = &[
         "bmp/images/rgb16-231.bmp",
         "ImageMagick shifts where it should scale",
     ),
+    (
+        "bmp/images/rgb24prof2.bmp",
+        "neither applies the profile; `reports` has a test",
+    ),
     ("bmp/images/rgb32-111110.bmp", "ImageMagick invents alpha"),
     ("bmp/images/rgb32bf.bmp", "ImageMagick invents alpha"),
     (

@@ -13,6 +13,7 @@ use super::pictures::opaque;
 use super::support::{corpus, files_below, request};
 use picresize_imaging::{ImagingError, Limits, inspect};
 
+mod bitmaps;
 mod files;
 mod tiff;
 

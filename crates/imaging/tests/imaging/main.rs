@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
 
+mod bitmaps;
+mod bmp;
 mod bytes;
 mod corpus;
 mod documentation;
@@ -16,6 +18,7 @@ mod hostile;
 mod hostile_containers;
 mod hostile_heif;
 mod hostile_jxl;
+mod ico;
 mod jpeg;
 mod jpegs;
 mod libheif;
@@ -26,4 +29,5 @@ mod memory;
 mod options;
 mod pictures;
 mod plan;
+mod reports;
 mod support;

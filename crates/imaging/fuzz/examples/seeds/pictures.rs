@@ -1,10 +1,6 @@
 //! Small pictures in formats that the library does not write, and blocks of metadata.
 
-use std::io::Cursor;
-
 use anyhow::{Result, anyhow};
-use image::codecs::tiff::TiffEncoder;
-use image::{ExtendedColorType, ImageEncoder};
 use picresize_kernels::avif::{BitDepth, Settings};
 use zune_core::bit_depth::BitDepth as Depth;
 use zune_core::colorspace::ColorSpace;
@@ -80,6 +76,37 @@ pub(crate) fn bmp(bits: u16) -> Vec<u8> {
     file
 }
 
+/// A bitmap of run-length encoded indices: a row is one run, or its pixels as they are.
+pub(crate) fn bmp_of_runs() -> Vec<u8> {
+    let mut file = bmp(8);
+    file.truncate(14 + 40 + 1024);
+    file[14 + 16] = 1;
+    for y in 0..HEIGHT as u8 {
+        match y % 3 {
+            0 => file.extend([WIDTH as u8, y]),
+            1 => file.extend((0..WIDTH as u8 + 2).map(|x| x.saturating_sub(2) % 9)),
+            _ => file.extend([0, 2, 3, 0, 5, y]),
+        }
+        if y % 3 == 1 {
+            let start = file.len() - WIDTH as usize - 2;
+            file[start..start + 2].copy_from_slice(&[0, WIDTH as u8]);
+        }
+        file.extend([0, 0]);
+    }
+    file.extend([0, 1]);
+    file
+}
+
+/// A bitmap whose samples have 5, 6 and 5 bits.
+pub(crate) fn bmp_of_masks() -> Vec<u8> {
+    let mut file = bmp(16);
+    file[14 + 16] = 3;
+    file[10] += 12;
+    let masks = [0xf800_u32, 0x07e0, 0x001f].map(u32::to_le_bytes);
+    file.splice(54..54, masks.concat());
+    file
+}
+
 /// A bitmap of 32 bits as in an icon: its height counts the mask.
 pub(crate) fn icon_bmp() -> Vec<u8> {
     let mut bitmap = bitmap(32, HEIGHT * 2);
@@ -113,7 +140,7 @@ fn bitmap(bits: u16, height: u32) -> Vec<u8> {
         let start = bytes.len();
         for x in 0..WIDTH {
             match bits {
-                24 | 32 => bytes.extend((0..u32::from(bits / 8)).map(|c| sample(x, y, c))),
+                16 | 24 | 32 => bytes.extend((0..u32::from(bits / 8)).map(|c| sample(x, y, c))),
                 _ if x % (8 / u32::from(bits)) == 0 => bytes.push(sample(x, y, 0)),
                 _ => {}
             }
@@ -147,23 +174,47 @@ pub(crate) fn ico(picture: &[u8]) -> Vec<u8> {
     file
 }
 
-pub(crate) fn tiffs() -> Result<Vec<(String, Vec<u8>)>> {
+pub(crate) fn tiffs() -> Vec<(String, Vec<u8>)> {
     let kinds = [
-        ("gray", 1, ExtendedColorType::L8),
-        ("rgb", 3, ExtendedColorType::Rgb8),
-        ("rgba", 4, ExtendedColorType::Rgba8),
-        ("deep", 3, ExtendedColorType::Rgb16),
+        ("gray", tiff(&samples(1), 1, 8)),
+        ("rgb", tiff(&samples(3), 3, 8)),
+        ("rgba", tiff(&samples(4), 4, 8)),
+        ("deep", tiff(&twice(&samples(3)), 3, 16)),
     ];
-    let encode = |(name, channels, color): (&str, u32, ExtendedColorType)| {
-        let mut samples = samples(channels);
-        if color == ExtendedColorType::Rgb16 {
-            samples = twice(&samples);
-        }
-        let mut file = Cursor::new(Vec::new());
-        TiffEncoder::new(&mut file).write_image(&samples, WIDTH, HEIGHT, color)?;
-        Ok((name.to_owned(), file.into_inner()))
-    };
-    kinds.into_iter().map(encode).collect()
+    kinds.map(|(name, file)| (name.to_owned(), file)).into()
+}
+
+/// A TIFF of one strip: the samples, the bits of each of them, and the directory.
+fn tiff(strip: &[u8], channels: u16, bits: u16) -> Vec<u8> {
+    let mut file = b"II*\0\0\0\0\0".to_vec();
+    file.extend(strip);
+    let bits_at = file.len() as u32;
+    file.extend(bits.to_le_bytes().repeat(channels.into()));
+    let directory = (file.len() as u32).to_le_bytes();
+    file[4..8].copy_from_slice(&directory);
+    let bits_or_place = if channels <= 2 { bits.into() } else { bits_at };
+    let mut fields: Vec<(u16, u16, u32, u32)> = vec![
+        (256, 4, 1, WIDTH),
+        (257, 4, 1, HEIGHT),
+        (258, 3, channels.into(), bits_or_place),
+        (259, 3, 1, 1),
+        (262, 3, 1, if channels == 1 { 1 } else { 2 }),
+        (273, 4, 1, 8),
+        (277, 3, 1, channels.into()),
+        (278, 4, 1, HEIGHT),
+        (279, 4, 1, strip.len() as u32),
+    ];
+    if channels == 4 {
+        // The fourth sample is alpha.
+        fields.push((338, 3, 1, 2));
+    }
+    file.extend((fields.len() as u16).to_le_bytes());
+    for (tag, kind, count, value) in fields {
+        file.extend([tag, kind].map(u16::to_le_bytes).concat());
+        file.extend([count, value].map(u32::to_le_bytes).concat());
+    }
+    file.extend([0; 4]);
+    file
 }
 
 /// Lossless JPEG XL.

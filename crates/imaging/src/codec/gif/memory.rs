@@ -9,7 +9,7 @@ use super::blocks::Blocks;
 /// A copy of the canvas if a frame is restored to it, and the largest frame: as the decoder returns
 /// it and as it is drawn.
 pub(super) fn decoder_bytes(blocks: &Blocks) -> u64 {
-    let canvas = pixel_count(blocks.width.into(), blocks.height.into()) * 4;
+    let canvas = pixel_count(blocks.width, blocks.height) * 4;
     let restored = if blocks.restores { canvas } else { 0 };
     restored + blocks.largest_frame * 5
 }

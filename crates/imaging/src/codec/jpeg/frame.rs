@@ -32,6 +32,9 @@ pub(super) struct Frame {
     pub(super) is_lossless: bool,
     /// The codes are Huffman codes, not arithmetic codes, and the samples are DCT-coded.
     pub(super) is_huffman: bool,
+    pub(super) is_arithmetic: bool,
+    /// The picture is refined from a smaller one (T.81, annex J).
+    pub(super) is_hierarchical: bool,
 }
 
 /// Whether a marker is a start of frame; 0xc4, 0xc8 and 0xcc have other meanings.
@@ -77,6 +80,8 @@ impl Frame {
             is_progressive: matches!(marker, 0xc2 | 0xc6 | 0xca | 0xce),
             is_lossless: matches!(marker, 0xc3 | 0xc7 | 0xcb | 0xcf),
             is_huffman: matches!(marker, 0xc0..=0xc2),
+            is_arithmetic: matches!(marker, 0xc9..=0xcb | 0xcd..=0xcf),
+            is_hierarchical: matches!(marker, 0xc5..=0xc7 | 0xcd..=0xcf),
         })
     }
 

@@ -1,11 +1,12 @@
 //! Reads the segments before the first scan of a JPEG file (ITU-T T.81, annex B).
 
 use crate::limits::Limits;
-use crate::metadata::{self, Metadata};
+use crate::metadata::{self, Metadata, iptc};
 
 use super::frame::{Component, Frame, is_start_of_frame};
-use super::metadata::{EXIF, ICC, JFIF, XMP};
-use super::segments::segment;
+use super::metadata::{EXIF, ICC, IPTC, JFIF_BYTES, XMP, adobe_transform, is_jfif};
+use super::profile;
+use super::segments::{Segment, run_length, segment};
 use super::spec::{MAX_SCANNED_PIXELS, MAX_SCANS};
 
 /// The segments before the first scan.
@@ -24,6 +25,11 @@ pub(super) struct Markers {
     pub(super) longest_run: usize,
     /// The memory in which libjpeg-turbo saves the segments that may have a profile.
     pub(super) saved_bytes: u64,
+    /// Whether the file has a flaw that costs no pixel, but that libjpeg-turbo refuses or warns of:
+    /// `repair` mends it.
+    pub(super) is_flawed: bool,
+    /// Whether there is an end marker after the first scan.
+    pub(super) has_end: bool,
 }
 
 impl Markers {
@@ -93,14 +99,16 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<(Markers, Metadata),
     let mut icc_parts = Vec::new();
     let mut icc_bytes = 0;
     let mut frame = None;
-    let (mut has_huffman_tables, mut is_jfif, mut adobe_transform) = (false, false, None);
-    let mut restarts = false;
+    let (mut has_huffman_tables, mut has_jfif, mut adobe) = (false, false, None);
+    let (mut restarts, mut is_flawed) = (false, false);
     let mut rest = bytes.get(2..).unwrap_or_default();
-    let (frame, first_scan_components) = loop {
-        let (marker, payload, after) = segment(rest)?;
-        rest = after;
-        match marker {
-            _ if is_start_of_frame(marker) => {
+    let (mut frame, first_scan) = loop {
+        let segment = Segment::next(rest)?;
+        let payload = segment.payload;
+        rest = segment.after;
+        is_flawed |= segment.has_stray;
+        match segment.marker {
+            marker if is_start_of_frame(marker) => {
                 if frame.is_some() {
                     return Err("it has two frame headers".to_owned());
                 }
@@ -109,8 +117,10 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<(Markers, Metadata),
             0xc4 => has_huffman_tables = true,
             0xda => {
                 let frame = frame.ok_or("the first scan comes before the frame header")?;
-                break (frame, usize::from(*payload.first().unwrap_or(&0)));
+                break (frame, payload);
             }
+            // A second start of the picture.
+            0xd8 => is_flawed = true,
             0xd9 => return Err("it ends before any picture data".to_owned()),
             0xe1 => {
                 if let Some(exif) = payload.strip_prefix(EXIF) {
@@ -120,25 +130,44 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<(Markers, Metadata),
                 }
             }
             0xdd => restarts = true,
-            0xe0 => is_jfif |= payload.starts_with(JFIF),
-            0xee if payload.starts_with(b"Adobe") => {
-                adobe_transform = Some(payload.get(11).copied().unwrap_or_default());
+            0xe0 if is_jfif(payload) => {
+                has_jfif = true;
+                is_flawed |= payload[JFIF_BYTES.start] != 1;
+            }
+            0xee => adobe = adobe_transform(payload).or(adobe),
+            0xed => {
+                if let Some(blocks) = payload.strip_prefix(IPTC)
+                    && found.iptc.is_none()
+                {
+                    found.iptc = iptc::of_resources(blocks);
+                }
             }
             0xe2 => {
-                if let Some([number, _count, part @ ..]) = payload.strip_prefix(ICC) {
+                if let Some([number, count, part @ ..]) = payload.strip_prefix(ICC) {
                     icc_bytes += part.len();
                     metadata::check_stored_profile(icc_bytes, limits)?;
-                    icc_parts.push((*number, part));
+                    icc_parts.push(profile::Part {
+                        number: *number,
+                        count: *count,
+                        bytes: part,
+                    });
                 }
             }
             _ => {}
         }
     };
-    icc_parts.sort_by_key(|(number, _)| *number);
-    if !icc_parts.is_empty() {
-        let parts: Vec<_> = icc_parts.into_iter().map(|(_, part)| part).collect();
-        found.icc = Some(parts.concat());
+    found.icc = profile::join(&icc_parts);
+    is_flawed |= found.icc.is_none() && !icc_parts.is_empty();
+    is_flawed |= adobe.is_some_and(|transform| transform != known_transform(&frame, transform));
+    let first_scan_components = usize::from(*first_scan.first().unwrap_or(&0));
+    let is_whole = matches!(first_scan, [.., 0, 63, 0]);
+    is_flawed |= !frame.is_progressive && !frame.is_lossless && !is_whole;
+    if frame.height == 0 {
+        frame.height = late_height(rest);
+        is_flawed = true;
     }
+    let has_end = memchr::memmem::rfind(rest, b"\xff\xd9").is_some();
+    is_flawed |= !has_end;
     let has_several_scans = frame.is_progressive || first_scan_components < frame.components.len();
     let longest_run = match has_several_scans || restarts {
         true => {
@@ -153,13 +182,32 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<(Markers, Metadata),
     let markers = Markers {
         frame,
         has_huffman_tables,
-        is_jfif,
-        adobe_transform,
+        is_jfif: has_jfif,
+        adobe_transform: adobe,
         first_scan_components,
         longest_run,
         saved_bytes: saved_bytes(bytes),
+        is_flawed,
+        has_end,
     };
     Ok((markers, found))
+}
+
+/// A colour transform of Adobe's marker that libjpeg knows: for others it assumes YCbCr or YCCK.
+pub(super) fn known_transform(frame: &Frame, transform: u8) -> u8 {
+    match (frame.components.len(), transform) {
+        (_, 0) => 0,
+        (4, _) => 2,
+        _ => 1,
+    }
+}
+
+/// The height of a picture whose frame header has none: it is defined after the first scan (T.81,
+/// B.2.5). 0 if it is not.
+fn late_height(rest: &[u8]) -> usize {
+    let place = memchr::memmem::find(rest, b"\xff\xdc\0\x04");
+    let height = place.and_then(|place| rest.get(place + 4..)?.first_chunk());
+    height.map_or(0, |height| usize::from(u16::from_be_bytes(*height)))
 }
 
 /// libjpeg-turbo saves every APP2 segment up to the end of the picture, with what it needs to find it,
@@ -209,13 +257,6 @@ fn runs(mut rest: &[u8]) -> (usize, u32) {
             }
         }
     }
-}
-
-/// Bytes up to a marker; 0xff followed by zero is data.
-fn run_length(bytes: &[u8]) -> usize {
-    let mut places = memchr::memchr_iter(0xff, bytes);
-    let ends = |place: &usize| bytes.get(place + 1).is_some_and(|after| *after != 0);
-    places.find(ends).unwrap_or(bytes.len())
 }
 
 #[cfg(test)]

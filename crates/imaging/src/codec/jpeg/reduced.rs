@@ -17,7 +17,7 @@ mod fault;
 mod huffman;
 mod plane;
 pub(super) mod progressive;
-mod scan;
+pub(super) mod scan;
 mod sequential;
 
 use fault::Fault;
@@ -161,7 +161,7 @@ mod tests {
 
     /// `None` where libjpeg-turbo would read past its buffer.
     fn libjpeg(bytes: &[u8], eighths: u32) -> Option<Planes> {
-        turbo::decode_planes(bytes, eighths).unwrap()
+        turbo::decode_planes(bytes, eighths).unwrap().picture
     }
 
     fn difference(found: &Planes, expected: &Planes) -> u8 {

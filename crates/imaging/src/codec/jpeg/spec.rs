@@ -5,8 +5,9 @@
 pub(super) const MAX_SCANS: u32 = 500;
 /// The maximum number of pixels of all scans together: 100 scans of 100 megapixels.
 pub(super) const MAX_SCANNED_PIXELS: u64 = 10_000_000_000;
-/// Stray bytes before the end marker that are no damage; some cameras write them.
-pub(super) const HARMLESS_STRAY_BYTES: u32 = 16;
+/// Stray bytes after the data of a scan, or before a restart marker, that are no damage; some cameras
+/// write them. Before the end of the picture any number is harmless.
+pub(super) const HARMLESS_STRAY_BYTES: usize = 16;
 /// From this quality on, chroma is always stored at full resolution.
 pub(super) const FULL_COLOR_QUALITY: u8 = 90;
 

@@ -10,10 +10,23 @@ use crate::codec::header::Header;
 use crate::planes::{Eighths, Planes};
 use crate::raster::{Layout, Raster, Samples, sample_count};
 
-use super::spec::{FULL_COLOR_QUALITY, HARMLESS_STRAY_BYTES, MAX_SCANS};
+use super::spec::{FULL_COLOR_QUALITY, MAX_SCANS};
+
+/// What libjpeg-turbo made of a picture.
+#[derive(Clone, Debug)]
+pub(super) struct Decoded<T> {
+    pub(super) picture: T,
+    /// Whether it met stray bytes between scans or restart intervals. Its first warning hides all
+    /// others: somebody else has to check that nothing is lost.
+    pub(super) is_doubtful: bool,
+}
 
 /// Decodes to Gray, Rgb or Cmyk as it is stored; `shrink` is 1, 2, 4 or 8.
-pub(super) fn decode(bytes: &[u8], header: &Header, shrink: u32) -> Result<Raster, String> {
+pub(super) fn decode(
+    bytes: &[u8],
+    header: &Header,
+    shrink: u32,
+) -> Result<Decoded<Raster>, String> {
     let mut decompressor = Decompressor::new().map_err(|error| error.to_string())?;
     let scaling = ScalingFactor::new(1, shrink as usize);
     let prepared = decompressor
@@ -38,28 +51,33 @@ pub(super) fn decode(bytes: &[u8], header: &Header, shrink: u32) -> Result<Raste
         height: height as usize,
         format,
     };
-    if let Err(error) = decompressor.decompress(bytes, image) {
-        let reason = error.to_string();
-        if !is_harmless(&reason) {
-            return Err(reason);
-        }
-    }
-    Ok(Raster::from_u8(width, height, header.layout, pixels))
+    let is_doubtful = is_doubtful(decompressor.decompress(bytes, image))?;
+    Ok(Decoded {
+        picture: Raster::from_u8(width, height, header.layout, pixels),
+        is_doubtful,
+    })
 }
 
-/// Decodes to planes of 1 to 8 eighths of the full size. Returns `None` if the picture has no such
+/// Decodes to planes of 1 to 8 eighths of the full size. Returns no picture if it has no such
 /// planes: it is stored as RGB or CMYK, or libjpeg-turbo does not support its chroma subsampling.
-pub(super) fn decode_planes(bytes: &[u8], eighths: u32) -> Result<Option<Planes>, String> {
+pub(super) fn decode_planes(
+    bytes: &[u8],
+    eighths: u32,
+) -> Result<Decoded<Option<Planes>>, String> {
+    let none = Decoded {
+        picture: None,
+        is_doubtful: false,
+    };
     let mut decompressor = Decompressor::new().map_err(|error| error.to_string())?;
     let Ok(header) = decompressor.read_header(bytes) else {
-        return Ok(None);
+        return Ok(none);
     };
     let Some(color) = sampling(&header) else {
-        return Ok(None);
+        return Ok(none);
     };
     // It copies four samples of each row, but decodes fewer, and reads past the end of its buffer.
     if eighths == 1 && header.width <= 8 && color.is_some_and(|(across, _)| across == 4) {
-        return Ok(None);
+        return Ok(none);
     }
     let scaling = ScalingFactor::new(eighths as usize, 8);
     let prepared = decompressor
@@ -76,14 +94,12 @@ pub(super) fn decode_planes(bytes: &[u8], eighths: u32) -> Result<Option<Planes>
         height,
         subsamp: header.subsamp,
     };
-    if let Err(error) = decompressor.decompress_to_yuv(bytes, image) {
-        let reason = error.to_string();
-        if !is_harmless(&reason) {
-            return Err(reason);
-        }
-    }
+    let is_doubtful = is_doubtful(decompressor.decompress_to_yuv(bytes, image))?;
     planes.repeat_edges();
-    Ok(Some(planes))
+    Ok(Decoded {
+        picture: Some(planes),
+        is_doubtful,
+    })
 }
 
 /// The chroma subsampling: luma samples per chroma sample. The outer `None` means that the picture
@@ -100,18 +116,19 @@ fn sampling(header: &DecompressHeader) -> Option<Option<(u32, u32)>> {
     }
 }
 
-/// Whether libjpeg's first warning is about a few stray bytes after complete picture data
-/// (`JWRN_EXTRANEOUS_DATA` before the end marker 0xd9). Every other warning means lost data.
-fn is_harmless(reason: &str) -> bool {
-    let Some((_, rest)) = reason.split_once("Corrupt JPEG data: ") else {
-        return false;
+/// Judges libjpeg's first warning (its `JWRN_EXTRANEOUS_DATA`). Stray bytes before the end marker,
+/// 0xd9, are harmless: all pixels were read before. Elsewhere they make the picture doubtful. Every
+/// other warning means lost data.
+fn is_doubtful(result: turbojpeg::Result<()>) -> Result<bool, String> {
+    let Err(error) = result else {
+        return Ok(false);
     };
-    let Some(count) = rest.strip_suffix(" extraneous bytes before marker 0xd9") else {
-        return false;
-    };
-    count
-        .parse::<u32>()
-        .is_ok_and(|count| count <= HARMLESS_STRAY_BYTES)
+    let reason = error.to_string();
+    match reason.split_once(" extraneous bytes before marker ") {
+        Some((_, "0xd9")) => Ok(false),
+        Some(_) => Ok(true),
+        None => Err(reason),
+    }
 }
 
 /// Encodes 8-bit Gray or Rgb with optimised Huffman tables.
@@ -194,7 +211,7 @@ mod tests {
                 format: PixelFormat::RGB,
             });
             let file = file.unwrap();
-            let has_planes = |eighths| decode_planes(&file, eighths).unwrap().is_some();
+            let has_planes = |eighths| decode_planes(&file, eighths).unwrap().picture.is_some();
             assert_eq!(has_planes(1), expected, "{width}");
             assert!(has_planes(2) && has_planes(8), "{width}");
         }

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use png::{BitDepth, ColorType, Encoder, Info, chunk};
 
 use crate::codec::encode_options::EncodeOptions;
-use crate::metadata::Metadata;
+use crate::metadata::{Metadata, iptc};
 use crate::quantize::{Alpha, quantize};
 use crate::raster::{Layout, Raster, Samples};
 
-use super::deflate;
+use super::{deflate, raw_profile};
 
 /// Encodes any layout except Cmyk, with 8 or 16 bits, or with a palette.
 pub(crate) fn encode(
@@ -106,6 +106,10 @@ fn write(info: Info<'_>, rows: &[u8], metadata: &Metadata) -> Result<Vec<u8>, St
         if let Some(xmp) = &metadata.xmp {
             let text = String::from_utf8_lossy(xmp).into_owned();
             encoder.add_itxt_chunk("XML:com.adobe.xmp".to_owned(), text)?;
+        }
+        if let Some(iptc) = &metadata.iptc {
+            let text = raw_profile::write("iptc", &iptc::resource(iptc));
+            encoder.add_ztxt_chunk("Raw profile type iptc".to_owned(), text)?;
         }
         let mut writer = encoder.write_header()?;
         writer.write_chunk(chunk::IDAT, &data)?;

@@ -31,6 +31,7 @@ impl Chunks<'_> {
             exif: self.exif.and_then(|exif| metadata::block(exif, limits)),
             xmp: self.xmp.and_then(|xmp| metadata::block(xmp, limits)),
             icc: icc.transpose()?,
+            iptc: None,
         })
     }
 }

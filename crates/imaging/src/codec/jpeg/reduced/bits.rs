@@ -1,5 +1,6 @@
 //! Reads the bits of a scan and the coefficients coded in them.
 
+use crate::codec::jpeg::segments::segment;
 use crate::codec::jpeg::spec::HARMLESS_STRAY_BYTES;
 
 use super::fault::Fault;
@@ -80,13 +81,18 @@ impl<'a> Data<'a> {
         }
     }
 
+    /// Whether the end of the picture follows: then nothing can be lost.
+    fn is_last(&self) -> bool {
+        matches!(segment(self.rest), Ok((0xd9, ..)))
+    }
+
     /// What follows the data, if the data's own bits end at `end`.
     pub(super) fn after(&self, end: usize) -> Result<&'a [u8], Fault> {
         let count = self.bytes.len() - WINDOW + self.beyond;
-        match count.checked_sub(end.div_ceil(8)) {
-            None => Err(Fault::Short),
-            Some(stray) if stray > HARMLESS_STRAY_BYTES as usize => Err(Fault::Stray(stray)),
-            Some(_) => Ok(self.rest),
+        let stray = count.checked_sub(end.div_ceil(8)).ok_or(Fault::Short)?;
+        match stray > HARMLESS_STRAY_BYTES && !self.is_last() {
+            true => Err(Fault::Stray(stray)),
+            false => Ok(self.rest),
         }
     }
 
@@ -279,8 +285,14 @@ mod tests {
             );
             assert!(data.after(33).is_err());
         }
-        let long = [0; 3 * HARMLESS_STRAY_BYTES as usize];
+        let mut long = vec![0; 3 * HARMLESS_STRAY_BYTES];
         let stray = Data::read_most(&long, 1).after(8).unwrap_err();
         assert!(matches!(stray, Fault::Stray(count) if count == long.len() - 1));
+        // Any number is harmless at the end of the picture.
+        long.extend([0xff, 0xff, 0xd9]);
+        assert!(Data::read_most(&long, 1).after(8).is_ok());
+        long.extend_from_within(..);
+        long[3 * HARMLESS_STRAY_BYTES + 2] = 0xc4;
+        assert!(Data::read_most(&long, 1).after(8).is_err());
     }
 }

@@ -10,7 +10,7 @@ use super::huffman::Codes;
 
 /// The tables that scans refer to; later definitions replace earlier ones.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tables {
+pub(crate) struct Tables {
     quantization: [Option<[u16; AREA]>; 4],
     /// Huffman tables for DC coefficients.
     differences: [Option<Codes>; 4],
@@ -22,21 +22,21 @@ pub(super) struct Tables {
 
 /// A component of a scan.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part {
-    pub(super) component: usize,
-    pub(super) differences: usize,
-    pub(super) coefficients: usize,
+pub(crate) struct Part {
+    pub(crate) component: usize,
+    pub(crate) differences: usize,
+    pub(crate) coefficients: usize,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Scan {
-    pub(super) parts: Vec<Part>,
+pub(crate) struct Scan {
+    pub(crate) parts: Vec<Part>,
     /// First and last coefficient, in zigzag order.
-    pub(super) first: usize,
-    pub(super) last: usize,
+    pub(crate) first: usize,
+    pub(crate) last: usize,
     /// The successive approximation bit positions of the previous scan and of this one.
-    pub(super) high: u32,
-    pub(super) low: u32,
+    pub(crate) high: u32,
+    pub(crate) low: u32,
 }
 
 impl Tables {
@@ -49,7 +49,7 @@ impl Tables {
     }
 
     /// Reads the tables of a segment, if it has any.
-    pub(super) fn read(&mut self, marker: u8, payload: &[u8]) -> Result<(), String> {
+    pub(crate) fn read(&mut self, marker: u8, payload: &[u8]) -> Result<(), String> {
         match marker {
             0xdb => self.read_quantization(payload),
             0xc4 => self.read_huffman(payload),
@@ -72,6 +72,11 @@ impl Tables {
     pub(super) fn coefficients(&self, number: usize) -> Result<&Codes, Fault> {
         let table = self.coefficients.get(number);
         table.and_then(Option::as_ref).ok_or(Fault::HuffmanTable)
+    }
+
+    /// Whether there is a quantization table with this number.
+    pub(crate) fn has_quantization(&self, number: usize) -> bool {
+        self.quantization.get(number).is_some_and(Option::is_some)
     }
 
     /// The factors of a component's coefficients.
@@ -124,24 +129,32 @@ impl Tables {
 }
 
 impl Scan {
-    /// Reads a start of scan (T.81, B.2.3). Returns `None` if it is cut short or names a component
-    /// that does not exist.
-    pub(super) fn read(payload: &[u8], frame: &Frame) -> Option<Self> {
+    /// Reads a start of scan (T.81, B.2.3). Returns `None` if it is cut short, or names no component
+    /// or one that does not exist.
+    pub(crate) fn read(payload: &[u8], frame: &Frame) -> Option<Self> {
         let (count, rest) = payload.split_first()?;
         let (parts, rest) = rest.split_at_checked(usize::from(*count) * 2)?;
         let [first, last, bits, ..] = *rest else {
             return None;
         };
         let (pairs, _) = parts.as_chunks::<2>();
-        let part = |&[id, tables]: &[u8; 2]| {
-            Some(Part {
-                component: frame.components.iter().position(|c| c.id == id)?,
+        let mut parts: Vec<Part> = Vec::with_capacity(pairs.len());
+        for &[id, tables] in pairs {
+            // Components may share an identifier; then they come in order.
+            let is_free = |at: &usize| parts.iter().all(|part| part.component != *at);
+            let components = frame.components.iter().enumerate();
+            let mut named = components.filter(|(_, c)| c.id == id).map(|(at, _)| at);
+            parts.push(Part {
+                component: named.find(is_free)?,
                 differences: usize::from(tables >> 4),
                 coefficients: usize::from(tables & 15),
-            })
-        };
+            });
+        }
+        if parts.is_empty() {
+            return None;
+        }
         Some(Self {
-            parts: pairs.iter().map(part).collect::<Option<_>>()?,
+            parts,
             first: usize::from(first),
             last: usize::from(last),
             high: u32::from(bits >> 4),
