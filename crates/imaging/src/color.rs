@@ -40,6 +40,17 @@ impl Profile {
     }
 }
 
+/// Whether a profile says that it describes samples of this layout.
+pub(crate) fn describes(icc: &[u8], layout: Layout) -> bool {
+    // The data colour space (ICC.1:2022, 7.2.6).
+    let expected = match layout {
+        Layout::Gray | Layout::GrayAlpha => b"GRAY",
+        Layout::Rgb | Layout::Rgba => b"RGB ",
+        Layout::Cmyk => b"CMYK",
+    };
+    icc.get(16..20) == Some(expected)
+}
+
 /// The memory of applying a profile.
 pub(crate) fn profile_bytes(icc: Option<&[u8]>) -> u64 {
     icc.map_or(0, |icc| icc.len() as u64 * APPLIED)

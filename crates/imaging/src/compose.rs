@@ -46,6 +46,18 @@ pub(crate) fn finish(
     }
 }
 
+/// Whether a grey picture, with alpha or without, is still grey when it is finished.
+pub(crate) fn stays_gray(
+    has_alpha: bool,
+    format: Format,
+    geometry: &Geometry,
+    options: &ResizeOptions,
+) -> bool {
+    let is_composed = geometry.canvas != geometry.scaled
+        || has_alpha && (format == Format::Jpeg || options.background.is_some());
+    matches!(format, Format::Jpeg | Format::Png) && !is_composed && options.palette.is_none()
+}
+
 /// Places an Rgba picture at its offset on a canvas of the background colour.
 fn on_canvas(raster: &Raster, geometry: &Geometry, background: Background) -> Raster {
     fn place<T: Copy>(

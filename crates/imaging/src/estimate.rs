@@ -11,6 +11,7 @@ use crate::geometry::Geometry;
 use crate::options::{ColorPolicy, Filter, Profile, ResizeOptions};
 use crate::planes::Eighths;
 use crate::raster::pixel_count;
+use crate::render::drops_profile;
 use crate::shrink_on_load::{ShrinkOnLoad, halves_color, halvings_in_light};
 
 /// The memory of a codec's tables, handles and rows for a picture of any size. Code is not
@@ -110,9 +111,11 @@ pub(crate) fn animation(source: &ParsedPicture, task: &Task<'_>) -> u64 {
 
 /// The metadata of the result, and the profile while it is applied.
 fn metadata(header: &Header, task: &Task<'_>) -> u64 {
-    let profile = match task.options.color {
-        ColorPolicy::Srgb => color::profile_bytes(header.metadata.icc.as_deref()),
-        ColorPolicy::Keep => 0,
+    let is_applied = task.options.color == ColorPolicy::Srgb
+        || drops_profile(header, task.format, task.geometry, task.options);
+    let profile = match is_applied {
+        true => color::profile_bytes(header.metadata.icc.as_deref()),
+        false => 0,
     };
     profile + header.metadata.kept_bytes(task.options)
 }

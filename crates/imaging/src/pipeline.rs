@@ -16,7 +16,7 @@ use crate::metadata::Metadata;
 use crate::options::{FieldError, ResizeOptions};
 use crate::plan::Plan;
 use crate::planar::{self, Placement};
-use crate::render::Renderer;
+use crate::render::{Renderer, drops_profile};
 use crate::source::inspect;
 
 /// The result of a resize.
@@ -78,7 +78,10 @@ impl Plan {
     fn run(&self, bytes: &[u8]) -> Result<Vec<u8>, ImagingError> {
         let source = self.source.parsed();
         let header = source.header();
-        let metadata = header.metadata.kept(&self.options);
+        let mut metadata = header.metadata.kept(&self.options);
+        if drops_profile(header, self.format, &self.geometry, &self.options) {
+            metadata.icc = None;
+        }
         let renderer = Renderer::new(header, &self.options, self.format, self.geometry);
         let most = self.options.max_bytes;
         if self.frames > 1 {

@@ -34,7 +34,7 @@ impl<'a> Renderer<'a> {
         geometry: Geometry,
     ) -> Self {
         let profile = match options.color {
-            ColorPolicy::Keep if header.layout != Layout::Cmyk => None,
+            ColorPolicy::Keep if !drops_profile(header, format, &geometry, options) => None,
             _ => color::Profile::read(header.metadata.icc.as_deref(), header.layout).map(Rc::new),
         };
         Self {
@@ -135,6 +135,30 @@ impl<'a> Renderer<'a> {
         };
         (part, orientation.turn_size(self.geometry.scaled))
     }
+}
+
+/// Whether a source's profile cannot be kept, because it does not describe the pixels of the result:
+/// inks become Rgb, and grey does in some formats. Such pixels are converted to sRGB.
+pub(crate) fn drops_profile(
+    header: &Header,
+    format: Format,
+    geometry: &Geometry,
+    options: &ResizeOptions,
+) -> bool {
+    let layout = header.layout;
+    let is_kept = header
+        .metadata
+        .icc
+        .as_deref()
+        .is_none_or(|icc| color::describes(icc, layout));
+    let fits = match layout {
+        Layout::Cmyk => false,
+        Layout::Gray | Layout::GrayAlpha => {
+            compose::stays_gray(layout.has_alpha(), format, geometry, options)
+        }
+        Layout::Rgb | Layout::Rgba => true,
+    };
+    !is_kept || !fits
 }
 
 /// The factor by which a side was shrunk; a remainder gave one more pixel.

@@ -209,7 +209,7 @@ impl Decoder for Jpeg {
             };
             return reduced::decode(bytes, &self.markers.frame, color, eighths).map(Some);
         }
-        self.judged(bytes, || turbo::decode_planes(bytes, eighths.brightness))
+        self.judged(bytes, || turbo::planes(bytes, eighths.brightness))
     }
 
     fn planes_decoder_bytes(&self, header: &Header, eighths: Eighths) -> u64 {

@@ -66,6 +66,7 @@ impl<'a> Filter<'a> {
             Some(Element::Kept) => self.kept.push_str(text),
             Some(Element::Dropped) => {}
             // White space, with which editors pad a packet.
+            _ if self.kept.is_empty() || self.kept.ends_with('\n') => {}
             _ => self.kept.push('\n'),
         }
     }

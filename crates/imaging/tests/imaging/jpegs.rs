@@ -134,7 +134,7 @@ impl Kind {
         compressor.compress_to_vec(image).unwrap()
     }
 
-    /// Cyan, magenta, yellow and black; with an Adobe marker they are stored inverted.
+    /// Cyan, magenta, yellow and black. They are stored inverted, with Adobe's marker and without.
     fn ink(&self, rgb: &[u8]) -> Vec<u8> {
         let (pixels, _) = rgb.as_chunks::<3>();
         pixels
@@ -147,7 +147,7 @@ impl Kind {
                 };
                 [ink(r), ink(g), ink(b), 255 - white]
             })
-            .map(|ink| if self.adobe { 255 - ink } else { ink })
+            .map(|ink| 255 - ink)
             .collect()
     }
 
@@ -245,9 +245,8 @@ pub(crate) fn decode(jpeg: &[u8]) -> ((u32, u32), Vec<u8>) {
     };
     decompressor.decompress(jpeg, image).unwrap();
     if ink {
-        let inverted = segments(jpeg).iter().any(|(marker, ..)| *marker == 0xee);
         let (inks, _) = pixels.as_chunks::<4>();
-        let light = |value: u8| u32::from(if inverted { value } else { 255 - value });
+        let light = |value: u8| u32::from(value);
         pixels = inks
             .iter()
             .flat_map(|&[c, m, y, k]| [c, m, y].map(|ink| (light(ink) * light(k) + 127) / 255))

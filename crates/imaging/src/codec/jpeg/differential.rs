@@ -21,8 +21,8 @@ pub fn own_jpeg_planes(bytes: &[u8], eighths: u32) -> Option<Result<DecodedPlane
 /// Decodes to a number of eighths, 1 to 4 or 8, by libjpeg-turbo. `None` if the picture has no luma
 /// and chroma planes.
 pub fn turbo_jpeg_planes(bytes: &[u8], eighths: u32) -> Result<Option<DecodedPlanes>, String> {
-    let decoded = turbo::decode_planes(bytes, eighths)?;
-    Ok(decoded.picture.map(|planes| parts(&planes)))
+    let planes = turbo::decode_planes(bytes, eighths)?;
+    Ok(planes.map(|planes| parts(&planes)))
 }
 
 fn parts(planes: &Planes) -> DecodedPlanes {
