@@ -3,6 +3,7 @@
 
 use libdeflater::{Crc, DecompressionError, Decompressor};
 
+use crate::color::Cicp;
 use crate::limits::Limits;
 use crate::metadata::{self, Metadata};
 use crate::orientation::Orientation;
@@ -10,6 +11,9 @@ use crate::orientation::Orientation;
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// The keyword of a text chunk with an XMP packet.
 const XMP: &[u8] = b"XML:com.adobe.xmp";
+/// The colour types without colours (11.2.1).
+const GRAY: u8 = 0;
+const GRAY_ALPHA: u8 = 4;
 /// Deflate cannot make more of a byte.
 const MOST_INFLATED: usize = 1032;
 
@@ -72,10 +76,21 @@ impl<'a> Iterator for Chunks<'a> {
 pub(super) fn metadata(bytes: &[u8], limits: &Limits) -> Result<(Metadata, Orientation), String> {
     let mut found = Metadata::default();
     let (mut exif, mut has_profile, mut has_xmp) = (None, false, false);
+    let mut coded = None;
+    let mut kind = (0, 0);
     let most = usize::try_from(limits.max_metadata_bytes).unwrap_or(usize::MAX);
     for chunk in Chunks::of(bytes).into_iter().flatten() {
         match chunk.name {
             b"IDAT" => break,
+            b"IHDR" => {
+                kind = match chunk.payload {
+                    [_, _, _, _, _, _, _, _, depth, color, ..] => (*depth, *color),
+                    _ => kind,
+                }
+            }
+            b"cICP" if coded.is_none() && chunk.is_intact() => {
+                coded = code_points(chunk.payload, kind);
+            }
             b"iCCP" if !has_profile && chunk.is_intact() => {
                 has_profile = true;
                 found.icc = profile(chunk.payload, most)?;
@@ -90,9 +105,27 @@ pub(super) fn metadata(bytes: &[u8], limits: &Limits) -> Result<(Metadata, Orien
             _ => {}
         }
     }
+    if let Some(coded) = coded {
+        // It takes precedence over a profile (11.3.2.6).
+        let (_, color) = kind;
+        found.icc = coded.profile(matches!(color, GRAY | GRAY_ALPHA));
+    }
     let orientation = exif.map_or_else(Orientation::default, metadata::orientation);
     found.exif = exif.and_then(|exif| metadata::block(exif, limits));
     Ok((found, orientation))
+}
+
+/// The code points in a `cICP` chunk (11.3.2.6) of a picture of this bit depth and colour type; `None`
+/// if they are not of RGB.
+fn code_points(payload: &[u8], (depth, _): (u8, u8)) -> Option<Cicp> {
+    let &[primaries, transfer, 0, full_range] = payload else {
+        return None;
+    };
+    Some(Cicp {
+        primaries: primaries.into(),
+        transfer: transfer.into(),
+        narrow_bits: (full_range == 0).then_some(depth.max(8)),
+    })
 }
 
 /// The profile in an `iCCP` chunk (11.3.2.3); `None` if it is damaged.
