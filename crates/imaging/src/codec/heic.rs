@@ -113,7 +113,13 @@ fn decode(bytes: &[u8], header: &Header, coded: CodedPictures) -> Result<Raster,
         drop(image);
         let (alpha, layout) = (alpha.as_ref(), header.layout);
         let whole = Window::whole(color.size());
-        return Ok(ycbcr::to_raster(&color, alpha, layout, whole, premultiplied));
+        return Ok(ycbcr::to_raster(
+            &color,
+            alpha,
+            layout,
+            whole,
+            premultiplied,
+        ));
     };
     // A gray picture has three identical planes.
     let count = match header.layout {

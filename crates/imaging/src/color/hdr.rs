@@ -5,7 +5,7 @@
 //! no room above white in sRGB, so brighter colours are scaled down to it with their hue: a flame stays
 //! orange. The largest of red, green and blue decides, and a soft shoulder rounds the corner.
 
-use moxcms::{ColorProfile, ToneReprCurve, TransferCharacteristics};
+use moxcms::{ColorProfile, DataColorSpace, ToneReprCurve, TransferCharacteristics};
 
 use crate::raster::{Layout, Raster, Samples};
 
@@ -56,7 +56,11 @@ impl ToneMap {
         let primaries = coded.filter(|coded| coded.red_trc.is_some());
         let primaries = primaries.as_ref().unwrap_or(profile);
         let matrix = primaries.transform_matrix(&ColorProfile::new_srgb());
-        let luminance = primaries.colorant_matrix().v[1];
+        // Gray has no primaries.
+        let luminance = match profile.color_space {
+            DataColorSpace::Gray => [0.0, 1.0, 0.0],
+            _ => primaries.colorant_matrix().v[1],
+        };
         Some(Self {
             transfer,
             to_srgb: matrix.v.map(|row| row.map(|value| value as f32)),
@@ -89,7 +93,9 @@ impl ToneMap {
         let full = f64::from(values - 1);
         let all = (0..values).map(|value| f64::from(value) / full);
         match self.transfer {
-            Transfer::Pq => all.map(|value| (pq(value) * 10_000.0 / WHITE) as f32).collect(),
+            Transfer::Pq => all
+                .map(|value| (pq(value) * 10_000.0 / WHITE) as f32)
+                .collect(),
             Transfer::Hlg => all.map(|value| hlg(value) as f32).collect(),
         }
     }
@@ -151,7 +157,9 @@ impl Transfer {
         if is(pq) {
             return Some(Self::Pq);
         }
-        is(hlg).then_some(Self::Hlg)
+        // Some profiles describe the scene, others the display.
+        let is_hlg = is(hlg) || is(|value| hlg(value).powf(HLG_GAMMA));
+        is_hlg.then_some(Self::Hlg)
     }
 }
 
@@ -223,7 +231,10 @@ mod tests {
         let mut last = 0.0;
         for step in 0..2000 {
             let value = mapped(step as f32 / 100.0);
-            assert!(value >= last && value <= 1.0, "{step}: {value} after {last}");
+            assert!(
+                value >= last && value <= 1.0,
+                "{step}: {value} after {last}"
+            );
             last = value;
         }
         assert!(mapped(1.0) > 0.985);

@@ -2,14 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
 
+mod avif;
 mod bytes;
 mod corpus;
 mod documentation;
 mod duration;
 mod fingerprint;
 mod formats;
+mod hdr;
 mod heic;
 mod heif;
+mod heif_file;
 #[cfg(target_os = "linux")]
 mod hostile;
 #[cfg(target_os = "linux")]
@@ -26,4 +29,5 @@ mod memory;
 mod options;
 mod pictures;
 mod plan;
+mod reports;
 mod support;

@@ -8,11 +8,7 @@ use super::rav1d;
 
 /// Decodes all tiles to the planes of a picture of this size. A tile with more than `most` pixels is
 /// refused.
-pub(super) fn decode(
-    grid: &Grid<'_>,
-    size: (u32, u32),
-    most: u64,
-) -> Result<YcbcrPlanes, String> {
+pub(super) fn decode(grid: &Grid<'_>, size: (u32, u32), most: u64) -> Result<YcbcrPlanes, String> {
     let mut whole = None;
     let mut tile_size = (0, 0);
     for (index, tile) in (0_u32..).zip(&grid.tiles) {

@@ -111,7 +111,9 @@ impl<'a> Grid<'a> {
                 tiles: vec![Tile::of(items, item)?],
             });
         }
-        let data = item.data().ok_or("the data of its grid is not in the file")?;
+        let data = item
+            .data()
+            .ok_or("the data of its grid is not in the file")?;
         let (columns, rows, size) = layout(&data).ok_or("its grid is cut short")?;
         let count = columns as usize * rows as usize;
         if count > MOST_TILES {
@@ -173,10 +175,9 @@ impl<'a> Grid<'a> {
             ));
         }
         if let Some(whole) = self.size {
-            for (whole, tile, count) in [
-                (whole.0, width, self.columns),
-                (whole.1, height, self.rows),
-            ] {
+            for (whole, tile, count) in
+                [(whole.0, width, self.columns), (whole.1, height, self.rows)]
+            {
                 let covered = u64::from(tile) * u64::from(count);
                 let whole = u64::from(whole);
                 if whole > covered || whole + u64::from(tile) <= covered {
@@ -218,8 +219,8 @@ impl<'a> Tile<'a> {
         if item.kind != *b"av01" {
             let kind = item.kind.escape_ascii();
             return Err(format!(
-                "its picture is an item of kind {kind}; only av01 and grids of it are supported in \
-                 AVIF"
+                "its picture is an item of kind {kind}; only av01 is supported in AVIF, alone and in \
+                 grids"
             ));
         }
         let data = item.data();

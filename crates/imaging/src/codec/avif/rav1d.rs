@@ -88,9 +88,10 @@ impl Decoder {
             let copied = match result.0 {
                 0 if layer.is_none_or(|layer| layer == layer_of(&picture)) => Some(copy(&picture)),
                 0 => None,
-                _ => calls.next().is_none().then(|| {
-                    Err("its AV1 data is damaged or cut short".to_owned())
-                }),
+                _ => calls
+                    .next()
+                    .is_none()
+                    .then(|| Err("its AV1 data is damaged or cut short".to_owned())),
             };
             // SAFETY: `dav1d_get_picture` has written `picture`, also if it failed. Its data is not
             // used afterwards.

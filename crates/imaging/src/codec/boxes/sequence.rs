@@ -35,7 +35,10 @@ fn first_of<'a>(
             continue;
         };
         let handler = child(media, b"hdlr").and_then(|hdlr| hdlr.get(8..12));
-        if !handlers.iter().any(|wanted| Some(wanted.as_slice()) == handler) {
+        if !handlers
+            .iter()
+            .any(|wanted| Some(wanted.as_slice()) == handler)
+        {
             continue;
         }
         let table = child(media, b"minf").and_then(|minf| child(minf, b"stbl"));
