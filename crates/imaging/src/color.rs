@@ -1,8 +1,21 @@
-//! Converts colours: pixels with an embedded profile to sRGB, and CMYK to RGB.
+//! Converts colours: pixels with an embedded profile to sRGB, and CMYK to RGB. Profiles of high dynamic
+//! range are mapped to that of sRGB.
 
 use moxcms::{ColorProfile, DataColorSpace, Layout as CmsLayout, TransformOptions};
 
 use crate::raster::{Layout, Raster, Samples, plain_cmyk_to_rgb};
+
+mod cicp;
+mod curve;
+mod hdr;
+mod srgb;
+#[cfg(feature = "jxl")]
+mod wide;
+
+pub(crate) use cicp::Cicp;
+use hdr::ToneMap;
+#[cfg(feature = "jxl")]
+pub(crate) use wide::Wide;
 
 /// Pixels passed to the colour engine at once; limits the second buffer it needs.
 const PIXELS_AT_ONCE: usize = 1 << 16;
@@ -19,7 +32,12 @@ const MOST_TAG_BYTES: u64 = 8;
 const APPLIED: u64 = 8;
 
 /// A parsed profile whose colour space matches its picture.
-pub(crate) struct Profile(ColorProfile);
+pub(crate) struct Profile(Conversion);
+
+enum Conversion {
+    ByProfile(Box<ColorProfile>),
+    ToneMap(ToneMap),
+}
 
 impl Profile {
     /// Reads an ICC profile. Returns `None` if it is damaged, does not match `layout`, or describes
@@ -32,11 +50,18 @@ impl Profile {
             Layout::Rgb | Layout::Rgba => DataColorSpace::Rgb,
             Layout::Cmyk => DataColorSpace::Cmyk,
         };
-        if profile.color_space != expected || (layout != Layout::Cmyk && is_srgb(&profile, layout))
-        {
+        if profile.color_space != expected {
             return None;
         }
-        Some(Self(profile))
+        if layout != Layout::Cmyk {
+            if let Some(map) = ToneMap::of(&profile) {
+                return Some(Self(Conversion::ToneMap(map)));
+            }
+            if is_srgb(&profile, layout) {
+                return None;
+            }
+        }
+        Some(Self(Conversion::ByProfile(Box::new(profile))))
     }
 }
 
@@ -111,12 +136,11 @@ fn opaque(layout: Layout) -> Layout {
 ///
 /// If the profile cannot be applied because a required table is missing.
 pub(crate) fn to_srgb(raster: Raster, profile: Option<&Profile>) -> Result<Raster, String> {
-    let Some(Profile(profile)) = profile else {
-        return Ok(if raster.layout == Layout::Cmyk {
-            plain_rgb(raster)
-        } else {
-            raster
-        });
+    let profile = match profile {
+        None if raster.layout == Layout::Cmyk => return Ok(plain_rgb(raster)),
+        None => return Ok(raster),
+        Some(Profile(Conversion::ToneMap(map))) => return map.apply(raster),
+        Some(Profile(Conversion::ByProfile(profile))) => profile,
     };
     match raster.layout {
         Layout::Gray | Layout::GrayAlpha => gray_to_srgb(raster, profile),

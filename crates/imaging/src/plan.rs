@@ -38,16 +38,20 @@ impl Source {
     ///
     /// [`ImagingError::TooLarge`] and [`ImagingError::Option`].
     pub fn plan(&self, options: &ResizeOptions, limits: &Limits) -> Result<Plan, ImagingError> {
-        let format = result_format(self.format(), options)?;
+        let mut format = result_format(self.format(), self.has_alpha(), options)?;
         check_options(format, options)?;
+        let size = (self.width(), self.height());
+        let geometry = Geometry::of(size, options, limits)?;
+        let side = geometry.canvas.0.max(geometry.canvas.1);
+        if options.format.is_none() && format != self.format() && side > codec::max_side(format) {
+            format = Format::Png;
+        }
         // A still result needs the first frame only.
         let frames = match codec::writes_animations(format) {
             true => self.frames(),
             false => 1,
         };
         check_source(self, frames, limits)?;
-        let size = (self.width(), self.height());
-        let geometry = Geometry::of(size, options, limits)?;
         check_result(format, geometry.canvas, frames, limits)?;
         let encode = EncodeOptions::of(options);
         let header = self.parsed().header();
@@ -178,18 +182,42 @@ fn in_frames(frames: u32) -> String {
     }
 }
 
-/// The format of a result: the requested one, or that of the source. A source in a read-only format
-/// gives PNG.
+/// The format of a result: the requested one, or that of the source. A source in a format that cannot
+/// be written gives another: HEIC, JPEG XL and TIFF, which mostly are photographs, give JPEG, or WebP
+/// if the result can be transparent, because a photograph in PNG is several times as large. If the options
+/// ask for what only PNG has, and for all other sources, it is PNG. So it is for WebP that would be
+/// larger than the format allows.
 ///
 /// # Errors
 ///
 /// If the requested format cannot be written.
-pub fn result_format(source: Format, options: &ResizeOptions) -> Result<Format, FieldError> {
+pub fn result_format(
+    source: Format,
+    has_alpha: bool,
+    options: &ResizeOptions,
+) -> Result<Format, FieldError> {
     match options.format {
         Some(format) if format.is_writable() => Ok(format),
         Some(format) => Err(FieldError::new("format", format.not_writable())),
         None if source.is_writable() => Ok(source),
-        None => Ok(Format::Png),
+        None => Ok(in_place_of(source, has_alpha, options)),
+    }
+}
+
+/// The format of a result whose source's own cannot be written.
+fn in_place_of(source: Format, has_alpha: bool, options: &ResizeOptions) -> Format {
+    let is_photograph = matches!(source, Format::Heic | Format::Jxl | Format::Tiff);
+    if !is_photograph || options.lossless == Some(true) || options.palette.is_some() {
+        return Format::Png;
+    }
+    // A background shows through where the picture is transparent.
+    let is_transparent = match options.background {
+        Some(background) => background.0[3] < 255,
+        None => has_alpha,
+    };
+    match is_transparent {
+        true => Format::Webp,
+        false => Format::Jpeg,
     }
 }
 
@@ -254,7 +282,7 @@ mod tests {
             format: Some(Format::Avif),
             ..ResizeOptions::default()
         };
-        let refusal = result_format(Format::Png, &options).unwrap_err();
+        let refusal = result_format(Format::Png, false, &options).unwrap_err();
         assert!(refusal.message.contains("`avif` is off"));
     }
 }

@@ -213,11 +213,12 @@ fn check_name(path: &Path, result: Format) -> Result<(), Usage> {
     )))
 }
 
-/// The format of the result, if it is already known.
+/// The format of the result, if it is already known. Whether a picture is transparent is not: the
+/// result of an HEIC file that is may get another extension.
 fn result_format(from: &Path, request: &ResizeOptions) -> Option<Format> {
     match request.format {
         Some(format) => Some(format),
-        None => imaging::result_format(source_format(from)?, request).ok(),
+        None => imaging::result_format(source_format(from)?, false, request).ok(),
     }
 }
 

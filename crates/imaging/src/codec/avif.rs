@@ -1,26 +1,27 @@
 //! AVIF: `rav1d` decodes AV1, and `ravif` encodes. Before the decoder sees the data, the container
 //! and the headers in the data are checked here.
 
-use std::borrow::Cow;
-
 use picresize_kernels::avif::{BitDepth, Settings};
 
-use crate::codec::boxes::items::Items;
 use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::encode_options::EncodeOptions;
 use crate::codec::header::Header;
-use crate::codec::ycbcr::{self, Coding};
+use crate::codec::ycbcr::{self, Coding, Window};
 use crate::format::Format;
 use crate::limits::Limits;
 use crate::metadata::Metadata;
-use crate::raster::{Layout, Raster, Samples};
+use crate::raster::{Layout, Raster, Samples, pixel_count};
 
+mod grid;
 mod memory;
 mod obu;
+mod picture;
 mod properties;
 mod rav1d;
 
 pub(super) use memory::encoder_bytes;
+use obu::Coded;
+use picture::{Grid, Picture};
 
 /// The encoder's effort, 1 (slow) to 10 (fast).
 const SPEED: u8 = 8;
@@ -28,22 +29,29 @@ const SPEED: u8 = 8;
 /// An AVIF file whose container was read.
 #[derive(Debug)]
 struct Avif {
-    /// The colour coding that the container declares.
-    coding: Option<Coding>,
+    /// The size of the coded picture, before it is cropped.
+    coded_size: (u32, u32),
+    /// The pixels of the largest tile.
+    tile_pixels: u64,
+    /// The part that is shown.
+    window: Window,
+    coding: Coding,
 }
 
 /// Reads the container and the headers of the AV1 data.
 pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, String> {
-    if bytes.get(8..12) == Some(b"avis") {
-        return Err("it is animated AVIF, which is not supported".to_owned());
-    }
-    let items = Items::read(bytes)?;
-    let data = Data::find(&items)?;
-    let color = obu::read(&data.color)?;
-    let alpha = data.alpha.as_deref().map(obu::read).transpose()?;
-    let size = (color.sequence.width, color.sequence.height);
-    if let Some(alpha) = &alpha {
-        let (width, height) = (alpha.sequence.width, alpha.sequence.height);
+    let items = picture::items(bytes)?;
+    let picture = Picture::find(&items)?;
+    let color = picture.color.coded(limits)?;
+    let alpha = picture.alpha.as_ref();
+    let alpha = alpha.map(|alpha| alpha.coded(limits)).transpose()?;
+    let size_of = |grid: &Grid<'_>, coded: &Coded| {
+        let tile = (coded.sequence.width, coded.sequence.height);
+        grid.size(tile)
+    };
+    let size = size_of(&picture.color, &color);
+    if let (Some(grid), Some(alpha)) = (&picture.alpha, &alpha) {
+        let (width, height) = size_of(grid, alpha);
         if (width, height) != size {
             return Err(format!(
                 "its alpha channel has {width} × {height} pixels, but its colours have {} × {}",
@@ -51,7 +59,7 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, Stri
             ));
         }
     }
-    let properties = properties::read(&items, limits)?;
+    let properties = properties::read(&items, &picture, limits)?;
     let layout = match (color.sequence.is_monochrome, alpha.is_some()) {
         (true, false) => Layout::Gray,
         (true, true) => Layout::GrayAlpha,
@@ -59,60 +67,40 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, Stri
         (false, true) => Layout::Rgba,
     };
     let bits = if color.sequence.bits > 8 { 16 } else { 8 };
-    let coding = properties.coding;
-    let decoder_bytes = memory::decoder_bytes(&color, alpha.as_ref(), bytes.len());
+    // The container takes precedence over the stream.
+    let coding = properties.coding.unwrap_or(color.sequence.coding);
+    let window = properties.window(size);
+    let decoder_bytes = memory::decoder_bytes(&picture, &color, alpha.as_ref(), bytes.len());
+    let is_gray = color.sequence.is_monochrome;
     let header = Header {
         decoder_bytes,
         kept_bytes: decoder_bytes / 3,
         orientation: properties.orientation,
         metadata: Metadata {
             exif: properties.exif,
-            xmp: None,
+            xmp: properties.xmp,
             icc: properties
                 .icc
                 .map(<[u8]>::to_vec)
-                .or_else(|| coding?.profile()),
+                .or_else(|| coding.profile(is_gray)),
             ..Metadata::default()
         },
-        ..Header::new(Format::Avif, size, layout, bits)
+        ..Header::new(Format::Avif, (window.width, window.height), layout, bits)
     };
-    Ok(ParsedPicture::new(header, Avif { coding }))
-}
-
-/// The AV1 data of a picture.
-struct Data<'a> {
-    color: Cow<'a, [u8]>,
-    alpha: Option<Cow<'a, [u8]>>,
-    /// Whether the colours are multiplied by alpha.
-    is_premultiplied: bool,
-}
-
-impl<'a> Data<'a> {
-    fn find(items: &Items<'a>) -> Result<Self, String> {
-        let primary = items.primary;
-        let alpha = items
-            .alpha_channels()
-            .find(|(picture, _)| *picture == primary);
-        let alpha = alpha.map(|(_, alpha)| alpha);
-        Ok(Self {
-            color: data_of(items, primary)?,
-            alpha: alpha.map(|alpha| data_of(items, alpha)).transpose()?,
-            is_premultiplied: alpha
-                .is_some_and(|alpha| items.targets(b"prem", primary).any(|item| item == alpha)),
-        })
-    }
-}
-
-fn data_of<'a>(items: &Items<'a>, id: u32) -> Result<Cow<'a, [u8]>, String> {
-    let item = items.get(id).ok_or("its picture is missing")?;
-    if item.kind != *b"av01" {
-        let kind = item.kind.escape_ascii();
-        return Err(format!(
-            "its picture is an item of kind {kind}; only av01 is supported in AVIF"
-        ));
-    }
-    item.data()
-        .ok_or_else(|| "the data of its picture is not in the file".to_owned())
+    Ok(ParsedPicture::new(
+        header,
+        Avif {
+            coded_size: size,
+            tile_pixels: [Some(&color), alpha.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(|coded| pixel_count(coded.sequence.width, coded.sequence.height))
+                .max()
+                .unwrap_or_default(),
+            window,
+            coding,
+        },
+    ))
 }
 
 impl Decoder for Avif {
@@ -124,28 +112,24 @@ impl Decoder for Avif {
         _shrink: u32,
         _smooth: bool,
     ) -> Result<Raster, String> {
-        let items = Items::read(bytes)?;
-        let data = Data::find(&items)?;
-        let size = (header.width, header.height);
-        let color = rav1d::decode(&data.color, size)?;
-        let alpha = match &data.alpha {
-            Some(item) => Some(rav1d::decode(item, size)?),
+        let items = picture::items(bytes)?;
+        let picture = Picture::find(&items)?;
+        let mut color = grid::decode(&picture.color, self.coded_size, self.tile_pixels)?;
+        color.coding = self.coding;
+        let alpha = match &picture.alpha {
+            Some(alpha) => Some(grid::decode(alpha, self.coded_size, self.tile_pixels)?),
             None => None,
         };
-        for picture in [Some(&color), alpha.as_ref()].into_iter().flatten() {
-            if picture.size() != size {
-                return Err("its planes differ in size".to_owned());
-            }
-        }
-        if alpha.is_some() != header.layout.has_alpha() {
+        let is_as_deep = (color.bits > 8) == (header.bits > 8);
+        if alpha.is_some() != header.layout.has_alpha() || !is_as_deep {
             return Err("its planes differ from its header".to_owned());
         }
         Ok(ycbcr::to_raster(
             &color,
             alpha.as_ref(),
             header.layout,
-            self.coding,
-            data.is_premultiplied,
+            self.window,
+            picture.is_premultiplied,
         ))
     }
 }

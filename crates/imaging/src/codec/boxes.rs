@@ -3,7 +3,10 @@
 #[cfg(feature = "heic")]
 pub(super) mod derivation;
 pub(super) mod items;
+mod places;
 mod reader;
+#[cfg(feature = "avif")]
+pub(super) mod sequence;
 
 /// The names and payloads of all complete boxes in `bytes`.
 fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {

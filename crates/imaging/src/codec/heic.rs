@@ -4,7 +4,7 @@ use crate::codec::boxes;
 use crate::codec::boxes::items::{self, Items};
 use crate::codec::decoder::{Decoder, ParsedPicture};
 use crate::codec::header::Header;
-use crate::codec::ycbcr::{self, Coding, YcbcrPlanes};
+use crate::codec::ycbcr::{self, Coding, Window, YcbcrPlanes};
 use crate::format::Format;
 use crate::limits::Limits;
 use crate::metadata::Metadata;
@@ -66,7 +66,10 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<ParsedPicture, Stri
                 .metadata(c"Exif", None, most)
                 .and_then(|item| boxes::exif_of_item(&item)),
             xmp: picture.metadata(c"mime", Some(c"application/rdf+xml"), most),
-            icc: icc.or_else(|| picture.coding()?.profile()),
+            icc: icc.or_else(|| {
+                let is_gray = matches!(layout, Layout::Gray | Layout::GrayAlpha);
+                picture.coding()?.profile(is_gray)
+            }),
             ..Metadata::default()
         },
         ..header
@@ -110,7 +113,14 @@ fn decode(bytes: &[u8], header: &Header, coded: CodedPictures) -> Result<Raster,
             .transpose()?;
         drop(image);
         let (alpha, layout) = (alpha.as_ref(), header.layout);
-        return Ok(ycbcr::to_raster(&color, alpha, layout, None, premultiplied));
+        let whole = Window::whole(color.size());
+        return Ok(ycbcr::to_raster(
+            &color,
+            alpha,
+            layout,
+            whole,
+            premultiplied,
+        ));
     };
     // A gray picture has three identical planes.
     let count = match header.layout {

@@ -3,7 +3,6 @@
 //! The decoder gets the codestream only, up to the end of the first shown frame. Boxes beside the
 //! codestream, some of which are compressed, and all later frames do not reach it.
 
-use jxl_oxide::color::{ColourEncoding, ColourSpace, TransferFunction};
 use jxl_oxide::{AllocTracker, InitializeResult, JxlImage, PixelFormat};
 
 use crate::codec::decoder::{Decoder, ParsedPicture};
@@ -13,6 +12,7 @@ use crate::limits::Limits;
 use crate::metadata::Metadata;
 use crate::raster::{Layout, Raster, sample_count};
 
+mod color;
 mod container;
 mod frames;
 mod memory;
@@ -57,12 +57,15 @@ fn open(before_frames: &[u8], limit: Option<usize>) -> Result<JxlImage, String> 
         .map_err(|error| error.to_string())?;
     match waiting.try_init().map_err(|error| error.to_string())? {
         InitializeResult::NeedMoreData(_) => Err("it is cut short".to_owned()),
-        InitializeResult::Initialized(image) => Ok(image),
+        InitializeResult::Initialized(mut image) => {
+            color::request(&mut image)?;
+            Ok(image)
+        }
     }
 }
 
 fn describe(image: &JxlImage) -> Result<Header, String> {
-    if !has_profile(&image.image_header().metadata.colour_encoding) {
+    if !color::has_profile(&image.image_header().metadata.colour_encoding) {
         return Err("its colours are of an unknown kind, which is not supported".to_owned());
     }
     let layout = match image.pixel_format() {
@@ -75,31 +78,22 @@ fn describe(image: &JxlImage) -> Result<Header, String> {
         }
     };
     let depth = image.image_header().metadata.bit_depth.bits_per_sample();
-    let bits = if depth > 8 { 16 } else { 8 };
+    let bits = if depth > 8 || color::needs_depth(image) {
+        16
+    } else {
+        8
+    };
     let header = Header::new(Format::Jxl, (image.width(), image.height()), layout, bits);
     Ok(Header {
         // The decoder applies the orientation itself, so it stays upright here.
         metadata: Metadata {
             exif: None,
             xmp: None,
-            icc: Some(image.rendered_icc()),
+            icc: Some(color::profile(image)),
             ..Metadata::default()
         },
         ..header
     })
-}
-
-/// Whether the decoder can describe the colours by a profile. For others it would panic.
-fn has_profile(encoding: &ColourEncoding) -> bool {
-    let ColourEncoding::Enum(encoding) = encoding else {
-        return true;
-    };
-    let is_known = matches!(encoding.colour_space, ColourSpace::Rgb | ColourSpace::Grey);
-    is_known
-        && !matches!(
-            encoding.tf,
-            TransferFunction::Unknown | TransferFunction::Gamma { g: 0, .. }
-        )
 }
 
 impl Decoder for Jxl {

@@ -1,9 +1,6 @@
 //! Converts YCbCr planes, as AVIF and HEIC store them, to interleaved pixels.
 
-use moxcms::{
-    CicpColorPrimaries, CicpProfile, ColorProfile, MatrixCoefficients, TransferCharacteristics,
-};
-
+use crate::color::Cicp;
 use crate::raster::{Layout, Raster, f32_to_u8, sample_count};
 
 /// The matrix coefficients of planes that are red, green and blue; green takes the place of luma.
@@ -18,28 +15,27 @@ pub(super) struct Coding {
     pub(super) full_range: bool,
 }
 
-impl Coding {
-    /// An ICC profile, unless the colours are sRGB.
-    pub(super) fn profile(self) -> Option<Vec<u8>> {
-        const BT709: u16 = 1;
-        const UNSPECIFIED: u16 = 2;
-        const SRGB: u16 = 13;
-        if matches!(self.primaries, BT709 | UNSPECIFIED)
-            && matches!(self.transfer, BT709 | UNSPECIFIED | SRGB)
-        {
-            return None;
-        }
-        let profile = ColorProfile::new_from_cicp(CicpProfile {
-            color_primaries: CicpColorPrimaries::try_from(self.primaries as u8).ok()?,
-            transfer_characteristics: TransferCharacteristics::try_from(self.transfer as u8)
-                .ok()?,
-            matrix_coefficients: MatrixCoefficients::Identity,
+impl Default for Coding {
+    /// Unspecified.
+    fn default() -> Self {
+        Self {
+            primaries: 2,
+            transfer: 2,
+            matrix: 2,
             full_range: true,
-        });
-        let mut profile = profile.encode().ok()?;
-        // The creation time (ICC.1:2022, 7.2.8) must not appear in a result.
-        profile.get_mut(24..36)?.fill(0);
-        Some(profile)
+        }
+    }
+}
+
+impl Coding {
+    /// An ICC profile of the decoded pixels, unless the colours are sRGB.
+    pub(super) fn profile(self, is_gray: bool) -> Option<Vec<u8>> {
+        let cicp = Cicp {
+            primaries: self.primaries,
+            transfer: self.transfer,
+            narrow_bits: None,
+        };
+        cicp.profile(is_gray)
     }
 }
 
@@ -122,23 +118,43 @@ fn neighbours(place: u32, full: u32, side: u32) -> (u32, u32, f32) {
     }
 }
 
-/// Joins colour and alpha. The container's colour coding takes precedence over the stream's.
+/// A part of a picture, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) left: u32,
+    pub(super) top: u32,
+    pub(super) width: u32,
+    pub(super) height: u32,
+}
+
+impl Window {
+    /// A whole picture.
+    pub(super) fn whole((width, height): (u32, u32)) -> Self {
+        Self {
+            left: 0,
+            top: 0,
+            width,
+            height,
+        }
+    }
+}
+
+/// Joins colour and alpha in a part of the picture.
 pub(super) fn to_raster(
     color: &YcbcrPlanes,
     alpha: Option<&YcbcrPlanes>,
     layout: Layout,
-    coding: Option<Coding>,
+    window: Window,
     premultiplied: bool,
 ) -> Raster {
-    let (width, height) = color.size();
-    let coding = coding.unwrap_or(color.coding);
+    let (width, height) = (window.width, window.height);
     // 10 and 12 bits become 16.
     if color.bits == 8 {
-        let samples = join(color, alpha, layout, coding, premultiplied, f32_to_u8);
+        let samples = join(color, alpha, layout, window, premultiplied, f32_to_u8);
         Raster::from_u8(width, height, layout, samples)
     } else {
         let to_u16 = |value| (value * 65_535.0 + 0.5) as u16;
-        let samples = join(color, alpha, layout, coding, premultiplied, to_u16);
+        let samples = join(color, alpha, layout, window, premultiplied, to_u16);
         Raster::from_u16(width, height, layout, samples)
     }
 }
@@ -148,16 +164,22 @@ fn join<T>(
     color: &YcbcrPlanes,
     alpha: Option<&YcbcrPlanes>,
     layout: Layout,
-    coding: Coding,
+    window: Window,
     premultiplied: bool,
     sample: impl Fn(f32) -> T,
 ) -> Vec<T> {
-    let (width, height) = color.size();
+    let Window {
+        left,
+        top,
+        width,
+        height,
+    } = window;
+    let coding = color.coding;
     let mut samples = Vec::with_capacity(sample_count(width, height, layout.channels()));
-    for y in 0..height {
+    for y in top..top + height {
         let luma = color.light_row(y, coding.full_range);
         let alphas = alpha.map(|alpha| alpha.light_row(y, alpha.coding.full_range));
-        for (x, &luma) in (0..width).zip(&luma) {
+        for (x, &luma) in (left..left + width).zip(&luma[left as usize..]) {
             let mut pixel = if color.planes.len() < 3 {
                 [luma; 3]
             } else {

@@ -110,7 +110,7 @@ options! {
         default: Some("true"),
     }
     format: Option<Format> {
-        help: "Format of the result; `same` is the source's own, or PNG if that cannot be written",
+        help: "Format of the result; `same` is the source's own. If that cannot be written, it is JPEG for HEIC, JPEG XL and TIFF (WebP if they are transparent), and PNG for others",
         value_name: "FORMAT",
         values: Values::Format,
         default: Some("same"),

@@ -3,17 +3,21 @@
 /// The file with the properties `irot` and, if there is one, `imir` for its first item, which is
 /// the picture.
 pub(crate) fn turned(heif: &[u8], turns: u8, mirror: Option<u8>) -> Vec<u8> {
+    let mut properties = vec![make_box(b"irot", &[turns])];
+    properties.extend(mirror.map(|axis| make_box(b"imir", &[axis])));
+    with_properties(heif, &properties)
+}
+
+/// The file with further properties for its first item, which is the picture.
+pub(crate) fn with_properties(heif: &[u8], properties: &[Vec<u8>]) -> Vec<u8> {
     let mut file = heif.to_vec();
     let meta = find(&file, 0, b"meta");
     let iprp = find(&file, meta + 12, b"iprp");
     let ipco = find(&file, iprp + 8, b"ipco");
-    let properties = children(&file, ipco);
-    let mut boxes = [&[0, 0, 0, 9][..], b"irot", &[turns]].concat();
-    let mut numbers = vec![0x80 | (properties + 1)];
-    if let Some(axis) = mirror {
-        boxes.extend([&[0, 0, 0, 9][..], b"imir", &[axis]].concat());
-        numbers.push(0x80 | (properties + 2));
-    }
+    let before = children(&file, ipco);
+    let boxes = properties.concat();
+    let numbers = (1..=properties.len() as u8).map(|number| 0x80 | (before + number));
+    let numbers: Vec<u8> = numbers.collect();
     // From the end, so that what is found stays where it is.
     let ipma = find(&file, iprp + 8, b"ipma");
     let count = ipma + 8 + 4 + 4 + 2;

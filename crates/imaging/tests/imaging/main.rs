@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails, fails the test")]
 
+mod avif;
 mod bitmaps;
 mod bmp;
 mod bytes;
@@ -10,8 +11,10 @@ mod documentation;
 mod duration;
 mod fingerprint;
 mod formats;
+mod hdr;
 mod heic;
 mod heif;
+mod heif_file;
 #[cfg(target_os = "linux")]
 mod hostile;
 #[cfg(target_os = "linux")]

@@ -1,6 +1,6 @@
 //! The three separate steps: inspecting a header, planning, and resizing.
 
-use picresize_imaging::{Limits, fingerprint, inspect, resize};
+use picresize_imaging::{Format, Limits, fingerprint, inspect, resize};
 
 use super::jpegs::KINDS;
 use super::made::jxl;
@@ -105,4 +105,37 @@ fn the_bytes_of_another_picture_do_no_harm() {
         }
     }
     assert!(errors > 1000, "{errors} mix-ups were found out");
+}
+
+/// A photograph in a format that is only read gives JPEG, or WebP if it may be transparent. The plan
+/// tells before anything is decoded.
+#[test]
+fn the_plan_tells_the_format_of_a_source_that_is_only_read() {
+    let (rgb, rgba) = ([90; 40 * 30 * 3], [90; 40 * 30 * 4]);
+    let opaque = jxl(&rgb, (40, 30), png::ColorType::Rgb, false);
+    let clear = jxl(&rgba, (40, 30), png::ColorType::Rgba, false);
+    for (source, options, expected) in [
+        (&opaque, "width=20", Format::Jpeg),
+        (
+            &opaque,
+            "width=20 format=same progressive=true",
+            Format::Jpeg,
+        ),
+        (&opaque, "width=20 lossless=true", Format::Png),
+        (&opaque, "width=20 palette=8", Format::Png),
+        (&opaque, "width=20 format=avif", Format::Avif),
+        (
+            &opaque,
+            "width=20 height=20 fit=contain background=#ff000080",
+            Format::Webp,
+        ),
+        (&clear, "width=20", Format::Webp),
+        (&clear, "width=20 background=#ff0000", Format::Jpeg),
+        (&clear, "width=20 lossless=true", Format::Png),
+        (&clear, "width=17000 height=1", Format::Png),
+    ] {
+        let source = inspect(source, &Limits::default()).unwrap();
+        let plan = source.plan(&request(options), &Limits::default()).unwrap();
+        assert_eq!(plan.format(), expected, "{options}");
+    }
 }

@@ -6,6 +6,7 @@ use super::support::corpus;
 
 mod bitmaps;
 mod classic;
+mod hdr;
 
 /// The bytes of a file, or `None` if the folder is missing.
 fn report(name: &str) -> Option<Vec<u8>> {

@@ -30,8 +30,8 @@ struct Unit<'a> {
     payload: &'a [u8],
 }
 
-/// Reads the headers.
-pub(super) fn read(mut data: &[u8]) -> Result<Coded, String> {
+/// Reads the headers of the layers that belong to an operating point.
+pub(super) fn read(mut data: &[u8], point: u8) -> Result<Coded, String> {
     let mut first: Option<(Sequence, &[u8])> = None;
     let mut frames = 0;
     let mut is_shown = false;
@@ -49,7 +49,7 @@ pub(super) fn read(mut data: &[u8]) -> Result<Coded, String> {
             (SEQUENCE_HEADER, Some((_, payload))) if unit.payload != *payload => {
                 return Err("its AV1 data has two different sequence headers".to_owned());
             }
-            (FRAME | FRAME_HEADER, Some((sequence, _))) if unit.is_decoded(sequence) => {
+            (FRAME | FRAME_HEADER, Some((sequence, _))) if unit.is_decoded(sequence, point) => {
                 let layer = unit.layer.unwrap_or_default();
                 let found = frame::read(&mut Bits::new(unit.payload), sequence, layer);
                 let Some(frame) = found else {
@@ -66,7 +66,8 @@ pub(super) fn read(mut data: &[u8]) -> Result<Coded, String> {
                         sequence.width, sequence.height
                     ));
                 }
-                frames += u32::from(!is_shown);
+                // Of several layers, the best is shown, so all are decoded.
+                frames += u32::from(!is_shown || sequence.has_layers());
                 is_shown |= frame.is_shown;
             }
             _ => {}
@@ -110,10 +111,10 @@ fn next(data: &[u8]) -> Option<(Unit<'_>, &[u8])> {
 }
 
 impl Unit<'_> {
-    /// Whether the unit belongs to the first operating point, which is the one that is decoded.
-    fn is_decoded(&self, sequence: &Sequence) -> bool {
+    /// Whether the unit belongs to the operating point, which is the one that is decoded.
+    fn is_decoded(&self, sequence: &Sequence, point: u8) -> bool {
         match self.layer {
-            Some(layer) => sequence.first_point().is_none_or(|point| point.has(layer)),
+            Some(layer) => sequence.point(point).is_none_or(|point| point.has(layer)),
             None => true,
         }
     }
@@ -129,11 +130,11 @@ mod tests {
     #[test]
     fn a_still_picture_is_read() {
         let data = [SEQUENCE, &[0x32, 2, 0, 0]].concat();
-        let coded = read(&data).unwrap();
+        let coded = read(&data, 0).unwrap();
         assert_eq!((coded.sequence.width, coded.sequence.height), (64, 48));
         assert_eq!(coded.frames, 1);
         for length in 0..SEQUENCE.len() {
-            assert!(read(&data[..length]).is_err(), "{length} bytes");
+            assert!(read(&data[..length], 0).is_err(), "{length} bytes");
         }
     }
 
@@ -142,9 +143,9 @@ mod tests {
         let mut other = SEQUENCE.to_vec();
         other[4] ^= 0x10;
         let data = [SEQUENCE, SEQUENCE, &[0x32, 2, 0, 0]].concat();
-        assert!(read(&data).is_ok());
+        assert!(read(&data, 0).is_ok());
         let data = [SEQUENCE, &other, &[0x32, 2, 0, 0]].concat();
-        let refusal = read(&data).unwrap_err();
+        let refusal = read(&data, 0).unwrap_err();
         assert_eq!(refusal, "its AV1 data has two different sequence headers");
     }
 }

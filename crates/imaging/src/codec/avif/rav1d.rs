@@ -17,21 +17,22 @@ use rav1d::src::lib::{
 };
 
 use crate::codec::ycbcr::{Coding, Plane, YcbcrPlanes};
-use crate::raster::pixel_count;
 
-/// Decodes the first frame of a sequence of AV1 units on the calling thread. A frame with more pixels
-/// than `most` is refused.
-pub(super) fn decode(units: &[u8], most: (u32, u32)) -> Result<YcbcrPlanes, String> {
-    let decoder = Decoder::open(pixel_count(most.0, most.1))?;
-    decoder.send(units)?;
-    decoder.picture()
+use super::picture::Tile;
+
+/// Decodes the first picture of a tile on the calling thread: of several layers the best, or the one
+/// that the tile names. A frame with more pixels than `most` is refused.
+pub(super) fn decode(tile: &Tile<'_>, most: u64) -> Result<YcbcrPlanes, String> {
+    let decoder = Decoder::open(most, tile)?;
+    decoder.send(&tile.data)?;
+    decoder.picture(tile.layer)
 }
 
 /// An open decoder.
 struct Decoder(Option<Dav1dContext>);
 
 impl Decoder {
-    fn open(most_pixels: u64) -> Result<Self, String> {
+    fn open(most_pixels: u64, tile: &Tile<'_>) -> Result<Self, String> {
         let mut settings = MaybeUninit::<Dav1dSettings>::uninit();
         let mut context = None;
         // SAFETY: `dav1d_default_settings` writes every field of the settings, which are alive
@@ -41,6 +42,8 @@ impl Decoder {
             let mut settings = settings.assume_init();
             settings.n_threads = 1;
             settings.max_frame_delay = 1;
+            settings.operating_point = tile.point.into();
+            settings.all_layers = tile.layer.is_some().into();
             settings.frame_size_limit = u32::try_from(most_pixels).unwrap_or(u32::MAX);
             dav1d_open(
                 Some(NonNull::from(&mut context)),
@@ -73,23 +76,35 @@ impl Decoder {
         Ok(())
     }
 
-    fn picture(&self) -> Result<YcbcrPlanes, String> {
-        let mut picture = Dav1dPicture::default();
-        // SAFETY: the context is open, `picture` is valid for writing.
-        let result = unsafe { dav1d_get_picture(self.0, Some(NonNull::from(&mut picture))) };
-        let copied = match result.0 {
-            0 => copy(&picture),
-            _ => Err("its AV1 data is damaged or cut short".to_owned()),
-        };
-        // SAFETY: `dav1d_get_picture` has written `picture`, also if it failed. Its data is not used
-        // afterwards.
-        unsafe { dav1d_picture_unref(Some(NonNull::from(&mut picture))) };
-        if let Some(list) = picture.itut_t35_ref.take() {
-            // SAFETY: the function above has put a new, empty list into the emptied picture. Nothing
-            // else has it, and nothing else frees it.
-            drop(unsafe { list.into_arc() });
+    /// The first picture, or the first of a layer.
+    fn picture(&self, layer: Option<u16>) -> Result<YcbcrPlanes, String> {
+        // The second call gives the best layer that is there, if the data ends before the best one
+        // that there may be.
+        let mut calls = 0..2;
+        loop {
+            let mut picture = Dav1dPicture::default();
+            // SAFETY: the context is open, `picture` is valid for writing.
+            let result = unsafe { dav1d_get_picture(self.0, Some(NonNull::from(&mut picture))) };
+            let copied = match result.0 {
+                0 if layer.is_none_or(|layer| layer == layer_of(&picture)) => Some(copy(&picture)),
+                0 => None,
+                _ => calls
+                    .next()
+                    .is_none()
+                    .then(|| Err("its AV1 data is damaged or cut short".to_owned())),
+            };
+            // SAFETY: `dav1d_get_picture` has written `picture`, also if it failed. Its data is not
+            // used afterwards.
+            unsafe { dav1d_picture_unref(Some(NonNull::from(&mut picture))) };
+            if let Some(list) = picture.itut_t35_ref.take() {
+                // SAFETY: the function above has put a new, empty list into the emptied picture.
+                // Nothing else has it, and nothing else frees it.
+                drop(unsafe { list.into_arc() });
+            }
+            if let Some(copied) = copied {
+                return copied;
+            }
         }
-        copied
     }
 }
 
@@ -98,6 +113,13 @@ impl Drop for Decoder {
         // SAFETY: the context is from `dav1d_open` and is closed once.
         unsafe { dav1d_close(Some(NonNull::from(&mut self.0))) };
     }
+}
+
+/// The spatial layer to which a picture belongs.
+fn layer_of(picture: &Dav1dPicture) -> u16 {
+    // SAFETY: the picture keeps its frame header alive.
+    let header = picture.frame_hdr.map(|header| unsafe { header.as_ref() });
+    header.map_or(0, |header| u16::from(header.spatial_id))
 }
 
 /// Copies the planes out of the decoder's picture.

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::boxes;
+use super::places::Layout;
 use super::reader::Reader;
 
 /// The most boxes in one box, or in the file itself.
@@ -41,6 +42,15 @@ pub(crate) struct Items<'a> {
     targets: Vec<u32>,
 }
 
+/// The first sample of a track of an image sequence.
+#[cfg(feature = "avif")]
+pub(super) struct Sample<'a> {
+    pub(super) kind: [u8; 4],
+    pub(super) data: &'a [u8],
+    /// The boxes of its description.
+    pub(super) properties: Vec<Property<'a>>,
+}
+
 /// The name and the payload of a property.
 pub(crate) type Property<'a> = (&'a [u8; 4], &'a [u8]);
 
@@ -50,6 +60,8 @@ pub(crate) struct Item<'a> {
     pub(crate) kind: [u8; 4],
     /// `None` if the data lies outside of the file.
     extents: Option<Vec<&'a [u8]>>,
+    /// The media type of an item of kind `mime`.
+    content_type: &'a [u8],
     properties: Vec<u16>,
 }
 
@@ -98,12 +110,13 @@ impl<'a> Items<'a> {
         let entries = limited(iinf.get(entries..).unwrap_or_default(), "iinf")?;
         for (name, infe) in entries {
             if name == b"infe"
-                && let Some((id, kind)) = entry(infe)
+                && let Some((id, kind, content_type)) = entry(infe)
             {
                 self.items.push(Item {
                     id,
                     kind,
                     extents: Some(Vec::new()),
+                    content_type,
                     properties: Vec::new(),
                 });
             }
@@ -333,6 +346,51 @@ impl<'a> Items<'a> {
             false => None,
         }
     }
+
+    /// The first XMP packet, if it has at most `most` bytes.
+    #[cfg(feature = "avif")]
+    pub(crate) fn xmp(&self, most: u64) -> Option<Vec<u8>> {
+        let mut items = self.iter();
+        let item = items.find(|item| item.content_type == b"application/rdf+xml")?;
+        match item.length() <= most {
+            true => item.data().map(Cow::into_owned),
+            false => None,
+        }
+    }
+
+    /// The first picture of an image sequence, and its alpha channel, as items.
+    #[cfg(feature = "avif")]
+    pub(super) fn of_samples(color: Sample<'a>, alpha: Option<Sample<'a>>) -> Self {
+        const COLOR: u32 = 1;
+        const ALPHA: u32 = 2;
+        let mut items = Self {
+            primary: COLOR,
+            ..Self::default()
+        };
+        for (id, sample) in [(COLOR, Some(color)), (ALPHA, alpha)] {
+            let Some(sample) = sample else {
+                continue;
+            };
+            let first = items.properties.len() as u16 + 1;
+            items.properties.extend(sample.properties);
+            items.items.push(Item {
+                id,
+                kind: sample.kind,
+                extents: Some(vec![sample.data]),
+                content_type: &[],
+                properties: (first..=items.properties.len() as u16).collect(),
+            });
+            if id == ALPHA {
+                items.targets.push(COLOR);
+                items.references.push(Reference {
+                    kind: *b"auxl",
+                    from: ALPHA,
+                    targets: 0..1,
+                });
+            }
+        }
+        items
+    }
 }
 
 impl<'a> Item<'a> {
@@ -359,71 +417,14 @@ impl<'a> Item<'a> {
     }
 }
 
-/// The sizes of the fields in `iloc`.
-struct Layout {
-    version: u8,
-    items: u32,
-    offset: usize,
-    length: usize,
-    base: usize,
-    index: usize,
-}
-
-/// The place of an item, without its extents.
-struct Place {
-    id: u32,
-    method: u32,
-    is_elsewhere: bool,
-    base: u64,
-    extents: u32,
-}
-
-impl Layout {
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let (version, _) = reader.version()?;
-        let sizes = reader.short(2)?;
-        let size = |shift: u32| (sizes >> shift & 15) as usize;
-        let index = if version == 0 { 0 } else { size(0) };
-        Some(Self {
-            version,
-            items: reader.id(version < 2)?,
-            offset: size(12),
-            length: size(8),
-            base: size(4),
-            index,
-        })
-    }
-
-    fn place(&self, reader: &mut Reader<'_>) -> Option<Place> {
-        let id = reader.id(self.version < 2)?;
-        let method = match self.version {
-            0 => 0,
-            _ => reader.short(2)? & 15,
-        };
-        Some(Place {
-            id,
-            method,
-            is_elsewhere: reader.short(2)? != 0,
-            base: reader.number(self.base)?,
-            extents: reader.short(2)?,
-        })
-    }
-
-    /// Offset and length of an extent.
-    fn extent(&self, reader: &mut Reader<'_>) -> Option<(u64, u64)> {
-        reader.number(self.index)?;
-        Some((reader.number(self.offset)?, reader.number(self.length)?))
-    }
-}
-
 fn primary(pitm: &[u8]) -> Option<u32> {
     let mut reader = Reader(pitm);
     let (version, _) = reader.version()?;
     reader.id(version == 0)
 }
 
-/// The number and the kind of an item.
-fn entry(infe: &[u8]) -> Option<(u32, [u8; 4])> {
+/// The number, the kind and the media type of an item.
+fn entry(infe: &[u8]) -> Option<(u32, [u8; 4], &[u8])> {
     let mut reader = Reader(infe);
     let (version, _) = reader.version()?;
     let id = reader.id(version < 3)?;
@@ -433,11 +434,14 @@ fn entry(infe: &[u8]) -> Option<(u32, [u8; 4])> {
         0 | 1 => [0; 4],
         _ => reader.short(4)?.to_be_bytes(),
     };
-    Some((id, kind))
+    // After the name.
+    let mut texts = reader.0.split(|byte| *byte == 0).skip(1);
+    let content_type = texts.next().filter(|_| kind == *b"mime");
+    Some((id, kind, content_type.unwrap_or_default()))
 }
 
 /// The boxes in a box, unless there are too many.
-fn limited<'a>(bytes: &'a [u8], name: &str) -> Result<Vec<Property<'a>>, String> {
+pub(super) fn limited<'a>(bytes: &'a [u8], name: &str) -> Result<Vec<Property<'a>>, String> {
     let found: Vec<_> = boxes(bytes).take(MOST_BOXES + 1).collect();
     check(&format!("boxes in {name}"), found.len(), MOST_BOXES)?;
     Ok(found)

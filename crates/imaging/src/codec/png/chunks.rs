@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use libdeflater::{Crc, DecompressionError, Decompressor};
 
+use crate::color::Cicp;
 use crate::limits::Limits;
 use crate::metadata::{self, Metadata, iptc};
 use crate::orientation::Orientation;
@@ -13,6 +14,9 @@ use super::raw_profile;
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// The keyword of a text chunk with an XMP packet.
 const XMP: &[u8] = b"XML:com.adobe.xmp";
+/// The colour types without colours (11.2.1).
+const GRAY: u8 = 0;
+const GRAY_ALPHA: u8 = 4;
 /// Deflate cannot make more of a byte.
 const MOST_INFLATED: usize = 1032;
 
@@ -86,11 +90,22 @@ pub(super) fn metadata(bytes: &[u8], limits: &Limits) -> Result<(Metadata, Orien
     let (mut exif, mut has_profile, mut has_xmp) = (None, false, false);
     let mut raw = RawProfiles::default();
     let mut is_after_data = false;
+    let mut coded = None;
+    let mut kind = (0, 0);
     let most = usize::try_from(limits.max_metadata_bytes).unwrap_or(usize::MAX);
     for chunk in Chunks::of(bytes).into_iter().flatten() {
         match chunk.name {
             b"IDAT" => is_after_data = true,
             b"IEND" => break,
+            b"IHDR" => {
+                kind = match chunk.payload {
+                    [_, _, _, _, _, _, _, _, depth, color, ..] => (*depth, *color),
+                    _ => kind,
+                }
+            }
+            b"cICP" if coded.is_none() && !is_after_data && chunk.is_intact() => {
+                coded = code_points(chunk.payload, kind);
+            }
             b"iCCP" if !has_profile && !is_after_data && chunk.is_intact() => {
                 has_profile = true;
                 found.icc = profile(chunk.payload, most)?;
@@ -109,6 +124,11 @@ pub(super) fn metadata(bytes: &[u8], limits: &Limits) -> Result<(Metadata, Orien
             }
             _ => {}
         }
+    }
+    if let Some(coded) = coded {
+        // It takes precedence over a profile (11.3.2.6).
+        let (_, color) = kind;
+        found.icc = coded.profile(matches!(color, GRAY | GRAY_ALPHA));
     }
     let exif = exif.map(Cow::Borrowed).or(raw.exif.map(Cow::Owned));
     let exif = exif.as_deref();
@@ -156,7 +176,8 @@ impl RawProfiles {
         match name.as_slice() {
             b"iptc" | b"8bim" => {
                 // Either the records, or the resource in which JPEG stores them.
-                self.iptc = iptc::of_resources(&bytes).or((bytes.first() == Some(&0x1c)).then_some(bytes));
+                self.iptc =
+                    iptc::of_resources(&bytes).or((bytes.first() == Some(&0x1c)).then_some(bytes));
             }
             b"xmp" => self.xmp = Some(xmp.map_or_else(|| bytes.clone(), <[u8]>::to_vec)),
             b"exif" => self.exif = Some(exif.map_or_else(|| bytes.clone(), <[u8]>::to_vec)),
@@ -190,6 +211,19 @@ fn text_of<'a>(chunk: &Chunk<'a>, name_end: usize, most: usize) -> Option<Cow<'a
             }
         }
     }
+}
+
+/// The code points in a `cICP` chunk (11.3.2.6) of a picture of this bit depth and colour type; `None`
+/// if they are not of RGB.
+fn code_points(payload: &[u8], (depth, _): (u8, u8)) -> Option<Cicp> {
+    let &[primaries, transfer, 0, full_range] = payload else {
+        return None;
+    };
+    Some(Cicp {
+        primaries: primaries.into(),
+        transfer: transfer.into(),
+        narrow_bits: (full_range == 0).then_some(depth.max(8)),
+    })
 }
 
 /// The profile in an `iCCP` chunk (11.3.2.3); `None` if it is damaged.

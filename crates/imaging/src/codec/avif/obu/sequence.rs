@@ -1,6 +1,7 @@
 //! The sequence header of AV1 data (AV1 bitstream specification, 5.5).
 
 use crate::codec::bits::Bits;
+use crate::codec::ycbcr::Coding;
 
 /// A property of a frame that the sequence header fixes or leaves to each frame.
 const EACH_FRAME: u32 = 2;
@@ -16,6 +17,7 @@ pub(crate) struct Sequence {
     pub(crate) halved: (bool, bool),
     /// Whether frames may have film grain, for which the decoder makes a copy.
     pub(crate) has_grain: bool,
+    pub(crate) coding: Coding,
     pub(super) is_reduced: bool,
     pub(super) width_bits: u32,
     pub(super) height_bits: u32,
@@ -53,8 +55,21 @@ impl OperatingPoint {
 }
 
 impl Sequence {
-    pub(super) fn first_point(&self) -> Option<&OperatingPoint> {
-        self.points.first()
+    /// An operating point; a decoder takes the first in place of one that is missing.
+    pub(super) fn point(&self, index: u8) -> Option<&OperatingPoint> {
+        let point = self.points.get(usize::from(index));
+        point.or(self.points.first())
+    }
+
+    /// Whether there are several spatial layers.
+    pub(super) fn has_layers(&self) -> bool {
+        self.points.iter().any(|point| point.layers >> 9 != 0)
+    }
+
+    /// Whether pictures have planes of the same sizes and depth.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let kind = |of: &Self| (of.width, of.height, of.bits, of.is_monochrome, of.halved);
+        kind(self) == kind(other)
     }
 }
 
@@ -157,18 +172,27 @@ impl Sequence {
             false => 8,
         };
         self.is_monochrome = profile != 1 && bits.flag()?;
-        // Unspecified, if they are not given.
-        let mut coding = (2, 2, 2);
         if bits.flag()? {
-            coding = (bits.take(8)?, bits.take(8)?, bits.take(8)?);
+            let mut number = || Some(bits.take(8)? as u16);
+            self.coding = Coding {
+                primaries: number()?,
+                transfer: number()?,
+                matrix: number()?,
+                full_range: true,
+            };
         }
         if self.is_monochrome {
-            bits.flag()?;
+            self.coding.full_range = bits.flag()?;
             return Some(());
         }
-        const RGB_AS_SRGB: (u32, u32, u32) = (1, 13, 0);
-        if coding != RGB_AS_SRGB {
-            bits.flag()?;
+        const RGB_AS_SRGB: Coding = Coding {
+            primaries: 1,
+            transfer: 13,
+            matrix: 0,
+            full_range: true,
+        };
+        if self.coding != RGB_AS_SRGB {
+            self.coding.full_range = bits.flag()?;
             self.halved = match profile {
                 0 => (true, true),
                 1 => (false, false),
