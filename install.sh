@@ -156,6 +156,7 @@ generate_settings() {
     migration_user=picresize_migration
     migration_password=$(random_text 32)
     root_password=$(random_text 32)
+    access_secret=$(random_text 43)
     # 16 random bytes in URL-safe base64. The last, 22nd character has only two bits: A, Q, g or w.
     cluster_id=$(random_text 21)Q
 }
@@ -213,6 +214,7 @@ PICRESIZE_MYSQL_PASSWORD=$password
 PICRESIZE_MYSQL_MIGRATION_USER=$migration_user
 PICRESIZE_MYSQL_MIGRATION_PASSWORD=$migration_password
 PICRESIZE_MYSQL_ROOT_PASSWORD=$root_password
+PICRESIZE_ACCESS_SECRETS=$access_secret
 END
     mv .env.new .env
 }
