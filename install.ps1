@@ -177,7 +177,10 @@ function New-Settings {
         PICRESIZE_MYSQL_MIGRATION_USER = 'picresize_migration'
         PICRESIZE_MYSQL_MIGRATION_PASSWORD = New-RandomText 32
         PICRESIZE_MYSQL_ROOT_PASSWORD = New-RandomText 32
+        PICRESIZE_ACCESS_MODE = 'open'
+        PICRESIZE_ACCESS_KEYS = ''
         PICRESIZE_ACCESS_SECRETS = New-RandomText 43
+        PICRESIZE_ACCESS_ALLOWED_HOSTS = 'localhost'
     }
 }
 
