@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::access::Caller;
 use super::links::Ticketed;
+use super::operations;
 use super::problem::{Kind, Problem};
 use super::quota::Allowance;
 use super::state::ApiState;
 use super::submission::{Checked, Submission};
 use super::trace_context::trace_parent;
+use super::waiting::{applied, preferred_wait, without_wait};
 use crate::access::{Permission, Purpose};
 use crate::event::{Event, EventBody, PicturePayload};
 use crate::event_log::Topic;
@@ -48,8 +50,13 @@ struct Accepting {
 pub(super) async fn accept(
     State(state): State<Arc<ApiState>>,
     caller: Result<Caller, Problem>,
-    request: Request,
+    mut request: Request,
 ) -> Result<Response, Problem> {
+    let headers = request.headers().clone();
+    let wait = preferred_wait(&headers, request.uri());
+    if let Some(uri) = without_wait(request.uri()) {
+        *request.uri_mut() = uri;
+    }
     let ticket = Ticketed::of(&state, request.uri()).map_err(Problem::and_close)?;
     let tenant = match &ticket {
         Some(ticket) => ticket.tenant.clone(),
@@ -61,9 +68,39 @@ pub(super) async fn accept(
     };
     let allowance = state.quotas.of(&tenant);
     let accepted = accept_within(&state, &allowance, ticket, tenant, request).await;
-    let mut response = accepted.into_response();
+    let mut response = match (accepted, wait) {
+        (Ok(operation), Some(wait)) => created_and_ended(&state, &operation, &headers, wait).await,
+        (Ok(operation), None) => created(&operation),
+        (Err(problem), _) => problem.into_response(),
+    };
     allowance.describe(&mut response);
     Ok(response)
+}
+
+/// The answer about an operation that the client waits for: its result, or as without a wait.
+async fn created_and_ended(
+    state: &Arc<ApiState>,
+    operation: &Operation,
+    headers: &HeaderMap,
+    wait: Duration,
+) -> Response {
+    let ended = operations::ended(state, &operation.tenant, operation.id, headers, Some(wait));
+    let mut response = match ended.await {
+        Ok(response) if response.status() == StatusCode::OK => response,
+        Ok(_) => created(operation),
+        Err(problem) => problem.into_response(),
+    };
+    if response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::CREATED;
+    }
+    let id = operation.id.to_string();
+    for (name, text) in [("location", format!("/api/{id}")), ("identifier", id)] {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    applied(&mut response, wait);
+    response
 }
 
 /// Accepts a request within what its tenant may still do.
@@ -73,7 +110,7 @@ async fn accept_within(
     ticket: Option<Ticketed>,
     tenant: Tenant,
     mut request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Operation, Problem> {
     allowance.take_request().map_err(Problem::and_close)?;
     let key = match &ticket {
         // A ticket stands for an idempotency key.
@@ -134,8 +171,7 @@ async fn accept_within(
             ),
         ));
     };
-    let operation = operation.map_err(|error| Problem::internal(&error))??;
-    Ok(accepted(&operation))
+    operation.map_err(|error| Problem::internal(&error))?
 }
 
 /// The operation that was accepted with this key before, if there is one.
@@ -349,7 +385,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-fn accepted(operation: &Operation) -> Response {
+fn created(operation: &Operation) -> Response {
     let id = operation.id.to_string();
     let location = format!("/api/{id}");
     let body = json!({"identifier": id, "status": operation.status, "location": location});

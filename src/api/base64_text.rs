@@ -42,14 +42,22 @@ pub(super) fn decode(body: &mut Vec<u8>, text: Range<usize>) -> Result<(), Strin
     };
     let (mut written, mut read) = (0, 0);
     let mut block = [0; BLOCK];
+    // A space behind a letter, and not at the end of a line.
+    let (mut is_in_line, mut has_space) = (false, false);
     loop {
         let mut length = 0;
         while length < BLOCK
             && let Some(letter) = letters.next(body)?
         {
-            if !letter.is_ascii_whitespace() {
-                block[length] = letter;
-                length += 1;
+            match letter {
+                b' ' => has_space = is_in_line,
+                _ if letter.is_ascii_whitespace() => (is_in_line, has_space) = (false, false),
+                _ if has_space => return Err(spaced(read + length)),
+                _ => {
+                    is_in_line = true;
+                    block[length] = letter;
+                    length += 1;
+                }
             }
         }
         if length == 0 {
@@ -69,6 +77,14 @@ pub(super) fn decode(body: &mut Vec<u8>, text: Range<usize>) -> Result<(), Strin
     body.truncate(written);
     body.shrink_to_fit();
     Ok(())
+}
+
+fn spaced(at: usize) -> String {
+    format!(
+        "is not base64: it has a space before letter {}; perhaps a \"+\" became a space on the way, so \
+         send it as %2B in a form, or use URL-safe base64",
+        at + 1
+    )
 }
 
 /// Whether the text has a letter that only URL-safe base64 has.

@@ -37,7 +37,7 @@ impl Fields {
         if value.len() > MOST_VALUE_BYTES {
             self.refuse_long(key);
         } else {
-            self.pairs.push((key, value));
+            self.pairs.push((key, without_zeros(value)));
         }
     }
 
@@ -48,7 +48,42 @@ impl Fields {
     }
 }
 
+/// A whole number without `.0`: some programs write 60 as 60.0.
+fn without_zeros(mut value: String) -> String {
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let whole = value.split_once('.').filter(|(whole, zeros)| {
+        let digits = whole.trim_start_matches('-');
+        !digits.is_empty() && is_digits(digits) && zeros.bytes().all(|byte| byte == b'0')
+    });
+    if let Some(length) = whole.map(|(whole, _)| whole.len()) {
+        value.truncate(length);
+    }
+    value
+}
+
 /// Shortens a value that was sent, for an error message.
 pub(super) fn clip(text: &str) -> String {
     text.chars().take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_may_have_zeros_behind_its_point() {
+        for (given, taken) in [
+            ("60.0", "60"),
+            ("60.000", "60"),
+            ("-3.0", "-3"),
+            ("60.5", "60.5"),
+            ("60.", "60"),
+            (".0", ".0"),
+            ("1.2.0", "1.2.0"),
+            ("a.0", "a.0"),
+            ("60", "60"),
+        ] {
+            assert_eq!(without_zeros(given.to_owned()), taken);
+        }
+    }
 }

@@ -140,8 +140,18 @@ impl<'de> Object<'_, 'de> {
         } else if is_text {
             self.fields.add(key, unquoted(value));
         } else {
-            self.fields.add(key, value.to_owned());
+            self.fields.add(key, written_out(value));
         }
+    }
+}
+
+/// A number without an exponent, if it is a whole one: 6e1 is 60.
+fn written_out(value: &str) -> String {
+    let number = value.parse::<f64>().ok();
+    let whole = number.filter(|number| number.fract() == 0.0 && number.abs() < 1e15);
+    match whole {
+        Some(number) if value.contains(['e', 'E']) => format!("{number:.0}"),
+        _ => value.to_owned(),
     }
 }
 
@@ -170,11 +180,19 @@ mod tests {
 
     #[test]
     fn single_values_are_taken_as_text() {
-        let text =
-            r#" {"width":320, "he\u0069ght":"20\/0", "fit":null, "enlarge":true,"image":"A\/=="} "#;
+        let text = r#" {"width":320, "he\u0069ght":"20\/0", "fit":null, "enlarge":true,"image":"A\/==",
+                 "a":60.0, "b":6e1, "c":1.5, "d":"7.0"} "#;
         let (image, fields) = read_text(text);
         assert_eq!(image, Some(r#""A\/==""#));
-        let expected = [("width", "320"), ("height", "20/0"), ("enlarge", "true")];
+        let expected = [
+            ("width", "320"),
+            ("height", "20/0"),
+            ("enlarge", "true"),
+            ("a", "60"),
+            ("b", "60"),
+            ("c", "1.5"),
+            ("d", "7"),
+        ];
         let pairs = fields.pairs.iter();
         assert!(pairs.map(|(k, v)| (k.as_str(), v.as_str())).eq(expected));
         assert!(fields.errors.is_empty());

@@ -69,7 +69,10 @@ pub(super) fn read(
             }
         } else {
             let value = String::from_utf8_lossy(&body[content]).into_owned();
-            fields.add(name, value);
+            // An empty field of a form was not filled in.
+            if !value.is_empty() {
+                fields.add(name, value);
+            }
         }
     }
 }
@@ -157,7 +160,8 @@ mod tests {
             let mut fields = Fields::default();
             let image = read(body.as_bytes(), "X", &mut fields).unwrap().unwrap();
             assert_eq!(&body[image], "\r\n--bytes\r\n--");
-            let expected = [("width", "320"), ("fit", "")];
+            // An empty field was not filled in.
+            let expected = [("width", "320")];
             let pairs = fields.pairs.iter();
             assert!(pairs.map(|(k, v)| (k.as_str(), v.as_str())).eq(expected));
         }

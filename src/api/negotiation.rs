@@ -2,7 +2,7 @@
 //! 12.5.1).
 
 use axum::http::{HeaderMap, header};
-use mediatype::names::{_STAR, APPLICATION, IMAGE, JSON, Q};
+use mediatype::names::{_STAR, APPLICATION, HTML, IMAGE, JSON, Q, TEXT};
 use mediatype::{MediaType, MediaTypeList, ReadParams};
 
 use super::problem::{Kind, Problem};
@@ -25,8 +25,8 @@ enum Fit {
     Exact,
 }
 
-/// The form with the higher weight. On a tie it is the picture if the client names pictures,
-/// otherwise JSON. A client whose header fits neither gets JSON, unless it only accepts pictures of
+/// The form with the higher weight. On a tie it is the picture if the client names pictures or asks for
+/// a page, otherwise JSON. A client whose header fits neither gets JSON, unless it only accepts pictures of
 /// other types.
 ///
 /// # Errors
@@ -66,7 +66,11 @@ pub(super) fn preferred_form(headers: &HeaderMap, content_type: &str) -> Result<
         (None | Some((_, 0)), Some(_)) => Ok(Form::Json),
         (Some(_), None | Some((_, 0))) => Ok(Form::Picture),
         (Some((fit, picture)), Some((_, json))) => {
-            let named = fit > Fit::Any;
+            // A browser that opens the address wants to see something.
+            let is_page = ranges
+                .iter()
+                .any(|range| range.ty == TEXT && range.subty == HTML);
+            let named = fit > Fit::Any || is_page;
             if picture > json || (picture == json && named) {
                 Ok(Form::Picture)
             } else {
@@ -142,10 +146,11 @@ mod tests {
                 "image/png , image/jpeg ; q=0.4 , application/json ; q=0.3",
                 PICTURE,
             ),
-            // A tie is a picture only where pictures are named.
+            // A tie is a picture only where pictures are named, or a page.
             ("image/*, application/json", PICTURE),
             ("application/json;q=0.5, image/jpeg;q=0.5", PICTURE),
-            ("text/html,image/webp,*/*;q=0.8", JSON),
+            ("text/html,image/webp,*/*;q=0.8", PICTURE),
+            ("text/html,application/xml;q=0.9,*/*;q=0.8", PICTURE),
             // The more specific range has precedence.
             ("image/jpeg;q=0.1, image/*, application/json;q=0.5", JSON),
             ("image/jpeg, image/*;q=0.1, application/json;q=0.5", PICTURE),

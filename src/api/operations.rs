@@ -1,12 +1,13 @@
 //! `GET /api/{id}` and `GET /api/{id}/status`: an operation's result, and its full history.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -16,7 +17,7 @@ use super::answer::Base64Body;
 use super::negotiation::{Form, preferred_form};
 use super::problem::{Kind, Problem};
 use super::state::ApiState;
-use super::waiting::{find, find_ended, preferred_wait};
+use super::waiting::{applied, find, find_ended, preferred_wait};
 use crate::access::Permission;
 use crate::operation::{Operation, OperationId, PictureFacts, Status, Tenant};
 use crate::picture_store::StoreError;
@@ -29,15 +30,31 @@ pub(super) async fn fetch(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     caller.must(Permission::Read)?;
-    let wait = preferred_wait(&headers);
+    let wait = preferred_wait(&headers, &uri);
     let id = identifier(path)?;
-    let Some(operation) = find_ended(&state, &caller.tenant, id, wait).await? else {
-        return Ok(pending(id, Status::Queued));
-    };
-    respond(&state, operation, &headers, None).await
+    let mut response = ended(&state, &caller.tenant, id, &headers, wait).await?;
+    if let Some(wait) = wait {
+        applied(&mut response, wait);
+    }
+    Ok(response)
+}
+
+/// The result of an operation, or its state if it has not ended after `wait`.
+pub(super) async fn ended(
+    state: &Arc<ApiState>,
+    tenant: &Tenant,
+    id: OperationId,
+    headers: &HeaderMap,
+    wait: Option<Duration>,
+) -> Result<Response, Problem> {
+    match find_ended(state, tenant, id, wait).await? {
+        Some(operation) => respond(state, operation, headers, None).await,
+        None => Ok(pending(id, Status::Queued)),
+    }
 }
 
 /// The picture itself, or the state of its operation.

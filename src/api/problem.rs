@@ -30,6 +30,7 @@ pub(super) enum Kind {
     BodyTimeout,
     HeaderTimeout,
     UnsupportedContentType,
+    UnsupportedEncoding,
     InvalidFields,
     NotAPicture,
     BrokenPicture,
@@ -87,6 +88,11 @@ impl Kind {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported-content-type",
                 "The content type is not supported",
+            ),
+            Self::UnsupportedEncoding => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-encoding",
+                "The encoding of the body is not supported",
             ),
             Self::InvalidFields => (
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -429,6 +435,12 @@ impl IntoResponse for Problem {
         let usual = is_unavailable.then_some(u64::from(RETRY_SECONDS));
         if let Some(seconds) = self.retry_seconds.or(usual) {
             headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.kind == Kind::UnsupportedEncoding {
+            headers.insert(
+                header::ACCEPT_ENCODING,
+                HeaderValue::from_static("identity"),
+            );
         }
         if status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer realm=\"picresize\"");

@@ -20,6 +20,8 @@ use crate::operation::{Digest, FieldError, PictureFacts, ResizeOptions};
 
 /// Reading a body of fewer bytes takes less time than handing it to another thread.
 const PARSED_AT_ONCE: usize = 32 << 10;
+/// What some programs write before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const FORMS: &str = "application/json with a base64 image, image/* or application/octet-stream \
                      with the picture itself, or multipart/form-data";
 
@@ -39,6 +41,7 @@ pub(super) struct Head {
 
 impl Head {
     pub(super) fn read(parts: &Parts) -> Result<Self, Problem> {
+        check_encoding(&parts.headers)?;
         Ok(Self {
             form: Form::of(&parts.headers)?,
             query: query_pairs(parts)?,
@@ -126,7 +129,12 @@ impl Submission {
         max_picture_bytes: u64,
     ) -> Result<ParsedSubmission<Options>, Problem> {
         let mut fields = Fields::default();
-        for (key, value) in self.query {
+        // An empty field of a form was not filled in.
+        for (key, value) in self
+            .query
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+        {
             fields.add(key, value);
         }
         let picture = picture(&self.form, self.body, &mut fields)?;
@@ -179,6 +187,9 @@ fn picture(
             }
         }
         Form::Json => {
+            if bytes.starts_with(BYTE_ORDER_MARK) {
+                bytes.drain(..BYTE_ORDER_MARK.len());
+            }
             let Some(text) = json::read(&bytes, fields)? else {
                 return Ok(Err(missing()));
             };
@@ -226,7 +237,9 @@ impl Form {
             "application/json" => Ok(Some(Self::Json)),
             "multipart/form-data" => Ok(Some(Self::Multipart(multipart::boundary(&given)))),
             // The second is the default of `curl --data-binary`.
-            "application/octet-stream" | "application/x-www-form-urlencoded" => Ok(Some(Self::Raw)),
+            "application/octet-stream"
+            | "binary/octet-stream"
+            | "application/x-www-form-urlencoded" => Ok(Some(Self::Raw)),
             _ if essence.starts_with("image/") => Ok(Some(Self::Raw)),
             _ => Err(Problem::new(
                 Kind::UnsupportedContentType,
@@ -237,12 +250,32 @@ impl Form {
 
     /// The form of a body without a content type: no picture begins with a brace.
     fn guess(bytes: &[u8]) -> Self {
-        if bytes.trim_ascii_start().first() == Some(&b'{') {
+        let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+        if text.trim_ascii_start().first() == Some(&b'{') {
             Self::Json
         } else {
             Self::Raw
         }
     }
+}
+
+/// Refuses a compressed body: pictures are compressed already, and a small body could become a large one.
+fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    let encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let encodings = encodings.map(|value| String::from_utf8_lossy(value.as_bytes()));
+    for encoding in encodings {
+        let encoding = encoding.trim();
+        if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") {
+            return Err(Problem::new(
+                Kind::UnsupportedEncoding,
+                format!(
+                    "the body is encoded with {:?}; send it as it is",
+                    clip(encoding)
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

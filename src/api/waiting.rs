@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::response::Response;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -19,9 +20,40 @@ const MAX_UNSETTLED: Duration = Duration::from_secs(600);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const MAX_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long the client wants to wait; `None` if it does not say so in a way that makes sense. Then
-/// it is answered at once, as the standard asks.
-pub(super) fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+/// How long the client wants to wait, by its `Prefer` header or by `wait` in the query; `None` if it
+/// does not say so in a way that makes sense. Then it is answered at once, as the standard asks.
+pub(super) fn preferred_wait(headers: &HeaderMap, uri: &Uri) -> Option<Duration> {
+    in_header(headers).or_else(|| {
+        let mut fields = uri.query().unwrap_or_default().split('&');
+        let seconds = fields.find_map(|field| field.strip_prefix("wait="))?;
+        Some(Duration::from_secs(seconds.parse().ok()?).min(MAX_WAIT))
+    })
+}
+
+/// Takes `wait` out of a query, which has the options of a request beside it.
+pub(super) fn without_wait(uri: &Uri) -> Option<Uri> {
+    let (path, query) = (uri.path(), uri.query()?);
+    let fields: Vec<_> = query.split('&').collect();
+    let kept: Vec<_> = fields
+        .iter()
+        .filter(|field| !field.starts_with("wait="))
+        .copied()
+        .collect();
+    if kept.len() == fields.len() {
+        return None;
+    }
+    format!("{path}?{}", kept.join("&")).parse().ok()
+}
+
+/// Says that the client's wish was granted.
+pub(super) fn applied(response: &mut Response, wait: Duration) {
+    let value = format!("wait={}", wait.as_secs());
+    if let Ok(value) = HeaderValue::from_str(&value) {
+        response.headers_mut().insert("preference-applied", value);
+    }
+}
+
+fn in_header(headers: &HeaderMap) -> Option<Duration> {
     let preferences = headers.get_all("prefer").into_iter();
     let mut preferences = preferences
         .filter_map(|value| value.to_str().ok())
@@ -126,13 +158,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_wait_may_be_in_the_query() {
+        let wait = |uri: &str| {
+            let wait = preferred_wait(&HeaderMap::new(), &uri.parse().unwrap());
+            wait.map(|wait| wait.as_secs())
+        };
+        assert_eq!(wait("/api/?width=3&wait=7"), Some(7));
+        assert_eq!(wait("/api/?wait=700"), Some(60));
+        assert_eq!(
+            (wait("/api/?wait=x"), wait("/api/"), wait("/api/?await=3")),
+            (None, None, None)
+        );
+        let uri: Uri = "/api/?width=3&wait=7&fit=fill".parse().unwrap();
+        assert_eq!(without_wait(&uri).unwrap(), "/api/?width=3&fit=fill");
+        assert_eq!(without_wait(&"/api/?width=3".parse().unwrap()), None);
+    }
+
+    #[test]
     fn a_wait_is_a_number_of_seconds() {
         let wait = |values: &[&'static str]| {
             let mut headers = HeaderMap::new();
             for value in values {
                 headers.append("prefer", axum::http::HeaderValue::from_static(value));
             }
-            preferred_wait(&headers).map(|wait| wait.as_secs())
+            in_header(&headers).map(|wait| wait.as_secs())
         };
         assert_eq!(wait(&["wait=10"]), Some(10));
         assert_eq!(wait(&["respond-async, Wait = \"5\""]), Some(5));

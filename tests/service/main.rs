@@ -14,6 +14,7 @@ mod errors;
 mod faulty_log;
 mod fetch;
 mod forget;
+mod forms;
 mod golden;
 mod isolation;
 mod kafka_outages;
