@@ -43,7 +43,12 @@ impl Decoder for Bmp {
         _smooth: bool,
     ) -> Result<Raster, String> {
         let pixels = self.dib.decode(bytes, header.layout)?;
-        Ok(Raster::from_u8(header.width, header.height, header.layout, pixels))
+        Ok(Raster::from_u8(
+            header.width,
+            header.height,
+            header.layout,
+            pixels,
+        ))
     }
 }
 
@@ -116,7 +121,14 @@ impl Dib {
         let channels = layout.channels();
         let mut pixels = vec![0; sample_count(self.width, self.height, channels)];
         if let Pixels::Rle(kind) = self.pixels {
-            rle::decode(data, kind, &self.palette, (width, height), channels, &mut pixels)?;
+            rle::decode(
+                data,
+                kind,
+                &self.palette,
+                (width, height),
+                channels,
+                &mut pixels,
+            )?;
             return Ok(pixels);
         }
         let row_bytes = self.row_bytes();
@@ -129,7 +141,11 @@ impl Dib {
         }
         let stored = data.chunks(row_bytes).take(height).enumerate();
         for (index, stored) in stored {
-            let y = if self.is_top_down { index } else { height - 1 - index };
+            let y = if self.is_top_down {
+                index
+            } else {
+                height - 1 - index
+            };
             let row = &mut pixels[y * width * channels..][..width * channels];
             self.read_row(stored, row, channels);
         }
@@ -151,7 +167,10 @@ impl Dib {
             Pixels::Masks(masks) => {
                 let values = stored.chunks_exact(self.bits / 8);
                 for (bytes, target) in values.zip(targets) {
-                    let value = bytes.iter().rev().fold(0, |high, low| high << 8 | u32::from(*low));
+                    let value = bytes
+                        .iter()
+                        .rev()
+                        .fold(0, |high, low| high << 8 | u32::from(*low));
                     put(target, masks.color(value));
                 }
             }

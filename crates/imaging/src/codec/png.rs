@@ -121,7 +121,10 @@ fn decode_mended(bytes: &[u8], header: &Header) -> Result<Raster, String> {
     Ok(Raster::from_u16(width, height, layout, samples))
 }
 
-fn open(bytes: Cow<'_, [u8]>, transformations: Transformations) -> Result<Reader<Source<'_>>, String> {
+fn open(
+    bytes: Cow<'_, [u8]>,
+    transformations: Transformations,
+) -> Result<Reader<Source<'_>>, String> {
     // The chunks before the pixels take no more than the file has, and the room for the first rows
     // is fixed. The pixels are decoded later, after the estimate has limited their memory.
     let limits = png::Limits {

@@ -67,7 +67,9 @@ fn dataset(bytes: &[u8]) -> Option<(u8, u8, &[u8], &[u8])> {
         _ => {
             let width = length & 0x7fff;
             let digits = rest.get(..width).filter(|_| width <= 4)?;
-            let length = digits.iter().fold(0, |high, low| high << 8 | usize::from(*low));
+            let length = digits
+                .iter()
+                .fold(0, |high, low| high << 8 | usize::from(*low));
             (5 + width, length)
         }
     };

@@ -128,8 +128,8 @@ impl<'a> Filter<'a> {
                 for (name, _, whole) in &attributes {
                     let is_right = self.is_right(name);
                     self.has_rights |= is_right;
-                    let is_structure =
-                        name.starts_with("xmlns") || self.resolve(name).is_some_and(|(n, _)| n == RDF);
+                    let is_structure = name.starts_with("xmlns")
+                        || self.resolve(name).is_some_and(|(n, _)| n == RDF);
                     if is_right || is_structure {
                         self.kept.push(' ');
                         self.kept.push_str(whole);
@@ -210,7 +210,13 @@ mod tests {
     #[test]
     fn rights_stay_and_the_rest_goes() {
         let kept = String::from_utf8(rights(PACKET.as_bytes()).unwrap()).unwrap();
-        for there in ["Marked=\"True\"", "(c) Ann", "xmlns:d=", "rdf:about", "<?xpacket end"] {
+        for there in [
+            "Marked=\"True\"",
+            "(c) Ann",
+            "xmlns:d=",
+            "rdf:about",
+            "<?xpacket end",
+        ] {
             assert!(kept.contains(there), "{there}: {kept}");
         }
         for gone in ["CreatorTool", "Rating", "<d:title", "format", ">T<", "<!--"] {
@@ -226,7 +232,9 @@ mod tests {
         let other = other.replace("d:rights", "d:subject");
         assert_eq!(rights(other.as_bytes()), None);
         // A prefix alone is not a namespace.
-        let foreign = PACKET.replace("purl.org", "example.org").replace("rights/", "x/");
+        let foreign = PACKET
+            .replace("purl.org", "example.org")
+            .replace("rights/", "x/");
         assert_eq!(rights(foreign.as_bytes()), None);
     }
 

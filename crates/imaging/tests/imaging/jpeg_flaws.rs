@@ -27,7 +27,10 @@ fn rgb() -> Vec<u8> {
 
 fn pictures() -> Vec<(&'static Kind, Vec<u8>)> {
     let rgb = rgb();
-    KINDS.iter().map(|kind| (kind, kind.encode(&rgb, SIZE))).collect()
+    KINDS
+        .iter()
+        .map(|kind| (kind, kind.encode(&rgb, SIZE)))
+        .collect()
 }
 
 fn attempt(jpeg: &[u8], options: &str) -> Result<Resized, ImagingError> {
@@ -40,7 +43,10 @@ fn check_same(name: &str, flaw: &str, flawed: &[u8], whole: &[u8]) {
         let expected = make(whole, options).bytes;
         let found = attempt(flawed, options)
             .unwrap_or_else(|error| panic!("{name}, {flaw}, {options}: {error}"));
-        assert!(found.bytes == expected, "{name}, {flaw}, {options}: another picture");
+        assert!(
+            found.bytes == expected,
+            "{name}, {flaw}, {options}: another picture"
+        );
     }
 }
 
@@ -51,7 +57,10 @@ fn segment(marker: u8, payload: &[u8]) -> Vec<u8> {
 
 /// Puts bytes before the segment with this marker.
 fn before(jpeg: &[u8], wanted: u8, bytes: &[u8]) -> Vec<u8> {
-    let (_, start, _) = *segments(jpeg).iter().find(|(marker, ..)| *marker == wanted).unwrap();
+    let (_, start, _) = *segments(jpeg)
+        .iter()
+        .find(|(marker, ..)| *marker == wanted)
+        .unwrap();
     [&jpeg[..start], bytes, &jpeg[start..]].concat()
 }
 
@@ -69,11 +78,21 @@ fn stray_bytes_in_the_header_are_harmless() {
     for (kind, jpeg) in pictures() {
         for stray in [&b"\0"[..], b"\0\x55\0\x55", b"abc\xff\0def", &noise(3_000)] {
             for marker in [0xdb, 0xda] {
-                check_same(kind.name, "stray bytes", &before(&jpeg, marker, stray), &jpeg);
+                check_same(
+                    kind.name,
+                    "stray bytes",
+                    &before(&jpeg, marker, stray),
+                    &jpeg,
+                );
             }
         }
         // Any number of 0xff is allowed before a marker.
-        check_same(kind.name, "fill bytes", &before(&jpeg, 0xdb, &[0xff; 9]), &jpeg);
+        check_same(
+            kind.name,
+            "fill bytes",
+            &before(&jpeg, 0xdb, &[0xff; 9]),
+            &jpeg,
+        );
     }
 }
 
@@ -91,8 +110,18 @@ fn stray_bytes_before_the_end_are_harmless() {
                 check_same(kind.name, "stray bytes at the end", &flawed, &jpeg);
             }
         }
-        check_same(kind.name, "fill bytes", &[data, &[0xff; 5], end].concat(), &jpeg);
-        check_same(kind.name, "bytes after the end", &[&jpeg, b"PADDING".as_slice()].concat(), &jpeg);
+        check_same(
+            kind.name,
+            "fill bytes",
+            &[data, &[0xff; 5], end].concat(),
+            &jpeg,
+        );
+        check_same(
+            kind.name,
+            "bytes after the end",
+            &[&jpeg, b"PADDING".as_slice()].concat(),
+            &jpeg,
+        );
     }
 }
 
@@ -133,7 +162,11 @@ fn a_picture_that_is_cut_is_refused() {
 #[test]
 fn missing_scans_are_missed() {
     for (kind, jpeg) in pictures().into_iter().filter(|(kind, _)| kind.progressive) {
-        let scans: Vec<_> = jpeg.windows(2).enumerate().filter(|(_, pair)| *pair == [0xff, 0xda]).collect();
+        let scans: Vec<_> = jpeg
+            .windows(2)
+            .enumerate()
+            .filter(|(_, pair)| *pair == [0xff, 0xda])
+            .collect();
         assert!(scans.len() > 3);
         let last = scans[scans.len() - 1].0;
         let cut = &jpeg[..last];
@@ -147,7 +180,12 @@ fn missing_scans_are_missed() {
 fn a_second_start_is_harmless() {
     for (kind, jpeg) in pictures() {
         check_same(kind.name, "two starts", &first(&jpeg, &jpeg[..2]), &jpeg);
-        check_same(kind.name, "a start in the header", &before(&jpeg, 0xdb, &jpeg[..2]), &jpeg);
+        check_same(
+            kind.name,
+            "a start in the header",
+            &before(&jpeg, 0xdb, &jpeg[..2]),
+            &jpeg,
+        );
     }
 }
 
@@ -168,7 +206,12 @@ fn every_version_of_jfif_is_read() {
 /// An unknown transform is YCbCr or YCCK; markers that are too short do not count.
 #[test]
 fn unknown_transforms_of_adobe_are_read() {
-    let adobe = |transform| segment(0xee, &[b"Adobe\0\x64\0\0\0\0".as_slice(), &[transform]].concat());
+    let adobe = |transform| {
+        segment(
+            0xee,
+            &[b"Adobe\0\x64\0\0\0\0".as_slice(), &[transform]].concat(),
+        )
+    };
     for (kind, jpeg) in pictures() {
         let plain = without(&jpeg, |marker, _| matches!(marker, 0xe0 | 0xee));
         let components = if kind.is_ink() { 4 } else { 3 };
@@ -181,11 +224,21 @@ fn unknown_transforms_of_adobe_are_read() {
         };
         let whole = first(&plain, &adobe(known));
         for transform in unknown {
-            check_same(kind.name, "transform", &first(&plain, &adobe(transform)), &whole);
+            check_same(
+                kind.name,
+                "transform",
+                &first(&plain, &adobe(transform)),
+                &whole,
+            );
         }
         let short = segment(0xee, b"Adobe\0\x64\0\0");
         check_same(kind.name, "a short marker", &first(&plain, &short), &plain);
-        check_same(kind.name, "a short header", &first(&plain, &segment(0xe0, b"JFIF\0\x01\x01")), &plain);
+        check_same(
+            kind.name,
+            "a short header",
+            &first(&plain, &segment(0xe0, b"JFIF\0\x01\x01")),
+            &plain,
+        );
     }
 }
 
@@ -206,7 +259,10 @@ fn sequential_pictures_have_all_coefficients_in_a_scan() {
 fn a_profile_in_parts_that_do_not_fit_is_left_out() {
     let profile = moxcms::ColorProfile::new_adobe_rgb().encode().unwrap();
     let part = |number: u8, count: u8, bytes: &[u8]| {
-        segment(0xe2, &[b"ICC_PROFILE\0".as_slice(), &[number, count], bytes].concat())
+        segment(
+            0xe2,
+            &[b"ICC_PROFILE\0".as_slice(), &[number, count], bytes].concat(),
+        )
     };
     let half = profile.len() / 2;
     let (one, other) = profile.split_at(half);
@@ -214,7 +270,10 @@ fn a_profile_in_parts_that_do_not_fit_is_left_out() {
     for (flaw, parts) in [
         ("missing", vec![part(1, 2, one)]),
         ("doubled", vec![part(1, 1, &profile), part(1, 1, &profile)]),
-        ("one doubled", vec![part(1, 2, one), part(2, 2, other), part(2, 2, other)]),
+        (
+            "one doubled",
+            vec![part(1, 2, one), part(2, 2, other), part(2, 2, other)],
+        ),
         ("misnumbered", vec![part(0, 2, one), part(1, 2, other)]),
         ("too high", vec![part(1, 2, one), part(3, 2, other)]),
         ("other counts", vec![part(1, 2, one), part(2, 3, other)]),
@@ -234,7 +293,11 @@ fn a_profile_in_parts_that_do_not_fit_is_left_out() {
 #[test]
 fn inks_have_one_meaning() {
     let rgb = rgb();
-    let marked = KINDS.iter().find(|kind| kind.name == "CMYK").unwrap().encode(&rgb, SIZE);
+    let marked = KINDS
+        .iter()
+        .find(|kind| kind.name == "CMYK")
+        .unwrap()
+        .encode(&rgb, SIZE);
     let plain = without(&marked, |marker, _| marker == 0xee);
     assert!(plain.len() < marked.len());
     check_same("CMYK", "no marker", &plain, &marked);
@@ -277,7 +340,10 @@ fn components_may_share_an_identifier() {
 #[test]
 fn kinds_that_are_not_read_are_named() {
     let jpeg = KINDS[0].encode(&rgb(), SIZE);
-    let (_, start, _) = *segments(&jpeg).iter().find(|(marker, ..)| *marker == 0xc0).unwrap();
+    let (_, start, _) = *segments(&jpeg)
+        .iter()
+        .find(|(marker, ..)| *marker == 0xc0)
+        .unwrap();
     for (change, word) in [
         ((1, 0xc5), "hierarchical"),
         ((1, 0xcb), "lossless JPEG with arithmetic"),

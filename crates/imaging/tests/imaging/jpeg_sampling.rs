@@ -14,7 +14,10 @@ fn expected(width: u32, height: u32) -> Vec<u8> {
     let mut rgb = Vec::new();
     for y in 0..height {
         for x in 0..width {
-            let (x, y) = ((x as f32 + 0.5) / width as f32, (y as f32 + 0.5) / height as f32);
+            let (x, y) = (
+                (x as f32 + 0.5) / width as f32,
+                (y as f32 + 0.5) / height as f32,
+            );
             let (luma, blue, red) = (LUMA(x, y), BLUE(x, y) - 128.0, RED(x, y) - 128.0);
             for value in [
                 luma + 1.402 * red,
@@ -30,15 +33,27 @@ fn expected(width: u32, height: u32) -> Vec<u8> {
 
 /// The mean difference from the expected picture, of results by every route.
 fn check(name: &str, jpeg: &[u8], expected: impl Fn(u32, u32) -> Vec<u8>) {
-    let source = inspect(jpeg, &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
-    for width in [source.width() / 8, source.width() / 3, source.width() / 2, source.width()] {
+    let source =
+        inspect(jpeg, &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
+    for width in [
+        source.width() / 8,
+        source.width() / 3,
+        source.width() / 2,
+        source.width(),
+    ] {
         let options = format!("width={width}");
         let ((width, height), rgba) = pixels(jpeg, &options);
-        let rgb: Vec<u8> = rgba.chunks(4).flat_map(|pixel| pixel[..3].to_vec()).collect();
+        let rgb: Vec<u8> = rgba
+            .chunks(4)
+            .flat_map(|pixel| pixel[..3].to_vec())
+            .collect();
         let resized = make(jpeg, &format!("{options} quality=95 format=jpeg")).bytes;
         for (route, found) in [("png", rgb), ("jpeg", jpegs::decode(&resized).1)] {
             let apart = super::pictures::difference(&found, &expected(width, height));
-            assert!(apart < 4.0, "{name} to {width} as {route}: they differ by {apart:.1}");
+            assert!(
+                apart < 4.0,
+                "{name} to {width} as {route}: they differ by {apart:.1}"
+            );
         }
     }
 }
@@ -57,7 +72,9 @@ fn is_whole(factors: &[(usize, usize)]) -> bool {
         factors.iter().map(|f| f.0).max().unwrap(),
         factors.iter().map(|f| f.1).max().unwrap(),
     );
-    factors.iter().all(|f| most.0.is_multiple_of(f.0) && most.1.is_multiple_of(f.1))
+    factors
+        .iter()
+        .all(|f| most.0.is_multiple_of(f.0) && most.1.is_multiple_of(f.1))
 }
 
 #[test]
@@ -70,7 +87,11 @@ fn luma_may_have_any_factors() {
             if across * down + 2 <= 10 {
                 check(&name, &encode((150, 110), &factors, true), expected);
             }
-            check(&format!("{name} in scans"), &encode((150, 110), &factors, false), expected);
+            check(
+                &format!("{name} in scans"),
+                &encode((150, 110), &factors, false),
+                expected,
+            );
         }
     }
 }
@@ -107,9 +128,8 @@ fn components_may_have_different_factors() {
 fn grey_may_have_any_factors() {
     let gray = |width: u32, height: u32| {
         let place = |at: u32, side: u32| (at as f32 + 0.5) / side as f32;
-        let values = (0..height).flat_map(|y| {
-            (0..width).map(move |x| LUMA(place(x, width), place(y, height)) as u8)
-        });
+        let values = (0..height)
+            .flat_map(|y| (0..width).map(move |x| LUMA(place(x, width), place(y, height)) as u8));
         values.flat_map(|value| [value; 3]).collect()
     };
     for across in 1..=4 {
@@ -128,7 +148,12 @@ fn grey_may_have_any_factors() {
 #[test]
 fn odd_sizes_have_no_holes() {
     for size in [(1, 1), (7, 9), (17, 33), (65, 31)] {
-        for factors in [[(3, 1), (1, 1), (1, 1)], [(4, 2), (1, 1), (1, 1)], [(1, 3), (1, 1), (1, 1)], [(3, 2), (1, 1), (1, 1)]] {
+        for factors in [
+            [(3, 1), (1, 1), (1, 1)],
+            [(4, 2), (1, 1), (1, 1)],
+            [(1, 3), (1, 1), (1, 1)],
+            [(3, 2), (1, 1), (1, 1)],
+        ] {
             let jpeg = encode(size, &components(factors), true);
             for width in 1..=size.0 as u32 {
                 make(&jpeg, &format!("width={width} format=jpeg"));

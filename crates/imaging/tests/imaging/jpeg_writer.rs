@@ -62,7 +62,11 @@ pub(crate) struct Component<'a> {
 }
 
 /// Encodes components. Their samples are functions of a place from 0 to 1 in the picture.
-pub(crate) fn encode(size: (usize, usize), components: &[Component<'_>], is_interleaved: bool) -> Vec<u8> {
+pub(crate) fn encode(
+    size: (usize, usize),
+    components: &[Component<'_>],
+    is_interleaved: bool,
+) -> Vec<u8> {
     let (width, height) = size;
     let most = |of: fn(&Component<'_>) -> usize| components.iter().map(of).max().unwrap();
     let most = (most(|c| c.factors.0), most(|c| c.factors.1));
@@ -79,13 +83,20 @@ pub(crate) fn encode(size: (usize, usize), components: &[Component<'_>], is_inte
     let mut counts = [0; 16];
     counts[7] = 255;
     put(0xc4, &[&[0x10][..], &counts, &symbols].concat());
-    put(0xc4, &[&[0][..], &DC_COUNTS, &(0..12).collect::<Vec<u8>>()].concat());
+    put(
+        0xc4,
+        &[&[0][..], &DC_COUNTS, &(0..12).collect::<Vec<u8>>()].concat(),
+    );
     let mut frame = vec![8];
     frame.extend((height as u16).to_be_bytes());
     frame.extend((width as u16).to_be_bytes());
     frame.push(components.len() as u8);
     for (number, component) in (1..).zip(components) {
-        frame.extend([number, (component.factors.0 << 4 | component.factors.1) as u8, 0]);
+        frame.extend([
+            number,
+            (component.factors.0 << 4 | component.factors.1) as u8,
+            0,
+        ]);
     }
     put(0xc0, &frame);
     let scans: Vec<Vec<usize>> = match is_interleaved {
@@ -117,7 +128,9 @@ fn data(
     let (columns, rows) = match scan {
         [only] => {
             let (across, down) = components[*only].factors;
-            let side = |side: usize, factor: usize, most: usize| (side * factor).div_ceil(most).div_ceil(8);
+            let side = |side: usize, factor: usize, most: usize| {
+                (side * factor).div_ceil(most).div_ceil(8)
+            };
             (side(width, across, most.0), side(height, down, most.1))
         }
         _ => (width.div_ceil(8 * most.0), height.div_ceil(8 * most.1)),
@@ -126,7 +139,11 @@ fn data(
         for column in 0..columns {
             for &index in scan {
                 let component = &components[index];
-                let (across, down) = if scan.len() == 1 { (1, 1) } else { component.factors };
+                let (across, down) = if scan.len() == 1 {
+                    (1, 1)
+                } else {
+                    component.factors
+                };
                 for y in row * down..(row + 1) * down {
                     for x in column * across..(column + 1) * across {
                         // The distance of two samples, in parts of the picture.
@@ -152,7 +169,11 @@ fn data(
 /// Transforms and codes a block (T.81, A.3.3 and F.1.2).
 fn block(bits: &mut Bits, predicted: &mut i32, sample: impl Fn(usize, usize) -> f32) {
     let basis = |index: usize, place: usize| {
-        let scale = if index == 0 { std::f32::consts::FRAC_1_SQRT_2 } else { 1.0 };
+        let scale = if index == 0 {
+            std::f32::consts::FRAC_1_SQRT_2
+        } else {
+            1.0
+        };
         scale * ((2 * place + 1) as f32 * index as f32 * std::f32::consts::PI / 16.0).cos()
     };
     let mut samples = [[0.0; 8]; 8];

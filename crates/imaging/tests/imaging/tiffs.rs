@@ -8,10 +8,22 @@ pub(crate) struct Order {
 }
 
 pub(crate) const ORDERS: [Order; 4] = [
-    Order { is_little: true, is_big_tiff: false },
-    Order { is_little: false, is_big_tiff: false },
-    Order { is_little: true, is_big_tiff: true },
-    Order { is_little: false, is_big_tiff: true },
+    Order {
+        is_little: true,
+        is_big_tiff: false,
+    },
+    Order {
+        is_little: false,
+        is_big_tiff: false,
+    },
+    Order {
+        is_little: true,
+        is_big_tiff: true,
+    },
+    Order {
+        is_little: false,
+        is_big_tiff: true,
+    },
 ];
 
 /// A value of a field.
@@ -28,11 +40,19 @@ use Value::{Bytes, Float, Fractions, Longs, Shorts, Text};
 
 impl Order {
     pub(crate) fn short(self, value: u16) -> [u8; 2] {
-        if self.is_little { value.to_le_bytes() } else { value.to_be_bytes() }
+        if self.is_little {
+            value.to_le_bytes()
+        } else {
+            value.to_be_bytes()
+        }
     }
 
     pub(crate) fn long(self, value: u32) -> [u8; 4] {
-        if self.is_little { value.to_le_bytes() } else { value.to_be_bytes() }
+        if self.is_little {
+            value.to_le_bytes()
+        } else {
+            value.to_be_bytes()
+        }
     }
 
     /// A place or a count.
@@ -47,13 +67,23 @@ impl Order {
     /// The type, the count and the bytes of a value.
     fn value(self, value: &Value) -> (u16, u64, Vec<u8>) {
         match value {
-            Shorts(values) => (3, values.len() as u64, values.iter().flat_map(|v| self.short(*v)).collect()),
-            Longs(values) => (4, values.len() as u64, values.iter().flat_map(|v| self.long(*v)).collect()),
+            Shorts(values) => (
+                3,
+                values.len() as u64,
+                values.iter().flat_map(|v| self.short(*v)).collect(),
+            ),
+            Longs(values) => (
+                4,
+                values.len() as u64,
+                values.iter().flat_map(|v| self.long(*v)).collect(),
+            ),
             Bytes(bytes) => (7, bytes.len() as u64, bytes.clone()),
             Text(text) => (2, text.len() as u64 + 1, [text.as_bytes(), &[0]].concat()),
             Float(value) => (11, 1, self.long(value.to_bits()).to_vec()),
             Fractions(values) => {
-                let bytes = values.iter().flat_map(|(a, b)| [self.long(*a), self.long(*b)].concat());
+                let bytes = values
+                    .iter()
+                    .flat_map(|(a, b)| [self.long(*a), self.long(*b)].concat());
                 (5, values.len() as u64, bytes.collect())
             }
         }
@@ -197,7 +227,10 @@ pub(crate) fn pack_floats(numbers: &[f64], bits: u16, order: Order) -> Vec<u8> {
         }
         bytes
     };
-    numbers.iter().flat_map(|number| turned(bytes(number))).collect()
+    numbers
+        .iter()
+        .flat_map(|number| turned(bytes(number)))
+        .collect()
 }
 
 /// A number from 0 to 1 as a float of 16 bits.

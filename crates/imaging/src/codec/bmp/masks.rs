@@ -23,10 +23,22 @@ impl Masks {
     const fn of_lengths(masks: [(u32, u32); 4]) -> Self {
         let [(r, r_length), (g, g_length), (b, b_length), (a, a_length)] = masks;
         Self([
-            Mask { shift: r, length: r_length },
-            Mask { shift: g, length: g_length },
-            Mask { shift: b, length: b_length },
-            Mask { shift: a, length: a_length },
+            Mask {
+                shift: r,
+                length: r_length,
+            },
+            Mask {
+                shift: g,
+                length: g_length,
+            },
+            Mask {
+                shift: b,
+                length: b_length,
+            },
+            Mask {
+                shift: a,
+                length: a_length,
+            },
         ])
     }
 
@@ -36,7 +48,10 @@ impl Masks {
     ///
     /// If a colour has none, or its bits are not consecutive or not in the pixel.
     pub(super) fn read(masks: [u32; 4], bits: usize) -> Result<Self, String> {
-        let mut read = [Mask { shift: 0, length: 0 }; 4];
+        let mut read = [Mask {
+            shift: 0,
+            length: 0,
+        }; 4];
         for (to, mask) in read.iter_mut().zip(masks) {
             if mask == 0 {
                 continue;
@@ -44,7 +59,9 @@ impl Masks {
             let shift = mask.trailing_zeros();
             let length = (mask >> shift).trailing_ones();
             if length != mask.count_ones() || shift + length > bits as u32 {
-                return Err(format!("the mask {mask:#010x} is not one of consecutive bits of {bits}"));
+                return Err(format!(
+                    "the mask {mask:#010x} is not one of consecutive bits of {bits}"
+                ));
             }
             let unused = length.saturating_sub(8);
             *to = Mask {

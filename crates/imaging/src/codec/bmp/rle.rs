@@ -135,7 +135,10 @@ mod tests {
         ]
         .concat();
         decode(&data, Runs::Colors, &[], (4, 2), 3, &mut pixels).unwrap();
-        let rows = [[1, 1, 1, 2, 2, 2, 3, 3, 3, 0, 0, 0], [3, 2, 1, 3, 2, 1, 7, 8, 9, 0, 0, 0]];
+        let rows = [
+            [1, 1, 1, 2, 2, 2, 3, 3, 3, 0, 0, 0],
+            [3, 2, 1, 3, 2, 1, 7, 8, 9, 0, 0, 0],
+        ];
         assert_eq!(pixels, rows.concat());
         for cut in 0..data.len() - 2 {
             let result = decode(&data[..cut], Runs::Colors, &[], (4, 2), 3, &mut pixels);

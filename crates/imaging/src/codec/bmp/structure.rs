@@ -75,21 +75,37 @@ impl Dib {
                 "its size of {width} × {height} pixels is not possible; the limit is {MAX_SIDE}"
             ));
         }
-        let compression = if size == CORE { 0 } else { fields.long_or_zero(16) };
+        let compression = if size == CORE {
+            0
+        } else {
+            fields.long_or_zero(16)
+        };
         let is_top_down = height < 0;
         if is_top_down && !matches!(compression, 0 | 3 | 6) {
-            return Err("its rows are compressed and come from the top, which is not allowed".to_owned());
+            return Err(
+                "its rows are compressed and come from the top, which is not allowed".to_owned(),
+            );
         }
         let (pixels, masks) = pixels(header, size, is_os2, is_icon, (compression, bits))?;
         let bits = usize::from(bits);
-        let colors_used = if size == CORE { 0 } else { fields.long_or_zero(32) };
-        let is_indexed = matches!(pixels, Pixels::Indexed | Pixels::Rle(Runs::Bytes | Runs::HalfBytes));
+        let colors_used = if size == CORE {
+            0
+        } else {
+            fields.long_or_zero(32)
+        };
+        let is_indexed = matches!(
+            pixels,
+            Pixels::Indexed | Pixels::Rle(Runs::Bytes | Runs::HalfBytes)
+        );
         let stored = match (is_indexed, colors_used) {
             // Other pictures may have a palette for screens with few colours.
             (false, _) => colors_used.min(1 << 16) as usize,
             (true, 0) => 1 << bits,
             (true, used) if used as usize > 1 << bits => {
-                return Err(format!("its palette has {used} colours, and {bits} bits have {}", 1 << bits));
+                return Err(format!(
+                    "its palette has {used} colours, and {bits} bits have {}",
+                    1 << bits
+                ));
             }
             (true, used) => used as usize,
         };
@@ -159,7 +175,9 @@ fn pixels(
         (5, _) => return not_supported("PNG"),
         (11..=13, _) => return not_supported("CMYK"),
         (0..=3 | 6, _) => {
-            return Err(format!("pixels of {bits} bits with compression {compression} are unknown"));
+            return Err(format!(
+                "pixels of {bits} bits with compression {compression} are unknown"
+            ));
         }
         _ => return Err(format!("its compression {compression} is unknown")),
     };
@@ -168,8 +186,14 @@ fn pixels(
 
 /// The colours as far as they are there, and black.
 fn palette(bytes: &[u8], start: usize, color_bytes: usize, stored: usize) -> Vec<[u8; 4]> {
-    let stored = bytes.get(start..).unwrap_or_default().chunks_exact(color_bytes).take(stored);
-    let mut palette: Vec<_> = stored.map(|color| [color[2], color[1], color[0], 255]).collect();
+    let stored = bytes
+        .get(start..)
+        .unwrap_or_default()
+        .chunks_exact(color_bytes)
+        .take(stored);
+    let mut palette: Vec<_> = stored
+        .map(|color| [color[2], color[1], color[0], 255])
+        .collect();
     palette.resize(256, [0, 0, 0, 255]);
     palette
 }
@@ -181,12 +205,16 @@ struct Fields<'a>(&'a [u8]);
 impl Fields<'_> {
     fn short(self, at: usize) -> Result<u16, String> {
         let bytes = self.0.get(at..).and_then(|rest| rest.first_chunk());
-        bytes.map(|two| u16::from_le_bytes(*two)).ok_or_else(|| "it is cut short".to_owned())
+        bytes
+            .map(|two| u16::from_le_bytes(*two))
+            .ok_or_else(|| "it is cut short".to_owned())
     }
 
     fn long(self, at: usize) -> Result<u32, String> {
         let bytes = self.0.get(at..).and_then(|rest| rest.first_chunk());
-        bytes.map(|four| u32::from_le_bytes(*four)).ok_or_else(|| "it is cut short".to_owned())
+        bytes
+            .map(|four| u32::from_le_bytes(*four))
+            .ok_or_else(|| "it is cut short".to_owned())
     }
 
     fn long_or_zero(self, at: usize) -> u32 {

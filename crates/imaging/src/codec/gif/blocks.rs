@@ -133,8 +133,12 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Blocks, String> {
 impl Blocks {
     fn add(&mut self, frame: &Image<'_>) {
         if self.frames == 0 {
-            self.width = self.width.max(u32::from(frame.left) + u32::from(frame.width));
-            self.height = self.height.max(u32::from(frame.top) + u32::from(frame.height));
+            self.width = self
+                .width
+                .max(u32::from(frame.left) + u32::from(frame.width));
+            self.height = self
+                .height
+                .max(u32::from(frame.top) + u32::from(frame.height));
         }
         let pixels = pixel_count(frame.width.into(), frame.height.into());
         self.largest_frame = self.largest_frame.max(pixels);

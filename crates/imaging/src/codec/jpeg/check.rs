@@ -20,7 +20,9 @@ pub(super) fn check_kind(markers: &Markers) -> Result<(), String> {
         return Err("it is a hierarchical JPEG, which is not supported".to_owned());
     }
     if frame.is_lossless && frame.is_arithmetic {
-        return Err("it is a lossless JPEG with arithmetic codes, which is not supported".to_owned());
+        return Err(
+            "it is a lossless JPEG with arithmetic codes, which is not supported".to_owned(),
+        );
     }
     if frame.bits != 8 {
         return Err(format!(
@@ -60,7 +62,10 @@ pub(super) fn check_tables(bytes: &[u8], markers: &Markers) -> Result<(), String
         }
     };
     let scan = Scan::read(scan, frame).ok_or("a scan header is damaged")?;
-    let components = scan.parts.iter().map(|part| &frame.components[part.component]);
+    let components = scan
+        .parts
+        .iter()
+        .map(|part| &frame.components[part.component]);
     let blocks: usize = components.clone().map(|component| component.area()).sum();
     if scan.parts.len() > 1 && blocks > MOST_BLOCKS {
         return Err(format!(

@@ -16,7 +16,11 @@ pub(super) fn joined(
     let tables = tables.unwrap_or_default();
     let mut jpeg = Vec::with_capacity(picture.len() + tables.len() + 32);
     jpeg.extend([0xff, 0xd8]);
-    put_segment(&mut jpeg, 0xee, &[b"Adobe\0\x64\0\0\0\0".as_slice(), &[transform]].concat());
+    put_segment(
+        &mut jpeg,
+        0xee,
+        &[b"Adobe\0\x64\0\0\0\0".as_slice(), &[transform]].concat(),
+    );
     let mut rest = tables.get(2..).unwrap_or_default();
     while let Ok((marker, payload, after)) = segment(rest) {
         rest = after;

@@ -105,7 +105,11 @@ mod tests {
             (b"\0\xff\xd9", true),
             (b"\xff\0\xff\xd9", true),
         ] {
-            assert_eq!(Segment::next(bytes).unwrap().has_stray, expected, "{bytes:?}");
+            assert_eq!(
+                Segment::next(bytes).unwrap().has_stray,
+                expected,
+                "{bytes:?}"
+            );
         }
     }
 }

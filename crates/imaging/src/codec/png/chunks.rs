@@ -156,7 +156,8 @@ impl RawProfiles {
         match name.as_slice() {
             b"iptc" | b"8bim" => {
                 // Either the records, or the resource in which JPEG stores them.
-                self.iptc = iptc::of_resources(&bytes).or((bytes.first() == Some(&0x1c)).then_some(bytes));
+                self.iptc =
+                    iptc::of_resources(&bytes).or((bytes.first() == Some(&0x1c)).then_some(bytes));
             }
             b"xmp" => self.xmp = Some(xmp.map_or_else(|| bytes.clone(), <[u8]>::to_vec)),
             b"exif" => self.exif = Some(exif.map_or_else(|| bytes.clone(), <[u8]>::to_vec)),

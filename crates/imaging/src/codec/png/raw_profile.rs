@@ -48,7 +48,13 @@ mod tests {
             assert_eq!(read(write("iptc", &bytes).as_bytes()), Some(bytes));
         }
         assert_eq!(read(b"\nexif\n       2\n4a\n 4B\n"), Some(b"JK".to_vec()));
-        for damaged in [&b""[..], b"\nexif\n2\n4", b"\nexif\n2\n4a4", b"\nexif\nx\n4a4a", b"\ne\n2\n4a4g"] {
+        for damaged in [
+            &b""[..],
+            b"\nexif\n2\n4",
+            b"\nexif\n2\n4a4",
+            b"\nexif\nx\n4a4a",
+            b"\ne\n2\n4a4g",
+        ] {
             assert_eq!(read(damaged), None, "{damaged:?}");
         }
     }

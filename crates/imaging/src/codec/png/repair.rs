@@ -96,11 +96,19 @@ fn copy(bytes: &[u8], flaws: Flaws) -> Vec<u8> {
             b"CgBI" => {}
             b"tRNS" if flaws.has_wide_color => {
                 let narrow = narrowed(chunk.payload, most);
-                put(&mut file, chunk.name, narrow.as_deref().unwrap_or(chunk.payload));
+                put(
+                    &mut file,
+                    chunk.name,
+                    narrow.as_deref().unwrap_or(chunk.payload),
+                );
             }
             b"IDAT" if flaws.is_apple && !has_data => {
                 // The header of a zlib stream, which Apple's tools leave out.
-                put(&mut file, chunk.name, &[&[0x78, 0x01], chunk.payload].concat());
+                put(
+                    &mut file,
+                    chunk.name,
+                    &[&[0x78, 0x01], chunk.payload].concat(),
+                );
             }
             _ => file.extend_from_slice(chunk.whole),
         }
@@ -147,7 +155,9 @@ fn put(file: &mut Vec<u8>, name: &[u8], payload: &[u8]) {
 /// Puts the samples of Apple's variant into the order of all others.
 pub(super) fn from_apple(mut raster: Raster) -> Raster {
     fn swap<T>(samples: &mut [T], channels: usize) {
-        samples.chunks_exact_mut(channels).for_each(|pixel| pixel.swap(0, 2));
+        samples
+            .chunks_exact_mut(channels)
+            .for_each(|pixel| pixel.swap(0, 2));
     }
     let channels = raster.layout.channels();
     if !matches!(raster.layout, Layout::Rgb | Layout::Rgba) {

@@ -166,7 +166,9 @@ impl<'a> Directory<'a> {
     pub(super) fn fractions(&self, tag: u16) -> impl Iterator<Item = f32> + use<'a> {
         let file = self.file;
         let entry = self.find(tag).filter(|entry| entry.kind == 5);
-        let (start, length) = entry.and_then(|entry| file.place(entry)).unwrap_or_default();
+        let (start, length) = entry
+            .and_then(|entry| file.place(entry))
+            .unwrap_or_default();
         (0..length / 8).map_while(move |index| {
             let at = start.checked_add(8 * index)?;
             let (above, below) = (file.uint(at, 4)?, file.uint(at + 4, 4)?);
@@ -193,7 +195,10 @@ impl<'a> Directory<'a> {
     }
 
     /// The entries of the directory to which a field points, the first ones of very many.
-    pub(super) fn entries_below(&self, pointer: u16) -> Option<impl Iterator<Item = Entry> + use<'a>> {
+    pub(super) fn entries_below(
+        &self,
+        pointer: u16,
+    ) -> Option<impl Iterator<Item = Entry> + use<'a>> {
         const MOST: usize = 500;
         let place = usize::try_from(self.number(pointer)?).ok()?;
         let directory = self.file.directory(place)?;

@@ -81,7 +81,8 @@ impl Writer {
     }
 
     fn write(mut self, main: Vec<Field<'_>>, below: Vec<(u16, Vec<Field<'_>>)>) -> Vec<u8> {
-        self.bytes.extend(if self.is_little { b"II" } else { b"MM" });
+        self.bytes
+            .extend(if self.is_little { b"II" } else { b"MM" });
         self.short(42);
         self.long(8);
         let count = main.len() + below.len();
@@ -89,7 +90,10 @@ impl Writer {
         // The directories below follow the values of the main one.
         let sizes = below.iter().map(|(_, fields)| size(fields));
         let mut place = values + main.iter().map(outside).sum::<usize>();
-        let mut entries: Vec<_> = main.iter().map(|field| (field.tag, Some(field), 0)).collect();
+        let mut entries: Vec<_> = main
+            .iter()
+            .map(|field| (field.tag, Some(field), 0))
+            .collect();
         for ((pointer, _), size) in below.iter().zip(sizes) {
             entries.push((*pointer, None, place));
             place += size;
@@ -129,7 +133,8 @@ impl Writer {
         match outside(field) {
             0 => {
                 self.bytes.extend(field.value);
-                self.bytes.resize(self.bytes.len() + 4 - field.value.len(), 0);
+                self.bytes
+                    .resize(self.bytes.len() + 4 - field.value.len(), 0);
             }
             length => {
                 self.long(*values as u32);

@@ -224,7 +224,10 @@ impl Lines<'_> {
         while self.cursor > 0 && is_right(above[self.cursor - 1]) {
             self.cursor -= 1;
         }
-        while above.get(self.cursor).is_some_and(|place| !is_right(*place)) {
+        while above
+            .get(self.cursor)
+            .is_some_and(|place| !is_right(*place))
+        {
             self.cursor += 1;
         }
         // Even ones are changes to black.
@@ -233,7 +236,10 @@ impl Lines<'_> {
             false => self.cursor + 1,
         };
         let place = |index: usize| above.get(index).copied().unwrap_or(self.width);
-        (place(first).min(self.width), place(first + 1).min(self.width))
+        (
+            place(first).min(self.width),
+            place(first + 1).min(self.width),
+        )
     }
 }
 

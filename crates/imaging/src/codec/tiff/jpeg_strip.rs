@@ -22,7 +22,11 @@ pub(super) fn decode(
         1 => Layout::Gray,
         3 => Layout::Rgb,
         4 if kind.meaning == Meaning::Inks => Layout::Cmyk,
-        count => return Err(format!("JPEG strips with {count} samples are not supported")),
+        count => {
+            return Err(format!(
+                "JPEG strips with {count} samples are not supported"
+            ));
+        }
     };
     let raster = jpeg::decode_inner(data, tables, layout, is_ycbcr)?;
     if raster.width as usize != width || (raster.height as usize) < rows {

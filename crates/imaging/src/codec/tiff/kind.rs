@@ -31,13 +31,17 @@ pub(super) enum Fax {
 /// What the colour samples mean.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Meaning {
-    Gray { is_inverted: bool },
+    Gray {
+        is_inverted: bool,
+    },
     Rgb,
     Palette(Vec<[u8; 3]>),
     Inks,
     YCbCr(YCbCr),
     /// CIE L*a*b*: whether a and b are signed, or have an offset.
-    Lab { is_signed: bool },
+    Lab {
+        is_signed: bool,
+    },
 }
 
 /// What the first sample after the colours is.
@@ -93,7 +97,9 @@ impl Kind {
     pub(super) fn read(directory: &Directory<'_>) -> Result<Self, String> {
         let number = |tag: u16, default: u64| directory.number(tag).unwrap_or(default);
         let side = |tag: u16, name: &str| {
-            let side = directory.number(tag).ok_or(format!("its {name} is missing"))?;
+            let side = directory
+                .number(tag)
+                .ok_or(format!("its {name} is missing"))?;
             u32::try_from(side).map_err(|_| format!("its {name} of {side} pixels is too large"))
         };
         let size = (side(tag::WIDTH, "width")?, side(tag::HEIGHT, "height")?);
@@ -113,7 +119,10 @@ impl Kind {
         }
         let is_separate = planes == tag::SEPARATE && samples > 1;
         let meaning = meaning(directory, compression, bits)?;
-        let (alpha, colors) = (alpha(directory, samples, meaning.colors())?, meaning.colors());
+        let (alpha, colors) = (
+            alpha(directory, samples, meaning.colors())?,
+            meaning.colors(),
+        );
         if samples < colors {
             return Err(format!(
                 "its pixels have {samples} samples, and its colours need {colors}"
@@ -136,7 +145,11 @@ impl Kind {
                 Compression::None | Compression::PackBits | Compression::Fax(_) | Compression::Jpeg,
             ) => Predictor::None,
             (2, _) if matches!(bits, 8 | 16 | 24 | 32 | 64) => Predictor::Horizontal,
-            (2, _) => return Err(format!("a predictor for samples of {bits} bits is not supported")),
+            (2, _) => {
+                return Err(format!(
+                    "a predictor for samples of {bits} bits is not supported"
+                ));
+            }
             (3, _) if number_kind.float.is_some() => Predictor::Float,
             (other, _) => return Err(format!("its predictor {other} is not supported")),
         };
@@ -165,9 +178,9 @@ impl Kind {
             Meaning::YCbCr(_) | Meaning::Lab { .. } if is_float => {
                 Err("floating-point YCbCr and Lab are not supported".to_owned())
             }
-            Meaning::YCbCr(_) if bits != 8 => {
-                Err(format!("YCbCr with {bits} bits per sample is not supported"))
-            }
+            Meaning::YCbCr(_) if bits != 8 => Err(format!(
+                "YCbCr with {bits} bits per sample is not supported"
+            )),
             Meaning::Lab { .. } if !matches!(bits, 8 | 16) => {
                 Err(format!("Lab with {bits} bits per sample is not supported"))
             }
@@ -273,7 +286,9 @@ fn compression(directory: &Directory<'_>) -> Result<Compression, String> {
         50_002 | 52_546 => "JPEG XL",
         _ => return Err(format!("its compression {code} is unknown")),
     };
-    Err(format!("its compression, {name} ({code}), is not supported"))
+    Err(format!(
+        "its compression, {name} ({code}), is not supported"
+    ))
 }
 
 fn sample_number(directory: &Directory<'_>) -> Result<Number, String> {
@@ -331,7 +346,9 @@ fn meaning(
         Some(tag::SEPARATED) => {
             return match directory.number(tag::INK_SET).unwrap_or(1) {
                 1 => Ok(Meaning::Inks),
-                other => Err(format!("inks that are not CMYK (ink set {other}) are not supported")),
+                other => Err(format!(
+                    "inks that are not CMYK (ink set {other}) are not supported"
+                )),
             };
         }
         // The JPEG decoder converts them.
@@ -364,7 +381,11 @@ fn palette(directory: &Directory<'_>, bits: u32) -> Result<Vec<[u8; 3]>, String>
             3 * count
         ));
     }
-    let shift = if values.iter().all(|value| *value < 256) { 0 } else { 8 };
+    let shift = if values.iter().all(|value| *value < 256) {
+        0
+    } else {
+        8
+    };
     let color = |index: usize| [0, 1, 2].map(|part| (values[part * count + index] >> shift) as u8);
     Ok((0..count).map(color).collect())
 }

@@ -65,7 +65,10 @@ impl<'a, T: Sample> Pixels<'a, T> {
                 samples::indices(row, self.kind.number, &mut self.indices);
                 let pixels = self.indices.chunks_exact(together);
                 for (pixel, to) in pixels.zip(target.chunks_exact_mut(self.channels)) {
-                    let color = palette.get(usize::from(pixel[0])).copied().unwrap_or_default();
+                    let color = palette
+                        .get(usize::from(pixel[0]))
+                        .copied()
+                        .unwrap_or_default();
                     to[..3].copy_from_slice(&color.map(T::from_byte));
                 }
             }
@@ -84,7 +87,11 @@ impl<'a, T: Sample> Pixels<'a, T> {
         let kept = colors + usize::from(has_alpha);
         if self.kind.is_separate {
             if plane < kept {
-                for (value, to) in self.row.iter().zip(target[plane..].iter_mut().step_by(self.channels)) {
+                for (value, to) in self
+                    .row
+                    .iter()
+                    .zip(target[plane..].iter_mut().step_by(self.channels))
+                {
                     *to = *value;
                 }
             }

@@ -152,7 +152,9 @@ pub(super) fn scaled<T: Sample>(row: &[u8], number: Number, into: &mut Vec<T>) {
         }));
         return;
     }
-    numbers(row, number, |value| into.push(T::scaled(value, number.bits)));
+    numbers(row, number, |value| {
+        into.push(T::scaled(value, number.bits))
+    });
 }
 
 /// Reads the samples of a row as they are: the indices of a palette.
@@ -242,13 +244,19 @@ mod tests {
         assert_eq!(narrow(&[0b0001_1011], 2), [0, 85, 170, 255]);
         assert_eq!(narrow(&[0x0f, 0x80], 4), [0, 255, 136, 0]);
         assert_eq!(narrow(&[0b1111_1100, 0b0001_0000], 6)[..2], [255, 4]);
-        assert_eq!(wide(&[0xff, 0xf0, 0x00, 0x80, 0x00], 12, true), [65_535, 0, 32_776]);
+        assert_eq!(
+            wide(&[0xff, 0xf0, 0x00, 0x80, 0x00], 12, true),
+            [65_535, 0, 32_776]
+        );
         assert_eq!(wide(&[1, 2], 16, true), [0x201]);
         assert_eq!(wide(&[1, 2], 16, false), [0x102]);
         assert_eq!(wide(&[4, 3, 2, 1], 32, true), [0x102]);
         assert_eq!(wide(&[1, 2, 3, 4], 32, false), [0x102]);
         assert_eq!(wide(&[1, 2, 3], 24, false), [0x102]);
-        assert_eq!(narrow(&[0, 0x80, 0xff, 0xff, 0x7f, 0x7f], 16), [128, 255, 127]);
+        assert_eq!(
+            narrow(&[0, 0x80, 0xff, 0xff, 0x7f, 0x7f], 16),
+            [128, 255, 127]
+        );
     }
 
     #[test]
@@ -271,7 +279,10 @@ mod tests {
             float: Some((-1.0, 1.0)),
             ..number(32, true)
         };
-        let row: Vec<u8> = [-2.0_f32, -1.0, 0.0, 1.0, 9.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let row: Vec<u8> = [-2.0_f32, -1.0, 0.0, 1.0, 9.0]
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect();
         scaled::<u16>(&row, range, &mut samples);
         assert_eq!(samples, [0, 0, 32_768, 65_535, 65_535]);
     }
@@ -283,7 +294,15 @@ mod tests {
         assert_eq!(row, [1, 2, 3, 2, 3, 4, 1, 3, 5]);
         for is_little in [true, false] {
             let bytes = |values: [u16; 3]| {
-                values.map(|v| if is_little { v.to_le_bytes() } else { v.to_be_bytes() }).concat()
+                values
+                    .map(|v| {
+                        if is_little {
+                            v.to_le_bytes()
+                        } else {
+                            v.to_be_bytes()
+                        }
+                    })
+                    .concat()
             };
             let mut row = bytes([1_000, 24, 65_000]);
             undo(&mut row, Predictor::Horizontal, number(16, is_little), 1);
@@ -291,7 +310,13 @@ mod tests {
             // Two floats, 0.5 and 1.0: their bytes by place, and the differences of those.
             let mut row = vec![0x3f, 0x00, 0xc1, 0x80, 0x80, 0x00, 0x00, 0x00];
             undo(&mut row, Predictor::Float, number(32, is_little), 1);
-            let expected = [0.5_f32, 1.0].map(|v| if is_little { v.to_le_bytes() } else { v.to_be_bytes() });
+            let expected = [0.5_f32, 1.0].map(|v| {
+                if is_little {
+                    v.to_le_bytes()
+                } else {
+                    v.to_be_bytes()
+                }
+            });
             assert_eq!(row, expected.concat());
         }
     }

@@ -77,7 +77,10 @@ impl Strips {
             Meaning::YCbCr(ycbcr) if ycbcr.is_subsampled() => {
                 let (across, down) = (ycbcr.sampling.0 as u64, ycbcr.sampling.1 as u64);
                 let units = strip_width.div_ceil(across);
-                (down, units.saturating_mul(across * down + 2).saturating_mul(8))
+                (
+                    down,
+                    units.saturating_mul(across * down + 2).saturating_mul(8),
+                )
             }
             _ => (
                 1,
@@ -92,7 +95,11 @@ impl Strips {
             height: strip_height,
             across: width.div_ceil(strip_width),
             down: height.div_ceil(strip_height),
-            planes: if kind.is_separate { kind.samples as u64 } else { 1 },
+            planes: if kind.is_separate {
+                kind.samples as u64
+            } else {
+                1
+            },
             row_bytes: row_bits.div_ceil(8),
             rows_together: sampling,
             longest: 0,
@@ -114,14 +121,18 @@ impl Strips {
     }
 
     fn count(&self) -> u64 {
-        self.across.saturating_mul(self.down).saturating_mul(self.planes)
+        self.across
+            .saturating_mul(self.down)
+            .saturating_mul(self.planes)
     }
 
     fn offsets<'a>(&self, directory: &Directory<'a>) -> impl Iterator<Item = u64> + use<'a> {
-        directory.numbers(match self.is_tiled && directory.number(tag::TILE_OFFSETS).is_some() {
-            true => tag::TILE_OFFSETS,
-            false => tag::STRIP_OFFSETS,
-        })
+        directory.numbers(
+            match self.is_tiled && directory.number(tag::TILE_OFFSETS).is_some() {
+                true => tag::TILE_OFFSETS,
+                false => tag::STRIP_OFFSETS,
+            },
+        )
     }
 
     /// The bytes of each. A file that does not say has one that ends with the file at the latest.
@@ -148,11 +159,16 @@ impl Strips {
         let strips = *self;
         let file = directory.all();
         let mut places = strips.offsets(directory).zip(strips.lengths(directory));
-        let places: Vec<_> = places.by_ref().take(usize::try_from(strips.count()).unwrap_or(usize::MAX)).collect();
+        let places: Vec<_> = places
+            .by_ref()
+            .take(usize::try_from(strips.count()).unwrap_or(usize::MAX))
+            .collect();
         (0..strips.count()).map(move |index| {
             let missing = || format!("strip or tile {index} is missing");
             let (start, length) = *places.get(index as usize).ok_or_else(missing)?;
-            let rest = usize::try_from(start).ok().and_then(|start| file.get(start..));
+            let rest = usize::try_from(start)
+                .ok()
+                .and_then(|start| file.get(start..));
             let rest = rest.ok_or_else(missing)?;
             let length = usize::try_from(length).map_or(rest.len(), |most| most.min(rest.len()));
             let in_plane = index % (strips.across * strips.down);
@@ -233,7 +249,10 @@ impl Strips {
         let tables = directory.bytes(tag::JPEG_TABLES).unwrap_or_default();
         let limit = (file.len() as u64).saturating_mul(MOST_SHARED).max(ALWAYS);
         // Writers round the height of a strip up to whole blocks.
-        let most = (self.width, self.height.max(16).min(u64::from(kind.height).max(16)));
+        let most = (
+            self.width,
+            self.height.max(16).min(u64::from(kind.height).max(16)),
+        );
         let most = match self.is_tiled {
             true => (self.width, self.height),
             false => most,

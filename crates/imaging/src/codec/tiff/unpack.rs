@@ -150,7 +150,9 @@ fn zstd(data: &[u8], count: usize) -> Result<Vec<u8>, String> {
     let mut decoder =
         StreamingDecoder::new_with_decoder(data, decoder).map_err(|error| damaged(&error))?;
     let mut unpacked = vec![0; count];
-    decoder.read_exact(&mut unpacked).map_err(|error| damaged(&error))?;
+    decoder
+        .read_exact(&mut unpacked)
+        .map_err(|error| damaged(&error))?;
     Ok(unpacked)
 }
 
