@@ -66,7 +66,7 @@ fn picture(bytes: &[u8]) -> Option<Format> {
 
 /// Whether a segment of JPEG follows the start of a picture, at once or after a few stray bytes.
 fn is_jpeg(after: &[u8]) -> bool {
-    let start = &after[..after.len().min(64)];
+    let start = &after[..after.len().min(4096)];
     let is_segment = |pair: &[u8]| matches!(pair, [0xff, 0xc0..=0xfe]);
     after.starts_with(b"\xff") || start.windows(2).any(is_segment)
 }

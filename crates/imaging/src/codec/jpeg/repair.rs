@@ -24,6 +24,10 @@ const TRANSFORM: usize = 11;
 /// If its end is missing and scans with it.
 pub(super) fn mended(bytes: &[u8], markers: &Markers) -> Result<Vec<u8>, String> {
     let frame = &markers.frame;
+    if frame.is_arithmetic && !markers.has_end {
+        // Its decoder takes whatever follows for data, and finds nothing missing.
+        return Err("it is cut short".to_owned());
+    }
     let mut jpeg = Vec::with_capacity(bytes.len() + 2);
     jpeg.extend([0xff, 0xd8]);
     let mut scans = Vec::new();

@@ -170,7 +170,7 @@ fn every_jpeg_is_read_by_every_route() {
                 .flat_map(|pixel| pixel[..3].to_vec())
                 .collect();
             let apart = difference(&jpeg, &rgb);
-            assert!(apart < 6.0, "{name} at {width}: they differ by {apart:.1}");
+            assert!(apart < 8.0, "{name} at {width}: they differ by {apart:.1}");
         }
     }
 }
