@@ -20,6 +20,8 @@ mod jpeg;
 mod jpegs;
 mod libheif;
 mod libjxl;
+mod light;
+mod likeness;
 mod made;
 #[cfg(target_os = "linux")]
 mod memory;
