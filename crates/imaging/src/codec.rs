@@ -9,6 +9,7 @@ use crate::animation::FrameSink;
 use crate::error::ImagingError;
 use crate::format::Format;
 use crate::limits::Limits;
+use crate::linear::Levels;
 use crate::metadata::Metadata;
 use crate::planes::Planes;
 use crate::raster::Raster;
@@ -142,6 +143,14 @@ pub(crate) fn planes_sampling(format: Format, options: &EncodeOptions) -> (u32, 
     match format {
         Format::Jpeg => jpeg::planes_sampling(options),
         _ => webp::PLANES_SAMPLING,
+    }
+}
+
+/// The range of luma in planes.
+pub(crate) fn planes_levels(format: Format) -> Levels {
+    match format {
+        Format::Webp => Levels::Video,
+        _ => Levels::Full,
     }
 }
 

@@ -26,7 +26,7 @@ use crate::codec::encode_options::EncodeOptions;
 use crate::codec::header::Header;
 use crate::estimate::Task;
 use crate::format::Format;
-use crate::options::Profile;
+use crate::options::Filter;
 use crate::raster::pixel_count;
 use crate::shrink_on_load::ShrinkOnLoad;
 
@@ -35,13 +35,15 @@ const JPEG_REDUCED: u64 = 4;
 /// Applying a colour profile, per decoded pixel.
 const PROFILE: u64 = 40;
 /// Converting to linear light and back, per decoded pixel and per resampled pixel.
-const LIGHT: u64 = 20;
+const LIGHT: u64 = 4;
 /// A pass of the resampler, per pixel that it reads or writes.
 const RESAMPLING: u64 = 8;
 /// Sharpening, per pixel of the result.
 const SHARPENING: u64 = 30;
 /// Placing the picture on the canvas and converting its layout, per pixel of the result.
 const COMPOSING: u64 = 5;
+/// Scoring a result against the picture that was encoded, per pixel.
+const SCORING: u64 = 400;
 /// Encoding transparency, per pixel of a lossy result.
 const ALPHA: u64 = 100;
 /// Choosing and dithering a palette, per pixel of the result.
@@ -70,13 +72,19 @@ pub(crate) fn estimate(
     };
     let highest = task.encode.quality;
     let mut frame = source + encode(highest);
-    if task.options.max_bytes.is_some() && has_quality(task.format, task.encode) {
+    if task.options.max_bytes.is_some() && task.encode.has_quality(task.format) {
         // The lowest quality is tried too, and then a bisection, whose average is in the middle.
         let steps = u64::from(u8::BITS - highest.saturating_sub(2).leading_zeros());
         let again = if is_animated { source } else { 0 };
         frame += again + encode(1) + steps * (again + encode(highest / 2));
     }
-    Duration::from_nanos(frame.saturating_mul(u64::from(frames)))
+    let mut once = 0;
+    if let Some(tries) = task.encode.tries(task.format) {
+        // All tries but one are for a single frame; each is decoded and scored.
+        let decode = result * 100;
+        once = u64::from(tries) * (encode(highest) + decode + result * SCORING);
+    }
+    Duration::from_nanos(once.saturating_add(frame.saturating_mul(u64::from(frames))))
 }
 
 /// Decoding, per pixel of the source.
@@ -112,7 +120,7 @@ fn rendering(header: &Header, load: &ShrinkOnLoad, task: &Task<'_>) -> u64 {
     if header.metadata.icc.is_some() {
         time += PROFILE * decoded;
     }
-    if task.options.profile == Profile::Fine {
+    if task.options.filter != Filter::Nearest {
         time += LIGHT * (decoded + scaled);
     }
     if task.options.sharpen.unwrap_or(0) > 0 {
@@ -136,12 +144,15 @@ fn encoding_pixel(
     };
     let alpha = if header.layout.has_alpha() { ALPHA } else { 0 };
     match format {
-        Format::Jpeg if encoding.progressive => band(25, 25, 60),
+        Format::Jpeg if encoding.progressive == Some(true) || encoding.effort > 5 => {
+            band(60, 80, 160)
+        }
         Format::Jpeg => band(15, 15, 50),
         Format::Webp => {
+            let effort = if encoding.effort >= 7 { 3 } else { 1 };
             let once = match encoding.lossless {
-                true => 1000,
-                false => band(60, 60, 120) + alpha,
+                true => 1000 * effort,
+                false => band(60, 60, 120) * effort + alpha,
             };
             match is_animated {
                 true => once * ANIMATED_WEBP_PERCENT / 100,
@@ -151,11 +162,14 @@ fn encoding_pixel(
         Format::Gif => 40 + PALETTE,
         Format::Avif => band(700, 1300, 2200) + 4 * alpha,
         _ if encoding.palette.is_some() => 40 + PALETTE,
-        _ => 50 * u64::from(header.bits / 8),
+        _ => {
+            let deflate = match encoding.effort {
+                ..=4 => 50,
+                5..=6 => 150,
+                7..=8 => 400,
+                _ => 1500,
+            };
+            deflate * u64::from(header.bits / 8)
+        }
     }
-}
-
-/// Whether a result that has too many bytes is encoded again with a lower quality.
-fn has_quality(format: Format, encoding: &EncodeOptions) -> bool {
-    !encoding.lossless && matches!(format, Format::Jpeg | Format::Webp | Format::Avif)
 }

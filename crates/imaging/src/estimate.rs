@@ -8,7 +8,7 @@ use crate::codec::header::Header;
 use crate::color;
 use crate::format::Format;
 use crate::geometry::Geometry;
-use crate::options::{ColorPolicy, Filter, Profile, ResizeOptions};
+use crate::options::{ColorPolicy, Filter, ResizeOptions};
 use crate::planes::Eighths;
 use crate::raster::pixel_count;
 use crate::render::drops_profile;
@@ -17,6 +17,10 @@ use crate::shrink_on_load::{ShrinkOnLoad, halves_color, halvings_in_light};
 /// The memory of a codec's tables, handles and rows for a picture of any size. Code is not
 /// included: it is in memory once for all pictures.
 pub(crate) const FLOOR: u64 = 1 << 19;
+
+/// The memory per pixel while two pictures are scored: what the metric holds at its finest scale,
+/// which is a dozen planes of three floats, and the pictures themselves.
+pub(crate) const SCORE_BYTES: u64 = 192;
 
 /// The properties of a result on which its memory depends.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +38,7 @@ struct Decoded {
     height: u32,
     pixel_bytes: u32,
     has_alpha: bool,
+    has_8_bits: bool,
 }
 
 /// A still picture. Each step frees the memory of the previous one, so the largest step counts.
@@ -52,11 +57,24 @@ pub(crate) fn still(source: &ParsedPicture, load: &ShrinkOnLoad, task: &Task<'_>
         height: height.div_ceil(load.pixels),
         pixel_bytes: header.pixel_bytes(),
         has_alpha: header.layout.has_alpha(),
+        has_8_bits: header.bits == 8,
     };
     let decoding = header.decoder_bytes + decoded.bytes();
     let encoding = codec::encoder_bytes(task.format, task.encode, task.result(decoded));
+    let encoding = encoding + scoring(task);
     let working = working(decoded, load.pixels, task);
     FLOOR + metadata(header, task) + decoding.max(header.kept_bytes + working.max(encoding))
+}
+
+/// Scoring the results of several qualities, which are kept meanwhile.
+fn scoring(task: &Task<'_>) -> u64 {
+    const KEPT: u64 = 8;
+    match task.encode.likeness {
+        Some(_) => {
+            pixel_count(task.geometry.canvas.0, task.geometry.canvas.1) * (SCORE_BYTES + KEPT)
+        }
+        None => 0,
+    }
 }
 
 /// A still picture that is resampled plane by plane; four of its pixels take `bytes` in planes.
@@ -81,7 +99,9 @@ fn planar(source: &ParsedPicture, eighths: Eighths, bytes: u32, task: &Task<'_>)
         false => result * 3,
     };
     let decoding = source.planes_decoder_bytes(eighths) + decoded;
-    let working = decoded + copied + between + result_planes;
+    let shrunk = 8.0 / f64::from(eighths.brightness);
+    let light = in_light((width, height), 1, shrunk, task);
+    let working = decoded + copied + between.max(light) + result_planes;
     let pixels = EncodedPixels {
         count: result,
         bytes: header.pixel_bytes(),
@@ -101,10 +121,11 @@ pub(crate) fn animation(source: &ParsedPicture, task: &Task<'_>) -> u64 {
         height,
         pixel_bytes: 4,
         has_alpha: true,
+        has_8_bits: true,
     };
     let result = task.result(frame);
     let written = result.count * u64::from(header.frames) / 2;
-    let encoding = codec::encoder_bytes(task.format, task.encode, result);
+    let encoding = codec::encoder_bytes(task.format, task.encode, result) + scoring(task);
     let others = FLOOR + metadata(header, task) + encoding + written;
     others + source.frames_decoder_bytes() + working(frame, 1, task)
 }
@@ -145,29 +166,22 @@ fn working(decoded: Decoded, shrink: u32, task: &Task<'_>) -> u64 {
     let (options, geometry) = (task.options, task.geometry);
     let (width, height) = (decoded.width, decoded.height);
     let plain = u64::from(decoded.pixel_bytes);
-    let pixel = match options.profile {
-        Profile::Fast => plain,
-        Profile::Fine => plain * 2,
+    let pixel = match options.filter {
+        Filter::Nearest => plain,
+        _ => plain * 2,
     };
     let pixels = pixel_count(width, height);
     let (scaled_width, scaled_height) = geometry.scaled;
     let scaled = pixel_count(scaled_width, scaled_height) * pixel;
-    let is_opaque_u8 = matches!(plain, 1 | 3) && !decoded.has_alpha;
-    let resampling = match options.profile {
-        Profile::Fine if is_opaque_u8 && options.filter != Filter::Nearest => {
-            let by = halvings_in_light(shrink, geometry, options.filter);
-            pixels * plain + in_light((width, height), plain, (shrink, by), geometry) + scaled
-        }
-        profile => {
-            let converting = match profile {
-                Profile::Fast => 0,
-                Profile::Fine => pixels * (plain + pixel),
-            };
-            let copies = if decoded.has_alpha { 2 } else { 1 };
-            let between =
-                pixel_count(scaled_width, height).max(pixel_count(scaled_height, width)) * pixel;
-            converting.max(pixels * pixel * copies + between + scaled)
-        }
+    let resampling = if decoded.has_8_bits && options.filter != Filter::Nearest {
+        let light = in_light((width, height), plain, f64::from(shrink), task);
+        pixels * plain + light + scaled
+    } else {
+        let converting = pixels * (plain + pixel);
+        let copies = if decoded.has_alpha { 2 } else { 1 };
+        let between =
+            pixel_count(scaled_width, height).max(pixel_count(scaled_height, width)) * pixel;
+        converting.max(pixels * pixel * copies + between + scaled)
     };
     // Transparent pictures and those on a canvas are converted to Rgba.
     let composed = if decoded.has_alpha || geometry.canvas != geometry.scaled {
@@ -178,22 +192,25 @@ fn working(decoded: Decoded, shrink: u32, task: &Task<'_>) -> u64 {
     resampling.max(scaled + composed)
 }
 
-/// The memory of resampling in linear light in addition to both pictures, with squares of `by` ×
-/// `by` pixels averaged first: as many rows of floats as the longest kernel covers, and the column
-/// weights. Those are seven weights of 20 bytes per source or result column, whichever are more.
+/// The memory of resampling in linear light in addition to both pictures, if they were shrunk by
+/// `shrunk` before: as many rows of floats as the longest kernel covers, and the column weights.
+/// Those are seven weights of 20 bytes per source or result column, whichever are more.
 fn in_light(
     (width, height): (u32, u32),
     channels: u64,
-    (shrink, by): (u32, u32),
-    geometry: &Geometry,
+    shrunk: f64,
+    Task {
+        geometry, options, ..
+    }: &Task<'_>,
 ) -> u64 {
+    let by = halvings_in_light(geometry.shrink() / shrunk, options.filter);
     let along_x = geometry.crop.width / f64::from(geometry.scaled.0);
     let along_y = geometry.crop.height / f64::from(geometry.scaled.1);
-    let remains = along_x.max(along_y) / f64::from(shrink * by);
+    let remains = along_x.max(along_y) / (shrunk * f64::from(by));
     let rows = (6.0 * remains.max(1.0)).ceil() as u64 + 1;
     let (columns, all) = (width.div_ceil(by), height.div_ceil(by));
-    // Includes the row that is being summed.
-    let rows = (rows.min(u64::from(all)) + 1) * u64::from(columns) * channels * 4;
+    // Includes the row that is being summed, and four of them for planes.
+    let rows = (rows.min(u64::from(all)) + 5) * u64::from(columns) * channels * 4;
     let longest = columns.max(geometry.scaled.0).max(geometry.scaled.1);
     rows + u64::from(longest) * 7 * 20
 }

@@ -8,12 +8,14 @@
 
 use std::fmt;
 
-use crate::codec::decoder::ParsedPicture;
+use crate::codec::{self, decoder::ParsedPicture};
+use crate::color::{self, to_srgb};
 use crate::estimate;
 use crate::geometry::Rect;
 use crate::limits::Limits;
 use crate::options::Filter;
-use crate::planes::Eighths;
+use crate::placeholder::{self, Placeholder};
+use crate::planes::{Eighths, Planes};
 use crate::raster::{Layout, Raster, pixel_count};
 use crate::resample::resample;
 use crate::shrink_on_load::for_fingerprint;
@@ -56,17 +58,42 @@ pub fn fingerprint(bytes: &[u8], limits: &Limits) -> Option<Fingerprint> {
     inspect(bytes, limits).ok()?.fingerprint(bytes, limits)
 }
 
+/// What a picture looks like, in a few bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The perceptual hash, if the picture has enough detail for one.
+    pub fingerprint: Option<Fingerprint>,
+    /// What can be shown until the picture is there.
+    pub placeholder: Placeholder,
+}
+
 impl Source {
     /// [`fingerprint`] of an inspected picture; `bytes` must be its own bytes.
     pub fn fingerprint(&self, bytes: &[u8], limits: &Limits) -> Option<Fingerprint> {
+        let small = self.small(bytes, limits)?;
+        hash(&small.brightness()?, self)
+    }
+
+    /// The fingerprint and the placeholder of an inspected picture, which is decoded once for both;
+    /// `bytes` must be its own bytes. `None` if it cannot be decoded within the limits.
+    pub fn look(&self, bytes: &[u8], limits: &Limits) -> Option<Look> {
+        let small = self.small(bytes, limits)?;
+        let colors = small.colors(self.parsed())?;
+        Some(Look {
+            placeholder: Placeholder::of(&self.parsed().header().orientation.apply(colors)),
+            fingerprint: hash(&small.brightness()?, self),
+        })
+    }
+
+    /// Decodes the picture as small as the decoder can make it.
+    fn small(&self, bytes: &[u8], limits: &Limits) -> Option<Small> {
         let pixels = pixel_count(self.width(), self.height());
         if pixels > limits.max_source_pixels.max(limits.max_result_pixels)
             || self.fingerprint_bytes() > limits.max_memory_bytes
         {
             return None;
         }
-        let brightness = brightness(self.parsed(), bytes)?;
-        hash(&self.parsed().header().orientation.apply(brightness))
+        Small::decode(self.parsed(), bytes)
     }
 
     /// An upper bound of the memory that [`Source::fingerprint`] needs in addition to the picture's
@@ -93,30 +120,84 @@ impl Source {
     }
 }
 
-/// The luma of a picture in its stored orientation, [`SIDE`] pixels square.
-fn brightness(source: &ParsedPicture, bytes: &[u8]) -> Option<Raster> {
-    let shrink = for_fingerprint(source.header());
-    let eighths = Eighths::both(8 / shrink);
-    let (gray, width, height) = match source.decode_planes(bytes, eighths, false).ok()? {
-        Some(mut planes) => {
-            let (stored, rows) = planes.size_of(0);
-            planes.samples.truncate(stored as usize * rows as usize);
-            let gray = Raster::from_u8(stored, rows, Layout::Gray, planes.samples);
-            (gray, planes.width, planes.height)
+/// A picture that was decoded for its fingerprint, in its stored orientation.
+enum Small {
+    Planes(Planes),
+    Pixels(Raster),
+}
+
+impl Small {
+    fn decode(source: &ParsedPicture, bytes: &[u8]) -> Option<Self> {
+        let shrink = for_fingerprint(source.header());
+        let eighths = Eighths::both(8 / shrink);
+        match source.decode_planes(bytes, eighths, false).ok()? {
+            Some(planes) => Some(Self::Planes(planes)),
+            None => source.decode(bytes, shrink, true).ok().map(Self::Pixels),
         }
-        None => {
-            let decoded = source.decode(bytes, shrink, true).ok()?;
-            let (width, height) = (decoded.width, decoded.height);
-            (to_gray(decoded), width, height)
+    }
+
+    /// The luma, [`SIDE`] pixels square.
+    fn brightness(self) -> Option<Raster> {
+        let (gray, size) = match self {
+            Self::Planes(mut planes) => {
+                let (stored, rows) = planes.size_of(0);
+                planes.samples.truncate(stored as usize * rows as usize);
+                let gray = Raster::from_u8(stored, rows, Layout::Gray, planes.samples);
+                (gray, (planes.width, planes.height))
+            }
+            Self::Pixels(decoded) => {
+                let size = (decoded.width, decoded.height);
+                (to_gray(decoded), size)
+            }
+        };
+        resample(&gray, whole(size), (SIDE, SIDE), Filter::Bilinear).ok()
+    }
+
+    /// The colours as Rgba, at most [`SIDE`] pixels wide and high.
+    fn colors(&self, source: &ParsedPicture) -> Option<Raster> {
+        let size = match self {
+            Self::Planes(planes) => (planes.width, planes.height),
+            Self::Pixels(decoded) => (decoded.width, decoded.height),
+        };
+        let longest = f64::from(size.0.max(size.1));
+        let side = |pixels: u32| {
+            let fitted = f64::from(pixels) * f64::from(SIDE) / longest;
+            (fitted.round() as u32).clamp(1, pixels.min(SIDE))
+        };
+        let target = (side(size.0), side(size.1));
+        match self {
+            Self::Planes(planes) => {
+                let mut small = Vec::new();
+                for (index, samples) in planes.split()[..planes.count()].iter().enumerate() {
+                    let stored = planes.size_of(index);
+                    let plane = Raster::from_u8(stored.0, stored.1, Layout::Gray, samples.to_vec());
+                    let part = match index {
+                        0 => whole(size),
+                        _ => whole(stored),
+                    };
+                    small.push(resample(&plane, part, target, Filter::Bilinear).ok()?);
+                }
+                let levels = codec::planes_levels(source.header().format);
+                let pixels = placeholder::from_planes(&small, levels);
+                Some(Raster::from_u8(target.0, target.1, Layout::Rgba, pixels))
+            }
+            Self::Pixels(decoded) => {
+                let header = source.header();
+                let small = resample(decoded, whole(size), target, Filter::Bilinear).ok()?;
+                let profile = color::Profile::read(header.metadata.icc.as_deref(), header.layout);
+                Some(to_srgb(small, profile.as_ref()).ok()?.into_rgba8())
+            }
         }
-    };
-    let whole = Rect {
+    }
+}
+
+fn whole((width, height): (u32, u32)) -> Rect {
+    Rect {
         x: 0.0,
         y: 0.0,
         width: f64::from(width),
         height: f64::from(height),
-    };
-    resample(&gray, whole, (SIDE, SIDE), Filter::Bilinear).ok()
+    }
 }
 
 /// Luma with the weights of JPEG and WebP (ITU-R BT.601). Transparent parts are shown on white, as
@@ -157,8 +238,19 @@ fn to_gray(raster: Raster) -> Raster {
     Raster::from_u8(width, height, Layout::Gray, gray)
 }
 
+/// The hash of the luma of a picture in its stored orientation.
+fn hash(brightness: &Raster, source: &Source) -> Option<Fingerprint> {
+    hash_upright(
+        &source
+            .parsed()
+            .header()
+            .orientation
+            .apply(brightness.clone()),
+    )
+}
+
 /// One bit per coefficient: whether it exceeds the noise. The lowest frequency is the lowest bit.
-fn hash(brightness: &Raster) -> Option<Fingerprint> {
+fn hash_upright(brightness: &Raster) -> Option<Fingerprint> {
     let coefficients = lowest_coefficients(brightness.bytes());
     let telling = coefficients.iter().filter(|value| value.abs() > NOISE);
     if (telling.count() as u32) < LEAST_COEFFICIENTS {
@@ -229,14 +321,9 @@ mod tests {
 
     fn of(width: u32, height: u32, pixels: &[[u8; 3]]) -> Option<Fingerprint> {
         let raster = Raster::from_u8(width, height, Layout::Rgb, pixels.as_flattened().to_vec());
-        let whole = Rect {
-            x: 0.0,
-            y: 0.0,
-            width: f64::from(width),
-            height: f64::from(height),
-        };
         let side = (SIDE, SIDE);
-        hash(&resample(&to_gray(raster), whole, side, Filter::Bilinear).unwrap())
+        let part = whole((width, height));
+        hash_upright(&resample(&to_gray(raster), part, side, Filter::Bilinear).unwrap())
     }
 
     #[test]

@@ -76,11 +76,11 @@
 //! | layer | files |
 //! |---|---|
 //! | other uses of a picture | `similarity`, `fingerprint` |
-//! | steps that act on pixels | `pipeline`, `render` |
+//! | steps that act on pixels | `pipeline`, `render`, `likeness` |
 //! | decisions, from the header alone | `plan`, `duration`, `estimate`, `shrink_on_load` |
 //! | the parsed header | `source` |
 //! | the formats | `codec`, `sniff` |
-//! | operations on pixels | `planar`, `smart`, `color`, `quantize`, `compose`, `sharpen`, `linear`, `resample`, `animation` |
+//! | operations on pixels | `placeholder`, `planar`, `smart`, `color`, `quantize`, `compose`, `sharpen`, `linear`, `resample`, `animation` |
 //! | data | `planes`, `metadata`, `ifd`, `orientation`, `geometry`, `raster` |
 //! | vocabulary | `limits`, `error`, `options`, `format` |
 
@@ -97,12 +97,15 @@ mod fingerprint;
 mod format;
 mod geometry;
 mod ifd;
+#[cfg(feature = "similarity")]
+mod likeness;
 mod limits;
 mod linear;
 mod metadata;
 mod options;
 mod orientation;
 mod pipeline;
+mod placeholder;
 mod plan;
 mod planar;
 mod planes;
@@ -119,14 +122,15 @@ mod sniff;
 mod source;
 
 pub use error::ImagingError;
-pub use fingerprint::{Fingerprint, fingerprint};
+pub use fingerprint::{Fingerprint, Look, fingerprint};
 pub use format::Format;
 pub use limits::Limits;
 pub use options::{
     Background, ColorPolicy, FieldError, Filter, Fit, Gravity, MetadataPolicy, OPTIONS, OptionSpec,
-    Profile, ResizeOptions, Values,
+    Profile, Quality, ResizeOptions, Values,
 };
 pub use pipeline::{Resized, resize};
+pub use placeholder::Placeholder;
 pub use plan::{Plan, result_format};
 #[cfg(feature = "similarity")]
 pub use similarity::{similarity, similarity_bytes};

@@ -10,7 +10,8 @@ mod transfer;
 
 use transfer::{LIGHT_OF_U8, LIGHT_OF_U16, U8_OF_LIGHT, U16_OF_LIGHT};
 
-pub(crate) use resample::resample;
+pub(crate) use resample::{resample, resample_luma};
+pub(crate) use transfer::Levels;
 
 /// The linear light of an 8-bit value, from 0 to 1.
 #[cfg(feature = "similarity")]

@@ -12,7 +12,7 @@ mod values;
 
 pub use allowed::Values;
 pub use table::{OPTIONS, OptionSpec, ResizeOptions};
-pub use values::{Background, ColorPolicy, Filter, Fit, Gravity, MetadataPolicy, Profile};
+pub use values::{Background, ColorPolicy, Filter, Fit, Gravity, MetadataPolicy, Profile, Quality};
 
 use read::clip;
 
@@ -125,6 +125,7 @@ mod tests {
             ("sharpen", "20"),
             ("color", "keep"),
             ("metadata", "copyright"),
+            ("effort", "9"),
         ];
         let keys: Vec<_> = pairs.iter().map(|(key, _)| *key).collect();
         assert_eq!(keys, ResizeOptions::KEYS, "every option is in this test");
@@ -158,6 +159,10 @@ mod tests {
                 words(&["#123", "#112233", "#11223344", "white", "transparent"]),
                 words(&["#12", "grey", ""]),
             ),
+            Values::Quality => (
+                words(&["1", "100", "auto", "auto:1", "auto:95"]),
+                words(&["0", "101", "auto:0", "auto:96", "auto:", "automatic", ""]),
+            ),
             Values::Format => (
                 words(&[&["same"][..], &allowed::writable_formats()[..]].concat()),
                 words(&["bmp", "jxl", ""]),
@@ -183,6 +188,7 @@ mod tests {
             for value in &refused {
                 let mut options = ResizeOptions::default();
                 let message = (option.set)(&mut options, value).unwrap_err();
+                let value = value.strip_prefix("auto:").unwrap_or(value);
                 assert!(message.contains(value), "{}: {message}", option.key);
                 assert_eq!(options, ResizeOptions::default());
             }

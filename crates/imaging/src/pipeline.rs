@@ -11,12 +11,16 @@ use crate::codec;
 use crate::codec::encode_options::EncodeOptions;
 use crate::error::ImagingError;
 use crate::format::Format;
+#[cfg(feature = "similarity")]
+use crate::likeness::{Reference, smallest_alike};
 use crate::limits::Limits;
 use crate::metadata::Metadata;
 use crate::options::{FieldError, ResizeOptions};
 use crate::plan::Plan;
 use crate::planar::{self, Placement};
+use crate::raster::Raster;
 use crate::render::{Renderer, drops_profile};
+use crate::shrink_on_load::planes_in_light;
 use crate::source::inspect;
 
 /// The result of a resize.
@@ -88,7 +92,10 @@ impl Plan {
             let animate =
                 |encoding: &EncodeOptions| self.animation(bytes, &renderer, encoding, &metadata);
             return match most {
-                None => animate(&self.encode),
+                None => {
+                    let encoding = self.sought_by_first_frame(bytes, &renderer, &metadata)?;
+                    animate(&encoding)
+                }
                 Some(most) => within_bytes(most, self.format, &self.encode, animate),
             };
         }
@@ -101,12 +108,69 @@ impl Plan {
         let raster = renderer
             .finish(decoded)
             .map_err(|reason| self.not_encoded(reason))?;
+        if let Some((_, result)) = self.sought(&raster, &metadata)? {
+            return Ok(result);
+        }
         match most {
             None => codec::encode(self.format, Cow::Owned(raster), &self.encode, &metadata),
             Some(most) => within_bytes(most, self.format, &self.encode, |encoding| {
                 codec::encode(self.format, Cow::Borrowed(&raster), encoding, &metadata)
             }),
         }
+    }
+
+    /// Encodes at the lowest quality that has the requested likeness. Returns the quality, too; `None`
+    /// if no likeness is requested, or if the picture is too small for one.
+    #[cfg(feature = "similarity")]
+    fn sought(
+        &self,
+        raster: &Raster,
+        metadata: &Metadata,
+    ) -> Result<Option<(u8, Vec<u8>)>, ImagingError> {
+        let (Some(score), Some(tries)) = (self.encode.likeness, self.encode.tries(self.format))
+        else {
+            return Ok(None);
+        };
+        let Some(reference) = Reference::of(raster.clone()) else {
+            return Ok(None);
+        };
+        let encode = |quality| {
+            let encoding = EncodeOptions {
+                quality,
+                ..self.encode
+            };
+            codec::encode(self.format, Cow::Borrowed(raster), &encoding, metadata)
+        };
+        smallest_alike(score, self.format, tries, encode, &reference).map(Some)
+    }
+
+    #[cfg(not(feature = "similarity"))]
+    fn sought(&self, _: &Raster, _: &Metadata) -> Result<Option<(u8, Vec<u8>)>, ImagingError> {
+        Ok(None)
+    }
+
+    /// How an animation is encoded: at the quality that its first frame needs for the requested
+    /// likeness.
+    fn sought_by_first_frame(
+        &self,
+        bytes: &[u8],
+        renderer: &Renderer<'_>,
+        metadata: &Metadata,
+    ) -> Result<EncodeOptions, ImagingError> {
+        if self.encode.tries(self.format).is_none() {
+            return Ok(self.encode);
+        }
+        let source = self.source.parsed();
+        let first = source.frames(bytes)?.next_frame();
+        let first = first.map_err(|reason| source.damaged(reason))?;
+        let first = first.ok_or_else(|| source.damaged("it has no frame".to_owned()))?;
+        let raster = renderer.clone().finish(first.raster);
+        let raster = raster.map_err(|reason| self.not_encoded(reason))?;
+        let sought = self.sought(&raster.into_rgba8(), metadata)?;
+        Ok(EncodeOptions {
+            quality: sought.map_or(self.encode.quality, |(quality, _)| quality),
+            ..self.encode
+        })
     }
 
     /// Resamples the codec's own planes if the plan says so; `None` if the picture turns out to
@@ -128,6 +192,8 @@ impl Plan {
             orientation: header.orientation,
             geometry: &self.geometry,
             filter: self.options.filter,
+            levels: codec::planes_levels(self.format),
+            averaged: planes_in_light(eighths, &self.geometry, self.options.filter),
             color: codec::planes_sampling(self.format, &self.encode),
         };
         let resampled =
@@ -209,7 +275,7 @@ fn within_bytes(
     if fits(&best) {
         return Ok(best);
     }
-    if encoding.lossless || !matches!(format, Format::Jpeg | Format::Webp | Format::Avif) {
+    if !encoding.has_quality(format) {
         return Err(too_many(&best, ", and this format has no quality to lower"));
     }
     let mut found = encode(1)?;

@@ -11,7 +11,7 @@ use crate::estimate::{self, Task};
 use crate::format::Format;
 use crate::geometry::Geometry;
 use crate::limits::Limits;
-use crate::options::{ColorPolicy, FieldError, ResizeOptions};
+use crate::options::{ColorPolicy, FieldError, Quality, ResizeOptions};
 use crate::shrink_on_load::ShrinkOnLoad;
 use crate::source::Source;
 
@@ -234,6 +234,18 @@ fn check_options(format: Format, options: &ResizeOptions) -> Result<(), FieldErr
     }
     if options.progressive == Some(true) && format != Format::Jpeg {
         return refuse("progressive", "jpeg");
+    }
+    if matches!(options.quality, Some(Quality::Auto(_))) {
+        if options.max_bytes.is_some() {
+            return Err(FieldError::new(
+                "max_bytes",
+                "cannot be used with a quality of auto; give one of them",
+            ));
+        }
+        if cfg!(not(feature = "similarity")) {
+            let message = "auto cannot be used: the feature `similarity` of this build is off";
+            return Err(FieldError::new("quality", message));
+        }
     }
     if options.palette.is_some() && !matches!(format, Format::Png | Format::Gif) {
         return refuse("palette", "png and gif");

@@ -1,7 +1,8 @@
 //! Turns decoded pixels into the pixels of the result.
 //!
-//! With the profile `fast`, colour is converted to sRGB after resampling, on the few pixels of the
-//! result. With `fine` it is converted before, because linear light is computed from sRGB.
+//! Pixels are averaged in linear light, which is computed with the curve of sRGB. With the profile
+//! `fast`, other colour is converted to sRGB after resampling, on the few pixels of the result: the
+//! curves of common profiles differ little. With `fine` it is converted before.
 
 use std::rc::Rc;
 
@@ -62,15 +63,9 @@ impl<'a> Renderer<'a> {
         if self.options.position != Gravity::Smart || self.options.fit != Fit::Cover {
             return Ok(());
         }
-        let whole = Rect {
-            x: 0.0,
-            y: 0.0,
-            width: f64::from(decoded.width),
-            height: f64::from(decoded.height),
-        };
         let side = |pixels: u32| pixels.min(smart::COPY_SIDE);
         let size = (side(decoded.width), side(decoded.height));
-        let copy = resample(decoded, whole, size, Filter::Bilinear)?;
+        let copy = resample(decoded, whole(decoded), size, Filter::Bilinear)?;
         let copy = self.header.orientation.apply(copy.into_rgba8());
         let viewed = self.header.viewed_size();
         let share_x = self.geometry.crop.width / f64::from(viewed.0);
@@ -84,13 +79,12 @@ impl<'a> Renderer<'a> {
     /// canvas.
     pub(crate) fn render(&self, decoded: Raster) -> Result<Raster, String> {
         let profile = self.profile.as_deref();
+        // Amounts of ink are no light.
         let scaled = match self.options.profile {
-            Profile::Fast => {
-                let scaled = self.scale(&decoded)?;
-                drop(decoded);
-                to_srgb(scaled, profile)?
+            Profile::Fast if decoded.layout != Layout::Cmyk => {
+                to_srgb(self.scale(decoded)?, profile)?
             }
-            Profile::Fine => self.scale_in_light(to_srgb(decoded, profile)?)?,
+            _ => self.scale(to_srgb(decoded, profile)?)?,
         };
         let upright = self.header.orientation.apply(scaled);
         let sharp = sharpen(upright, self.options.sharpen.unwrap_or(0));
@@ -102,21 +96,22 @@ impl<'a> Renderer<'a> {
         ))
     }
 
-    fn scale(&self, decoded: &Raster) -> Result<Raster, String> {
-        let (part, size) = self.part_and_size(decoded);
-        resample(decoded, part, size, self.options.filter)
-    }
-
     /// Resamples in linear light.
-    fn scale_in_light(&self, decoded: Raster) -> Result<Raster, String> {
+    fn scale(&self, decoded: Raster) -> Result<Raster, String> {
         let (part, size) = self.part_and_size(&decoded);
-        let shrunk = shrunk_by(self.header.width, decoded.width);
-        let by = halvings_in_light(shrunk, &self.geometry, self.options.filter);
-        if let Some(scaled) = linear::resample(&decoded, by, part, size, self.options.filter) {
+        let filter = self.options.filter;
+        if filter == Filter::Nearest
+            || part == whole(&decoded) && size == (decoded.width, decoded.height)
+        {
+            return resample(&decoded, part, size, filter);
+        }
+        let shrunk = f64::from(shrunk_by(self.header.width, decoded.width));
+        let by = halvings_in_light(self.geometry.shrink() / shrunk, filter);
+        if let Some(scaled) = linear::resample(&decoded, by, part, size, filter) {
             return Ok(scaled);
         }
         let light = linear::to_light(decoded);
-        let scaled = resample(&light, part, size, self.options.filter)?;
+        let scaled = resample(&light, part, size, filter)?;
         drop(light);
         Ok(linear::from_light(scaled))
     }
@@ -159,6 +154,15 @@ pub(crate) fn drops_profile(
         Layout::Rgb | Layout::Rgba => true,
     };
     !is_kept || !fits
+}
+
+fn whole(raster: &Raster) -> Rect {
+    Rect {
+        x: 0.0,
+        y: 0.0,
+        width: f64::from(raster.width),
+        height: f64::from(raster.height),
+    }
 }
 
 /// The factor by which a side was shrunk; a remainder gave one more pixel.

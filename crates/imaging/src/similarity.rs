@@ -2,14 +2,12 @@
 
 use ssimulacra2::{LinearRgb, compute_frame_ssimulacra2};
 
+use crate::color;
+use crate::estimate::SCORE_BYTES;
+use crate::likeness::light;
 use crate::limits::Limits;
-use crate::raster::{Raster, pixel_count};
+use crate::raster::pixel_count;
 use crate::source::{Source, inspect};
-use crate::{color, linear};
-
-/// The memory per pixel while two pictures are compared: what the metric holds at its finest scale,
-/// which is a dozen planes of three floats, and the pictures themselves.
-const BYTES_PER_PIXEL: u64 = 192;
 
 /// The SSIMULACRA2 score of a picture against a reference of the same size: 100 is identical, 90
 /// visually lossless, 70 high quality, 50 medium, below 30 poor. Transparent parts are shown on
@@ -22,29 +20,18 @@ pub fn similarity(picture: &[u8], reference: &[u8], limits: &Limits) -> Option<f
     if similarity_bytes(source.width(), source.height()) > limits.max_memory_bytes {
         return None;
     }
-    let reference = light(&source, reference)?;
-    let picture = light(&inspect(picture, limits).ok()?, picture)?;
+    let reference = upright(&source, reference)?;
+    let picture = upright(&inspect(picture, limits).ok()?, picture)?;
     compute_frame_ssimulacra2(reference, picture).ok()
 }
 
 /// An upper bound of the memory that [`similarity`] needs for pictures of this size.
 pub fn similarity_bytes(width: u32, height: u32) -> u64 {
-    pixel_count(width, height) * BYTES_PER_PIXEL
+    pixel_count(width, height) * SCORE_BYTES
 }
 
 /// A still picture as a viewer sees it, in linear light.
-fn light(source: &Source, bytes: &[u8]) -> Option<LinearRgb> {
-    let raster = upright(source, bytes)?;
-    let (width, height) = (raster.width as usize, raster.height as usize);
-    let (pixels, _) = raster.bytes().as_chunks::<4>();
-    let lit = pixels.iter().map(|&[r, g, b, alpha]| {
-        let alpha = f32::from(alpha) / 255.0;
-        [r, g, b].map(|value| linear::light_of_u8(value) * alpha + 1.0 - alpha)
-    });
-    LinearRgb::new(lit.collect(), width, height).ok()
-}
-
-fn upright(source: &Source, bytes: &[u8]) -> Option<Raster> {
+fn upright(source: &Source, bytes: &[u8]) -> Option<LinearRgb> {
     let header = source.parsed().header();
     if header.frames != 1 {
         return None;
@@ -52,5 +39,5 @@ fn upright(source: &Source, bytes: &[u8]) -> Option<Raster> {
     let raster = source.parsed().decode(bytes, 1, true).ok()?;
     let profile = color::Profile::read(header.metadata.icc.as_deref(), header.layout);
     let srgb = color::to_srgb(raster, profile.as_ref()).ok()?;
-    Some(header.orientation.apply(srgb).into_rgba8())
+    light(header.orientation.apply(srgb))
 }

@@ -21,6 +21,8 @@ mod inner;
 mod markers;
 mod memory;
 mod metadata;
+mod optimised;
+mod pixels;
 mod profile;
 mod reduced;
 mod repair;
@@ -30,7 +32,7 @@ mod turbo;
 
 use markers::Markers;
 pub(super) use memory::{encoder_bytes, planes_encoder_bytes};
-use spec::FULL_COLOR_QUALITY;
+use spec::{CHOICE_EFFORT, FULL_COLOR_QUALITY, FULL_COLOR_SCORE, PROGRESSIVE_EFFORT};
 
 /// A JPEG file whose markers were read.
 #[derive(Debug)]
@@ -222,19 +224,24 @@ impl Decoder for Jpeg {
     }
 }
 
-/// Encodes 8-bit Gray or Rgb with optimised Huffman tables.
+/// Encodes 8-bit Gray or Rgb.
 pub(super) fn encode(
     raster: &Raster,
     options: &EncodeOptions,
     metadata: &Metadata,
 ) -> Result<Vec<u8>, String> {
-    let bytes = turbo::encode(raster, options)?;
-    Ok(metadata::with_metadata(bytes, metadata))
+    let planes = pixels::to_planes(raster, planes_sampling(options))?;
+    encode_planes(&planes, options, metadata)
 }
 
 /// The chroma subsampling of a result: luma samples per chroma sample.
 pub(super) fn planes_sampling(options: &EncodeOptions) -> (u32, u32) {
-    if options.quality >= FULL_COLOR_QUALITY {
+    // The score rises with the quality only if the subsampling stays the same.
+    let is_high = match options.likeness {
+        Some(score) => score >= FULL_COLOR_SCORE,
+        None => options.quality >= FULL_COLOR_QUALITY,
+    };
+    if options.full_color || is_high {
         (1, 1)
     } else {
         (2, 2)
@@ -247,9 +254,12 @@ pub(super) fn encode_planes(
     options: &EncodeOptions,
     metadata: &Metadata,
 ) -> Result<Vec<u8>, String> {
-    let bytes = match options.progressive {
+    let progressive = options
+        .progressive
+        .unwrap_or(options.effort >= PROGRESSIVE_EFFORT);
+    let bytes = match progressive || options.effort >= CHOICE_EFFORT {
         false => baseline::encode(planes, options.quality),
-        true => turbo::encode_planes(planes, options.quality)?,
+        true => optimised::encode(planes, options.quality, options.effort, progressive),
     };
     Ok(metadata::with_metadata(bytes, metadata))
 }

@@ -112,8 +112,7 @@ pub(super) fn encode(
         pixels,
         raster.layout,
         (raster.width, raster.height),
-        options.quality,
-        options.lossless,
+        options,
     )?;
     Ok(chunks::with_metadata(
         bytes,
@@ -129,7 +128,7 @@ pub(super) fn encode_planes(
     options: &EncodeOptions,
     metadata: &Metadata,
 ) -> Result<Vec<u8>, String> {
-    let bytes = planes::encode(planes, options.quality)?;
+    let bytes = planes::encode(planes, options)?;
     let size = (planes.width, planes.height);
     Ok(chunks::with_metadata(bytes, size, false, metadata))
 }

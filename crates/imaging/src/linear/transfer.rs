@@ -7,6 +7,53 @@ pub(super) static LIGHT_OF_U8: LazyLock<[u16; 256]> = LazyLock::new(|| {
     std::array::from_fn(|value| (decode(value as f64 / 255.0) * 65_535.0).round() as u16)
 });
 
+/// White in the linear light of [`FixedPoint`]. What is above leaves room for overshoots of kernels.
+pub(super) const WHITE: usize = 24_576;
+
+/// The range of 8-bit samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Levels {
+    /// From 0 to 255, as in RGB and in JPEG.
+    Full,
+    /// Black is 16 and white is 235, as in the luma of WebP and of video (ITU-R BT.601).
+    Video,
+}
+
+/// Tables for sums in fixed point.
+pub(super) struct FixedPoint {
+    /// The linear light of each 8-bit value; the darkest step is still 7 wide.
+    pub(super) light: [i16; 256],
+    /// The 8-bit value of each step up to [`WHITE`].
+    pub(super) coded: Box<[u8; WHITE + 1]>,
+}
+
+impl FixedPoint {
+    pub(super) fn of(levels: Levels) -> &'static Self {
+        match levels {
+            Levels::Full => &FULL,
+            Levels::Video => &VIDEO,
+        }
+    }
+
+    fn new(black: f64, white: f64) -> Self {
+        let white_light = WHITE as f64;
+        let light = |value: usize| {
+            let value = ((value as f64 - black) / (white - black)).clamp(0.0, 1.0);
+            (decode(value) * white_light).round() as i16
+        };
+        let coded = |light: usize| {
+            (black + encode(light as f64 / white_light) * (white - black)).round() as u8
+        };
+        Self {
+            light: std::array::from_fn(light),
+            coded: Box::new(std::array::from_fn(coded)),
+        }
+    }
+}
+
+static FULL: LazyLock<FixedPoint> = LazyLock::new(|| FixedPoint::new(0.0, 255.0));
+static VIDEO: LazyLock<FixedPoint> = LazyLock::new(|| FixedPoint::new(16.0, 235.0));
+
 /// The linear light of each 16-bit value.
 pub(super) static LIGHT_OF_U16: LazyLock<Vec<f32>> = LazyLock::new(|| {
     (0..=65_535)

@@ -2,6 +2,13 @@
 
 use crate::format::Format;
 
+/// The highest quality.
+pub(super) const MOST_QUALITY: u8 = 100;
+/// The highest SSIMULACRA2 score that a quality can name. No lossy result reaches 100.
+pub(super) const MOST_SCORE: u8 = 95;
+/// The score that `auto` stands for: about that of a photograph at quality 80.
+pub(super) const USUAL_SCORE: u8 = 75;
+
 /// The values that an option can have.
 #[derive(Clone, Copy, Debug)]
 pub enum Values {
@@ -18,6 +25,8 @@ pub enum Values {
     Color,
     /// A format that can be written, or the source's own.
     Format,
+    /// A quality as a number, or the likeness that the result must have.
+    Quality,
 }
 
 impl Values {
@@ -53,6 +62,15 @@ impl Values {
                 return format!("{least} or more");
             }
             Self::Whole { least, most } => return format!("{least} to {most}"),
+            Self::Quality => {
+                let score = |score: u8| literal(&format!("auto:{score}"));
+                let (auto, usual) = (literal("auto"), score(USUAL_SCORE));
+                let (least, most) = (score(1), score(MOST_SCORE));
+                return format!(
+                    "1 to {MOST_QUALITY}, {least} to {most} (the SSIMULACRA2 score that the result \
+                     must have), {auto} ({usual})"
+                );
+            }
             Self::Color => list(&[
                 "#rgb",
                 "#rrggbb",

@@ -67,7 +67,8 @@ impl OptionValue for Option<Format> {
     }
 }
 
-fn whole<T: TryFrom<u64>>(text: &str, allowed: &Values) -> Result<T, String> {
+/// A whole number between the limits of `allowed`.
+pub(super) fn whole<T: TryFrom<u64>>(text: &str, allowed: &Values) -> Result<T, String> {
     let (least, most) = match *allowed {
         Values::Whole { least, most } => (least, most),
         _ => (0, u64::MAX),

@@ -16,7 +16,9 @@ use crate::format::Format;
 
 use super::allowed::Values;
 use super::read::OptionValue;
-use super::values::{Background, ColorPolicy, Filter, Fit, Gravity, MetadataPolicy, Profile};
+use super::values::{
+    Background, ColorPolicy, Filter, Fit, Gravity, MetadataPolicy, Profile, Quality,
+};
 
 /// The declaration of an option.
 #[derive(Clone, Copy, Debug)]
@@ -115,10 +117,11 @@ options! {
         values: Values::Format,
         default: Some("same"),
     }
-    quality: Option<u8> {
-        help: "Quality of lossy formats",
-        value_name: "NUMBER",
-        values: Values::whole(1, 100),
+    quality: Option<Quality> {
+        help: "Quality of lossy formats; `auto` finds the lowest one whose result looks like its \
+               original",
+        value_name: "QUALITY",
+        values: Values::Quality,
         default: Some("80"),
     }
     max_bytes: Option<u64> {
@@ -175,5 +178,11 @@ options! {
         value_name: "POLICY",
         values: MetadataPolicy::VALUES,
         default: Some("strip"),
+    }
+    effort: Option<u8> {
+        help: "How much time the encoder may take for fewer bytes",
+        value_name: "NUMBER",
+        values: Values::whole(1, 9),
+        default: Some("4, or 7 with the profile `fine`"),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::allowed::Values;
-use super::read::{OptionValue, clip, one_of};
+use super::allowed::{MOST_QUALITY, MOST_SCORE, USUAL_SCORE, Values};
+use super::read::{OptionValue, clip, one_of, whole};
 
 /// Declares an enum whose values have names in the text form. A note in brackets goes into lists of
 /// the values.
@@ -198,5 +198,35 @@ impl OptionValue for Option<Background> {
 
     fn write(&self) -> Option<String> {
         self.map(|color| color.to_string())
+    }
+}
+
+/// The quality of lossy formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Quality {
+    /// A quality on the scale of the format's encoder, 1 to 100.
+    Fixed(u8),
+    /// The lowest quality whose result has at least this SSIMULACRA2 score, 1 to 95, against the
+    /// picture before it is encoded.
+    Auto(u8),
+}
+
+impl OptionValue for Option<Quality> {
+    fn read(text: &str, _: &Values) -> Result<Self, String> {
+        let quality = match text.strip_prefix("auto") {
+            Some("") => Quality::Auto(USUAL_SCORE),
+            Some(score) if score.starts_with(':') => {
+                Quality::Auto(whole(&score[1..], &Values::whole(1, MOST_SCORE.into()))?)
+            }
+            _ => Quality::Fixed(whole(text, &Values::whole(1, MOST_QUALITY.into()))?),
+        };
+        Ok(Some(quality))
+    }
+
+    fn write(&self) -> Option<String> {
+        self.map(|quality| match quality {
+            Quality::Fixed(number) => number.to_string(),
+            Quality::Auto(score) => format!("auto:{score}"),
+        })
     }
 }

@@ -30,6 +30,8 @@ mod jpeg_writer;
 mod jpegs;
 mod libheif;
 mod libjxl;
+mod light;
+mod likeness;
 mod made;
 #[cfg(target_os = "linux")]
 mod memory;

@@ -11,9 +11,9 @@ use crate::planes::Planes;
 use super::segments::put_segment;
 use super::spec::{AREA, ZIGZAG};
 
-mod dct;
-mod huffman;
-mod tokens;
+pub(super) mod dct;
+pub(super) mod huffman;
+pub(super) mod tokens;
 
 use dct::Quantizer;
 use huffman::Code;
@@ -38,10 +38,12 @@ struct Component<'a> {
 /// Encodes planes at a quality of 1 to 100. Chroma, if there is any, has the size of luma or half
 /// of it.
 pub(super) fn encode(planes: &Planes, quality: u8) -> Vec<u8> {
-    let steps = [
-        dct::steps(&dct::BRIGHTNESS, quality),
-        dct::steps(&dct::COLOR, quality),
-    ];
+    let steps = [&dct::BRIGHTNESS, &dct::COLOR].map(|base| dct::steps(base, quality));
+    encode_with(planes, &steps)
+}
+
+/// Encodes planes with the quantization tables of luma and of chroma, in rows and columns.
+fn encode_with(planes: &Planes, steps: &[[u8; AREA]; 2]) -> Vec<u8> {
     let (across, down) = planes.color.unwrap_or((1, 1));
     let (across, down) = (across as usize, down as usize);
     let mut components: Vec<_> = planes.split()[..planes.count()]
@@ -81,7 +83,7 @@ pub(super) fn encode(planes: &Planes, quality: u8) -> Vec<u8> {
     }
     let count = if components.len() == 1 { 2 } else { TABLES };
     let codes: Vec<_> = tokens.counts()[..count].iter().map(Code::best).collect();
-    let mut jpeg = headers(&components, (planes.width, planes.height), &steps, &codes);
+    let mut jpeg = headers(&components, (planes.width, planes.height), steps, &codes);
     let mut writer = Writer::new(&codes, tokens.counts(), &mut jpeg);
     writer.write(&tokens);
     if let Some((first, predicted)) = rest {
@@ -232,6 +234,31 @@ mod tests {
         sum as f64 / found.samples.len() as f64
     }
 
+    /// The tables that libjpeg scales to the quality (T.81, tables K.1 and K.2).
+    #[rustfmt::skip]
+    const EXAMPLES: [[u8; AREA]; 2] = [
+        [
+            16, 11, 10, 16,  24,  40,  51,  61,
+            12, 12, 14, 19,  26,  58,  60,  55,
+            14, 13, 16, 24,  40,  57,  69,  56,
+            14, 17, 22, 29,  51,  87,  80,  62,
+            18, 22, 37, 56,  68, 109, 103,  77,
+            24, 35, 55, 64,  81, 104, 113,  92,
+            49, 64, 78, 87, 103, 121, 120, 101,
+            72, 92, 95, 98, 112, 100, 103,  99,
+        ],
+        [
+            17, 18, 24, 47, 99, 99, 99, 99,
+            18, 21, 26, 66, 99, 99, 99, 99,
+            24, 26, 56, 99, 99, 99, 99, 99,
+            47, 66, 99, 99, 99, 99, 99, 99,
+            99, 99, 99, 99, 99, 99, 99, 99,
+            99, 99, 99, 99, 99, 99, 99, 99,
+            99, 99, 99, 99, 99, 99, 99, 99,
+            99, 99, 99, 99, 99, 99, 99, 99,
+        ],
+    ];
+
     /// Other decoders read the files, with errors no larger than those of libjpeg-turbo's files.
     #[test]
     fn files_are_as_good_as_those_of_libjpeg() {
@@ -240,7 +267,8 @@ mod tests {
                 for quality in [1, 50, 80, 95, 100] {
                     let case = format!("{color:?} {size:?} {quality}");
                     let planes = picture(size.0, size.1, color);
-                    let own = encode(&planes, quality);
+                    let steps = EXAMPLES.map(|base| dct::steps(&base, quality));
+                    let own = encode_with(&planes, &steps);
                     let found = turbo::decode_planes(&own, 8)
                         .unwrap()
                         .expect("it has planes");

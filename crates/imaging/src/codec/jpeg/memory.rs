@@ -6,7 +6,7 @@ use crate::planes::Eighths;
 use super::frame::{Component, Frame};
 use super::markers::Markers;
 use super::reduced::progressive::{FIRST_BYTES, KEPT};
-use super::spec::FULL_COLOR_QUALITY;
+use super::spec::{CHOICE_EFFORT, FULL_COLOR_QUALITY};
 
 /// Bytes of a block's coefficients.
 const BLOCK_BYTES: u64 = 64 * 2;
@@ -62,19 +62,23 @@ pub(super) fn reduced_decoder_bytes(markers: &Markers, eighths: Eighths) -> u64 
         + color_blocks * block(eighths.color)
 }
 
-/// The coefficients of the whole picture, for optimised tables, and the output twice: as libjpeg
-/// grows it, and as it is returned. Chroma at full resolution doubles the coefficients.
-pub(crate) fn encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u64 {
-    match options.is_high_quality() || options.full_color {
-        true => pixels.count * 12,
-        false => pixels.count * 8,
-    }
+/// The planes, up to half as many four-byte tokens as samples, and the output. Above the fastest
+/// efforts also the coefficients, as floats for one component and as integers for all, and more
+/// tokens.
+pub(crate) fn planes_encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u64 {
+    let is_plain = options.progressive != Some(true) && options.effort < CHOICE_EFFORT;
+    // A quality that is sought may be any.
+    let has_full_color = options.full_color || options.quality >= FULL_COLOR_QUALITY;
+    pixels.count
+        * match (is_plain, has_full_color) {
+            (true, false) => 6,
+            (true, true) => 12,
+            (false, false) => 18,
+            (false, true) => 30,
+        }
 }
 
-/// The planes, up to half as many four-byte tokens as samples, and the output.
-pub(crate) fn planes_encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u64 {
-    match !options.progressive && options.quality < FULL_COLOR_QUALITY {
-        true => pixels.count * 6,
-        false => encoder_bytes(options, pixels),
-    }
+/// The planes that are made from pixels, and their encoder.
+pub(crate) fn encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u64 {
+    pixels.count * 3 + planes_encoder_bytes(options, pixels)
 }

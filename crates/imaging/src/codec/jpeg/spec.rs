@@ -10,6 +10,12 @@ pub(super) const MAX_SCANNED_PIXELS: u64 = 10_000_000_000;
 pub(super) const HARMLESS_STRAY_BYTES: usize = 16;
 /// From this quality on, chroma is always stored at full resolution.
 pub(super) const FULL_COLOR_QUALITY: u8 = 90;
+/// The same for the SSIMULACRA2 score that a result must have.
+pub(super) const FULL_COLOR_SCORE: u8 = 84;
+/// From this effort on, results are progressive unless the options say otherwise.
+pub(super) const PROGRESSIVE_EFFORT: u8 = 6;
+/// From this effort on, coefficients are chosen by rate and distortion.
+pub(super) const CHOICE_EFFORT: u8 = 6;
 
 /// Samples, or coefficients, per block.
 pub(super) const AREA: usize = 64;

@@ -1,16 +1,17 @@
 //! The calls into libjpeg-turbo.
 
+#[cfg(test)]
+use turbojpeg::Compressor;
 use turbojpeg::{
-    Colorspace, Compressor, DecompressHeader, Decompressor, Image, PixelFormat, ScalingFactor,
-    Subsamp, YuvImage,
+    Colorspace, DecompressHeader, Decompressor, Image, PixelFormat, ScalingFactor, Subsamp,
+    YuvImage,
 };
 
-use crate::codec::encode_options::EncodeOptions;
 use crate::codec::header::Header;
 use crate::planes::{Eighths, Planes};
-use crate::raster::{Layout, Raster, Samples, sample_count};
+use crate::raster::{Layout, Raster, sample_count};
 
-use super::spec::{FULL_COLOR_QUALITY, MAX_SCANS};
+use super::spec::MAX_SCANS;
 
 /// What libjpeg-turbo made of a picture.
 #[derive(Clone, Debug)]
@@ -134,38 +135,8 @@ fn is_doubtful(result: turbojpeg::Result<()>) -> Result<bool, String> {
     }
 }
 
-/// Encodes 8-bit Gray or Rgb with optimised Huffman tables.
-pub(super) fn encode(raster: &Raster, options: &EncodeOptions) -> Result<Vec<u8>, String> {
-    let (format, subsampling) = match raster.layout {
-        Layout::Gray => (PixelFormat::GRAY, Subsamp::Gray),
-        Layout::Rgb if options.full_color || options.quality >= FULL_COLOR_QUALITY => {
-            (PixelFormat::RGB, Subsamp::None)
-        }
-        Layout::Rgb => (PixelFormat::RGB, Subsamp::Sub2x2),
-        other => return Err(format!("{other:?} pixels cannot be stored in JPEG")),
-    };
-    let Samples::U8(pixels) = &raster.samples else {
-        return Err("JPEG has 8 bits per sample".to_owned());
-    };
-    let image = Image {
-        pixels: pixels.as_slice(),
-        width: raster.width as usize,
-        pitch: raster.width as usize * raster.layout.channels(),
-        height: raster.height as usize,
-        format,
-    };
-    let compress = || {
-        let mut compressor = Compressor::new()?;
-        compressor.set_quality(i32::from(options.quality))?;
-        compressor.set_subsamp(subsampling)?;
-        compressor.set_optimize(true)?;
-        compressor.set_progressive(options.progressive)?;
-        compressor.compress_to_vec(image)
-    };
-    compress().map_err(|error: turbojpeg::Error| error.to_string())
-}
-
-/// Encodes planes as a progressive picture.
+/// Encodes planes as a progressive picture, for comparison.
+#[cfg(test)]
 pub(super) fn encode_planes(planes: &Planes, quality: u8) -> Result<Vec<u8>, String> {
     let subsamp = match planes.color {
         None => Subsamp::Gray,
@@ -197,7 +168,6 @@ pub(super) fn encode_planes(planes: &Planes, quality: u8) -> Result<Vec<u8>, Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use turbojpeg::{Compressor, Image};
 
     /// libjpeg-turbo would read past the end of its buffer.
     #[test]

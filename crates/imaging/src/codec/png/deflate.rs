@@ -14,6 +14,8 @@ use super::filter;
 /// Compression levels of libdeflate, 1 to 12.
 const FAST: i32 = 1;
 const THOROUGH: i32 = 6;
+/// The levels from some efforts on, at which photographs are compressed thoroughly, too.
+const LEVELS: [(u8, i32); 3] = [(9, 12), (7, 9), (5, THOROUGH)];
 /// A picture that compresses to less than a fifth is not a photograph. Compressing it again takes
 /// little time and saves much space.
 const GRAPHIC: usize = 5;
@@ -74,18 +76,26 @@ fn picture_data(bytes: &[u8], layout: Layout) -> Option<Cow<'_, [u8]>> {
 }
 
 /// The compressed picture for an `IDAT` chunk. `pixel_bytes` is the size of one pixel.
-pub(super) fn compress(samples: &[u8], row_bytes: usize, pixel_bytes: usize) -> Vec<u8> {
+pub(super) fn compress(
+    samples: &[u8],
+    row_bytes: usize,
+    pixel_bytes: usize,
+    effort: u8,
+) -> Vec<u8> {
     let filtered = filter::apply(samples, row_bytes, pixel_bytes);
     let fast = deflate(&filtered, FAST);
-    if fast.len() * GRAPHIC > samples.len() {
-        return fast;
+    let wanted = LEVELS.iter().find(|(from, _)| effort >= *from);
+    let is_graphic = fast.len() * GRAPHIC <= samples.len();
+    let level = match wanted {
+        Some((_, level)) => *level,
+        None if is_graphic => THOROUGH,
+        None => return fast,
+    };
+    let mut all = vec![fast, deflate(&filtered, level)];
+    if is_graphic {
+        all.push(deflate(&filter::none(samples, row_bytes), level));
     }
-    let thorough = deflate(&filtered, THOROUGH);
-    let unfiltered = deflate(&filter::none(samples, row_bytes), THOROUGH);
-    [fast, thorough, unfiltered]
-        .into_iter()
-        .min_by_key(Vec::len)
-        .unwrap_or_default()
+    all.into_iter().min_by_key(Vec::len).unwrap_or_default()
 }
 
 fn deflate(rows: &[u8], level: i32) -> Vec<u8> {

@@ -18,7 +18,7 @@ pub(crate) fn encode(
     metadata: &Metadata,
 ) -> Result<Vec<u8>, String> {
     if let Some(colors) = options.palette {
-        return with_palette(raster, colors, metadata);
+        return with_palette(raster, colors, options.effort, metadata);
     }
     let mut info = info(&raster, metadata);
     info.color_type = match raster.layout {
@@ -31,13 +31,13 @@ pub(crate) fn encode(
     match &raster.samples {
         Samples::U8(samples) => {
             info.bit_depth = BitDepth::Eight;
-            write(info, samples, metadata)
+            write(info, samples, options.effort, metadata)
         }
         Samples::U16(samples) => {
             info.bit_depth = BitDepth::Sixteen;
             let big_endian: Vec<u8> = samples.iter().flat_map(|s| s.to_be_bytes()).collect();
             drop(raster);
-            write(info, &big_endian, metadata)
+            write(info, &big_endian, options.effort, metadata)
         }
         Samples::F32(_) => Err("PNG has 8 or 16 bits per sample".to_owned()),
     }
@@ -46,6 +46,7 @@ pub(crate) fn encode(
 fn with_palette(
     raster: Cow<'_, Raster>,
     colors: u16,
+    effort: u8,
     metadata: &Metadata,
 ) -> Result<Vec<u8>, String> {
     let mut info = info(&raster, metadata);
@@ -70,7 +71,7 @@ fn with_palette(
     };
     info.bit_depth = BitDepth::from_u8(bits).ok_or("the palette is too large")?;
     let packed = pack(&indexed.indices, width as usize, usize::from(bits));
-    write(info, &packed, metadata)
+    write(info, &packed, effort, metadata)
 }
 
 /// Packs indices into rows of whole bytes, the first pixel in the highest bits (PNG, 7.2).
@@ -97,9 +98,9 @@ fn info<'a>(raster: &Raster, metadata: &'a Metadata) -> Info<'a> {
     info
 }
 
-fn write(info: Info<'_>, rows: &[u8], metadata: &Metadata) -> Result<Vec<u8>, String> {
+fn write(info: Info<'_>, rows: &[u8], effort: u8, metadata: &Metadata) -> Result<Vec<u8>, String> {
     let pixel_bytes = info.bytes_per_pixel();
-    let data = deflate::compress(rows, info.raw_row_length() - 1, pixel_bytes);
+    let data = deflate::compress(rows, info.raw_row_length() - 1, pixel_bytes, effort);
     let mut bytes = Vec::new();
     let compose = || {
         let mut encoder = Encoder::with_info(&mut bytes, info)?;

@@ -125,8 +125,7 @@ impl Drop for WebpFrames<'_> {
 pub(crate) struct WebpSink {
     encoder: NonNull<WebPAnimEncoder>,
     size: (u32, u32),
-    quality: u8,
-    lossless: bool,
+    options: EncodeOptions,
     /// The start time of the next frame, in milliseconds.
     begins_at: i32,
     metadata: Metadata,
@@ -153,8 +152,7 @@ impl WebpSink {
         Ok(Self {
             encoder: NonNull::new(encoder).ok_or_else(no_room)?,
             size,
-            quality: options.quality,
-            lossless: options.lossless,
+            options: *options,
             begins_at: 0,
             metadata: metadata.clone(),
         })
@@ -163,7 +161,7 @@ impl WebpSink {
 
 impl FrameSink for WebpSink {
     fn add(&mut self, frame: Frame) -> Result<(), String> {
-        let config = ffi::config(self.quality, self.lossless)?;
+        let config = ffi::config(&self.options)?;
         let pixels = frame.raster.bytes();
         let mut picture = ffi::Picture::import(pixels, Layout::Rgba, self.size, true)?;
         // SAFETY: encoder, picture and config are alive and initialised; libwebp copies.

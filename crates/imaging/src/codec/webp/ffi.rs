@@ -9,6 +9,7 @@ use libwebp_sys::{
     WebPPictureImportRGB, WebPPictureImportRGBA, WebPRGBABuffer,
 };
 
+use crate::codec::encode_options::EncodeOptions;
 use crate::raster::{Layout, sample_count};
 
 /// The effort of the encoder's search, 0 to 6. Half the time of the default, 4.
@@ -103,11 +104,11 @@ pub(super) fn encode(
     pixels: &[u8],
     layout: Layout,
     size: (u32, u32),
-    quality: u8,
-    lossless: bool,
+    options: &EncodeOptions,
 ) -> Result<Vec<u8>, String> {
-    let config = config(quality, lossless)?;
-    let mut picture = Picture::import(pixels, layout, size, lossless)?;
+    let config = config(options)?;
+    let has_argb = config.lossless != 0 || config.use_sharp_yuv != 0;
+    let mut picture = Picture::import(pixels, layout, size, has_argb)?;
     let mut writer = Writer::new();
     picture.0.writer = Some(WebPMemoryWrite);
     picture.0.custom_ptr = (&raw mut writer.0).cast();
@@ -119,15 +120,29 @@ pub(super) fn encode(
     Ok(writer.bytes().to_vec())
 }
 
+/// Up to this effort, lossy pictures are encoded by a faster search than libwebp's default.
+const FAST_EFFORT: u8 = 4;
+/// From this effort on, by its most thorough search, and with chroma that is chosen so that the
+/// upsampled picture comes closest to the original.
+pub(super) const THOROUGH_EFFORT: u8 = 7;
+/// libwebp's most thorough search.
+const MOST_METHOD: i32 = 6;
+
 /// How to encode. Pixels under full transparency are kept when lossless.
-pub(super) fn config(quality: u8, lossless: bool) -> Result<WebPConfig, String> {
+pub(super) fn config(options: &EncodeOptions) -> Result<WebPConfig, String> {
     let mut config = WebPConfig::new().map_err(wrong_version)?;
+    let (quality, lossless) = (options.quality, options.lossless);
     config.quality = f32::from(quality);
     config.lossless = i32::from(lossless);
     config.exact = i32::from(lossless);
     if !lossless {
-        config.method = METHOD;
         config.sns_strength = NOISE_SHAPING;
+    }
+    if options.effort >= THOROUGH_EFFORT {
+        config.method = MOST_METHOD;
+        config.use_sharp_yuv = i32::from(!lossless);
+    } else if !lossless && options.effort <= FAST_EFFORT {
+        config.method = METHOD;
         // The faster search needs more bytes at the same quality; a quality one lower compensates
         // for it.
         config.quality = f32::from(if quality < 100 { quality - 1 } else { 100 });

@@ -3,7 +3,7 @@
 use crate::codec::encode_options::{EncodeOptions, EncodedPixels};
 use crate::raster::pixel_count;
 
-use super::ffi::Features;
+use super::ffi::{Features, THOROUGH_EFFORT};
 
 /// Lossless pictures are also held as 32-bit colours; animations as two canvases.
 pub(super) fn decoder_bytes(features: &Features, frames: u32) -> u64 {
@@ -20,7 +20,16 @@ pub(crate) fn encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u
     }
     // Alpha is compressed losslessly, which needs the tables of the lossless coder.
     if pixels.has_alpha {
-        return (5 << 20) + pixels.count * 12;
+        let chosen = if options.effort >= THOROUGH_EFFORT {
+            24
+        } else {
+            0
+        };
+        return (5 << 20) + pixels.count * (12 + chosen);
+    }
+    // Pictures as 32-bit colours, and planes of 16 bits in which the chroma is chosen.
+    if options.effort >= THOROUGH_EFFORT {
+        return (1 << 20) + pixels.count * 30;
     }
     // libwebp has no gray layout.
     let is_gray = pixels.bytes == 1;

@@ -7,6 +7,7 @@ use libwebp_sys::{
     WebPYUVABuffer,
 };
 
+use crate::codec::encode_options::EncodeOptions;
 use crate::planes::Planes;
 
 use super::ffi::{Features, Picture, Writer, check, config, explain, wrong_version};
@@ -47,9 +48,9 @@ pub(super) fn decode(bytes: &[u8], features: &Features, smooth: bool) -> Result<
 }
 
 /// Encodes planes with the chroma subsampling [`SAMPLING`].
-pub(super) fn encode(planes: &Planes, quality: u8) -> Result<Vec<u8>, String> {
+pub(super) fn encode(planes: &Planes, options: &EncodeOptions) -> Result<Vec<u8>, String> {
     assert_eq!(planes.color, Some(SAMPLING), "lossy WebP has one sampling");
-    let config = config(quality, false)?;
+    let config = config(options)?;
     let mut picture = Picture(WebPPicture::new().map_err(wrong_version)?);
     let (y_stride, uv_stride) = strides(planes);
     let [y, u, v] = planes.split();

