@@ -66,7 +66,7 @@ pub(super) fn check_tables(bytes: &[u8], markers: &Markers) -> Result<(), String
         .parts
         .iter()
         .map(|part| &frame.components[part.component]);
-    let blocks: usize = components.clone().map(|component| component.area()).sum();
+    let blocks: usize = components.clone().map(super::frame::Component::area).sum();
     if scan.parts.len() > 1 && blocks > MOST_BLOCKS {
         return Err(format!(
             "its first scan has {blocks} blocks in a unit; the limit is {MOST_BLOCKS}"
