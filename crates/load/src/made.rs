@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use picresize_imaging::{Format, Limits, ResizeOptions, resize};
+use picresize_imaging::{Format, Limits, Quality, ResizeOptions, resize};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Made {
@@ -95,7 +95,7 @@ pub(crate) fn picture(size: (u32, u32), format: Format, number: u32) -> Result<V
         width: Some(size.0),
         height: Some(size.1),
         format: Some(format),
-        quality: matches!(format, Format::Jpeg | Format::Webp).then_some(91),
+        quality: matches!(format, Format::Jpeg | Format::Webp).then_some(Quality::Fixed(91)),
         ..ResizeOptions::default()
     };
     Ok(resize(&png, &options, &Limits::default())?.bytes)

@@ -500,7 +500,10 @@ fn bit_fields_of_bmp_are_read() {
                 &[],
                 &[data, &[0, 0]].concat(),
             );
-            let masks: Vec<u8> = masks.iter().flat_map(|mask| mask.to_le_bytes()).collect();
+            let masks: Vec<u8> = masks
+                .iter()
+                .flat_map(|mask: &u32| mask.to_le_bytes())
+                .collect();
             let count = if header == 40 && compression == 3 {
                 12
             } else {
