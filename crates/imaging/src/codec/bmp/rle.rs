@@ -114,7 +114,11 @@ pub(super) fn decode(
 
 /// The higher half of a byte comes first.
 fn half(byte: u8, index: usize) -> usize {
-    usize::from(if index % 2 == 0 { byte >> 4 } else { byte & 15 })
+    usize::from(if index.is_multiple_of(2) {
+        byte >> 4
+    } else {
+        byte & 15
+    })
 }
 
 fn color(bytes: &[u8]) -> [u8; 4] {

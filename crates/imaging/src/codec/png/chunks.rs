@@ -102,10 +102,10 @@ pub(super) fn metadata(bytes: &[u8], limits: &Limits) -> Result<(Metadata, Orien
                     found.xmp = text.read(most);
                 }
             }
-            b"tEXt" | b"zTXt" | b"iTXt" if chunk.payload.starts_with(raw_profile::KEYWORD) => {
-                if chunk.is_intact() {
-                    raw.add(&chunk, most);
-                }
+            b"tEXt" | b"zTXt" | b"iTXt"
+                if chunk.payload.starts_with(raw_profile::KEYWORD) && chunk.is_intact() =>
+            {
+                raw.add(&chunk, most);
             }
             _ => {}
         }

@@ -34,7 +34,7 @@ pub(super) fn block(directory: &Directory<'_>, limits: &Limits) -> Option<Vec<u8
     if bytes as u64 > limits.max_metadata_bytes {
         return None;
     }
-    Some(Writer::new(directory.is_little()).write(main, below))
+    Some(Writer::new(directory.is_little()).write(&main, &below))
 }
 
 /// A field with its value, in the byte order of the file.
@@ -80,7 +80,7 @@ impl Writer {
         }
     }
 
-    fn write(mut self, main: Vec<Field<'_>>, below: Vec<(u16, Vec<Field<'_>>)>) -> Vec<u8> {
+    fn write(mut self, main: &[Field<'_>], below: &[(u16, Vec<Field<'_>>)]) -> Vec<u8> {
         self.bytes
             .extend(if self.is_little { b"II" } else { b"MM" });
         self.short(42);
@@ -112,8 +112,8 @@ impl Writer {
             }
         }
         self.long(0);
-        self.values(&main);
-        for (_, fields) in &below {
+        self.values(main);
+        for (_, fields) in below {
             let mut values = self.bytes.len() + 2 + 12 * fields.len() + 4;
             self.short(fields.len() as u16);
             for field in fields {

@@ -153,7 +153,7 @@ pub(super) fn scaled<T: Sample>(row: &[u8], number: Number, into: &mut Vec<T>) {
         return;
     }
     numbers(row, number, |value| {
-        into.push(T::scaled(value, number.bits))
+        into.push(T::scaled(value, number.bits));
     });
 }
 
