@@ -189,7 +189,8 @@ fn indices(frame: &Image<'_>) -> Result<Vec<u8>, String> {
     let mut lzw = Lzw::new(BitOrder::Lsb, frame.code_bits);
     let mut written = 0;
     for mut block in blocks::sub_blocks_of(frame.data) {
-        while !block.is_empty() {
+        // The decoder may have read all bytes and still hold indices.
+        loop {
             if written == count {
                 return Ok(indices);
             }
@@ -198,8 +199,8 @@ fn indices(frame: &Image<'_>) -> Result<Vec<u8>, String> {
             block = &block[result.consumed_in..];
             match result.status.map_err(|error| error.to_string())? {
                 LzwStatus::Done => return Ok(indices),
-                LzwStatus::NoProgress => break,
-                LzwStatus::Ok => {}
+                LzwStatus::Ok if result.consumed_in + result.consumed_out > 0 => {}
+                LzwStatus::Ok | LzwStatus::NoProgress => break,
             }
         }
     }

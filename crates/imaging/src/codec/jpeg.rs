@@ -32,7 +32,9 @@ mod turbo;
 
 use markers::Markers;
 pub(super) use memory::{encoder_bytes, planes_encoder_bytes};
-use spec::{CHOICE_EFFORT, FULL_COLOR_QUALITY, FULL_COLOR_SCORE, PROGRESSIVE_EFFORT};
+use spec::{
+    CHOICE_EFFORT, FULL_COLOR_QUALITY, FULL_COLOR_SCORE, HARMLESS_STRAY_BYTES, PROGRESSIVE_EFFORT,
+};
 
 /// A JPEG file whose markers were read.
 #[derive(Debug)]
@@ -150,7 +152,11 @@ impl Jpeg {
         decode: impl Fn() -> Result<turbo::Decoded<T>, String>,
     ) -> Result<T, String> {
         let decoded = decode()?;
-        if !decoded.is_doubtful {
+        // All pixels come before the end, unless markers after damage were taken for it.
+        let is_harmless = |stray: turbo::Stray| {
+            stray.is_at_end && (!self.markers.has_restarts || stray.count <= HARMLESS_STRAY_BYTES)
+        };
+        if decoded.stray.is_none_or(is_harmless) {
             return Ok(decoded.picture);
         }
         // Both pictures at once would need more memory than planned.
@@ -200,7 +206,7 @@ impl Decoder for Jpeg {
         _smooth: bool,
     ) -> Result<Option<Planes>, String> {
         let bytes = &self.mended(bytes)?;
-        if eighths.brightness <= reduced::MOST_EIGHTHS
+        if self.is_reduced(eighths)
             && let Some(color) = self.markers.reducible()
         {
             // Chroma that is subsampled more than in results must not be reduced further.
@@ -209,13 +215,22 @@ impl Decoder for Jpeg {
                 true => Eighths::both(eighths.brightness),
                 false => eighths,
             };
-            return reduced::decode(bytes, &self.markers.frame, color, eighths).map(Some);
+            let decode = |eighths| reduced::decode(bytes, &self.markers.frame, color, eighths);
+            if self.markers.must_be_read_whole() && eighths.brightness == 1 {
+                decode(REFEREE)?;
+            }
+            return decode(eighths).map(Some);
         }
         self.judged(bytes, || turbo::planes(bytes, eighths.brightness))
     }
 
     fn planes_decoder_bytes(&self, header: &Header, eighths: Eighths) -> u64 {
         match self.is_reduced(eighths) {
+            true if self.markers.must_be_read_whole() && eighths.brightness == 1 => {
+                memory::reduced_decoder_bytes(&self.markers, REFEREE)
+                    + pixel_count(header.width, header.height) / 4
+                    + self.copied
+            }
             true => memory::reduced_decoder_bytes(&self.markers, eighths) + self.copied,
             false if self.markers.has_common_sampling() => header.decoder_bytes,
             // libjpeg-turbo decodes such a picture to pixels only.

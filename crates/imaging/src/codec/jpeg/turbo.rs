@@ -17,9 +17,17 @@ use super::spec::MAX_SCANS;
 #[derive(Clone, Debug)]
 pub(super) struct Decoded<T> {
     pub(super) picture: T,
-    /// Whether it met stray bytes between scans or restart intervals. Its first warning hides all
-    /// others: somebody else has to check that nothing is lost.
-    pub(super) is_doubtful: bool,
+    /// The stray bytes that it met. Its first warning hides all others: if they may be followed by
+    /// damage, somebody else has to check that nothing is lost.
+    pub(super) stray: Option<Stray>,
+}
+
+/// Stray bytes in coded data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stray {
+    pub(super) count: usize,
+    /// Whether the end of the picture follows them.
+    pub(super) is_at_end: bool,
 }
 
 /// Decodes to Gray, Rgb or Cmyk as it is stored; `shrink` is 1, 2, 4 or 8.
@@ -52,10 +60,10 @@ pub(super) fn decode(
         height: height as usize,
         format,
     };
-    let is_doubtful = is_doubtful(decompressor.decompress(bytes, image))?;
+    let stray = stray(decompressor.decompress(bytes, image))?;
     Ok(Decoded {
         picture: Raster::from_u8(width, height, header.layout, pixels),
-        is_doubtful,
+        stray,
     })
 }
 
@@ -64,7 +72,7 @@ pub(super) fn decode(
 pub(super) fn planes(bytes: &[u8], eighths: u32) -> Result<Decoded<Option<Planes>>, String> {
     let none = Decoded {
         picture: None,
-        is_doubtful: false,
+        stray: None,
     };
     let mut decompressor = Decompressor::new().map_err(|error| error.to_string())?;
     let Ok(header) = decompressor.read_header(bytes) else {
@@ -92,11 +100,11 @@ pub(super) fn planes(bytes: &[u8], eighths: u32) -> Result<Decoded<Option<Planes
         height,
         subsamp: header.subsamp,
     };
-    let is_doubtful = is_doubtful(decompressor.decompress_to_yuv(bytes, image))?;
+    let stray = stray(decompressor.decompress_to_yuv(bytes, image))?;
     planes.repeat_edges();
     Ok(Decoded {
         picture: Some(planes),
-        is_doubtful,
+        stray,
     })
 }
 
@@ -120,19 +128,23 @@ fn sampling(header: &DecompressHeader) -> Option<Option<(u32, u32)>> {
     }
 }
 
-/// Judges libjpeg's first warning (its `JWRN_EXTRANEOUS_DATA`). Stray bytes before the end marker,
-/// 0xd9, are harmless: all pixels were read before. Elsewhere they make the picture doubtful. Every
-/// other warning means lost data.
-fn is_doubtful(result: turbojpeg::Result<()>) -> Result<bool, String> {
+/// Reads libjpeg's first warning. One of stray bytes (its `JWRN_EXTRANEOUS_DATA`) is no error yet;
+/// every other one means lost data.
+fn stray(result: turbojpeg::Result<()>) -> Result<Option<Stray>, String> {
     let Err(error) = result else {
-        return Ok(false);
+        return Ok(None);
     };
     let reason = error.to_string();
-    match reason.split_once(" extraneous bytes before marker ") {
-        Some((_, "0xd9")) => Ok(false),
-        Some(_) => Ok(true),
-        None => Err(reason),
-    }
+    let stray = reason
+        .split_once(" extraneous bytes before marker ")
+        .and_then(|(before, marker)| {
+            let (_, count) = before.rsplit_once(' ')?;
+            Some(Stray {
+                count: count.parse().ok()?,
+                is_at_end: marker == "0xd9",
+            })
+        });
+    stray.map(Some).ok_or(reason)
 }
 
 /// Encodes planes as a progressive picture, for comparison.

@@ -43,7 +43,10 @@ fn flaws(bytes: &[u8]) -> Flaws {
         ..Flaws::default()
     };
     let (mut most, mut has_data) = (None, false);
-    for chunk in Chunks::of(bytes).into_iter().flatten() {
+    let Some(mut chunks) = Chunks::of(bytes) else {
+        return Flaws::default();
+    };
+    for chunk in chunks.by_ref() {
         match chunk.name {
             b"CgBI" => flaws.is_apple = true,
             b"IHDR" => most = largest_sample(chunk.payload),
@@ -56,6 +59,7 @@ fn flaws(bytes: &[u8]) -> Flaws {
             _ => {}
         }
     }
+    has_data |= chunks.rest().get(4..8) == Some(b"IDAT");
     // The decoder tells what is wrong with a file without any picture data.
     flaws.lacks_end &= has_data;
     flaws

@@ -153,7 +153,7 @@ impl<'a, T: Sample> Pixels<'a, T> {
 
 /// The lightness, 0 to 100, and a and b. These are whole numbers in 8 bits, and 256th parts in 16.
 fn lab<T: Sample>(values: [T; 3], number: Number, is_signed: bool) -> [f32; 3] {
-    let [lightness, a, b] = values.map(super::samples::Sample::to_u16);
+    let [lightness, a, b] = values.map(Sample::to_u16);
     let full = f32::from(T::FULL.to_u16());
     let part = |value: u16| match (number.bits, is_signed) {
         (8, true) => f32::from((value as u8).cast_signed()),
