@@ -4,7 +4,7 @@
 //! the result's size is nearly all encoding.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use picresize_imaging::{Filter, Fit, Format, Profile, ResizeOptions};
+use picresize_imaging::{Filter, Fit, Format, Profile, Quality, ResizeOptions};
 use picresize_imaging::{Limits, inspect, resize};
 use std::hint::black_box;
 
@@ -18,7 +18,7 @@ fn request(side: u32, format: Option<Format>) -> ResizeOptions {
         height: Some(side),
         fit: Fit::Inside,
         format,
-        quality: Some(80),
+        quality: Some(Quality::Fixed(80)),
         ..ResizeOptions::default()
     }
 }

@@ -15,7 +15,7 @@ use std::{fs, io};
 
 use anyhow::{Context, Result, bail};
 use picresize_imaging::{self as imaging, Limits};
-use picresize_imaging::{Fit, Profile, ResizeOptions};
+use picresize_imaging::{Fit, Profile, Quality, ResizeOptions};
 use picresize_kernels::convolution::{
     FilterType, Image, ImageRef, PixelType, ResizeAlg, ResizeOptions as ResamplerOptions, Resizer,
 };
@@ -34,7 +34,7 @@ fn main() -> Result<()> {
                     width: Some(width.parse()?),
                     height: Some(height.parse()?),
                     fit: Fit::Inside,
-                    quality: Some(80),
+                    quality: Some(Quality::Fixed(80)),
                     profile: match profile {
                         "fine" => Profile::Fine,
                         _ => Profile::Fast,

@@ -23,7 +23,7 @@ fn code(text: &str) -> String {
 fn is_value(option: &OptionSpec, default: &str) -> bool {
     match option.values {
         Values::Words(words) => words.iter().any(|(word, _)| *word == default),
-        Values::Whole { .. } => default.bytes().all(|byte| byte.is_ascii_digit()),
+        Values::Whole { .. } | Values::Quality => default.bytes().all(|byte| byte.is_ascii_digit()),
         Values::Format => default == "same",
         Values::Color => !default.contains(' '),
     }

@@ -278,9 +278,9 @@ fn options_do_the_same_to_a_picture_that_keeps_its_format() {
 }
 
 /// Black and white pixels side by side have half the light: sRGB 188. The mean of the stored values
-/// is 128.
+/// would be 128.
 #[test]
-fn fine_means_linear_light() {
+fn every_profile_averages_light() {
     let board: Vec<u8> = (0..64 * 64)
         .map(|n| if (n + n / 64) % 2 == 0 { 0 } else { 255 })
         .collect();
@@ -289,7 +289,7 @@ fn fine_means_linear_light() {
         let options = format!("width=16 filter=box profile={profile}");
         pixel(&pixels(&source, &options), 8, 8)[0]
     };
-    assert!(middle("fast").abs_diff(128) <= 1, "{}", middle("fast"));
+    assert!(middle("fast").abs_diff(188) <= 1, "{}", middle("fast"));
     assert!(middle("fine").abs_diff(188) <= 1, "{}", middle("fine"));
 }
 
@@ -388,7 +388,8 @@ fn sides_over_a_limit_are_refused_by_their_field() {
 fn color_and_metadata_decide_what_travels_along() {
     let source = tagged();
     let contains = |bytes: &[u8], text: &[u8]| bytes.windows(text.len()).any(|part| part == text);
-    for format in ["jpeg", "png", "webp"] {
+    // Chroma at half the size would differ more than the profiles.
+    for format in ["jpeg", "png", "webp lossless=true"] {
         let options = |more: &str| format!("height=30 format={format} quality=100 {more}");
         let plain = make(&source, &options(""));
         assert_eq!((plain.width, plain.height), (15, 30), "the turn is applied");
