@@ -95,7 +95,7 @@ pub(crate) fn encode(
     metadata: &Metadata,
 ) -> Result<Vec<u8>, ImagingError> {
     match format {
-        Format::Jpeg => jpeg::encode(&raster, options, metadata),
+        Format::Jpeg => jpeg::encode(raster, options, metadata),
         Format::Png => png::encode(raster, options, metadata),
         Format::Webp => webp::encode(&raster, options, metadata),
         Format::Gif => gif::encode(raster, options),

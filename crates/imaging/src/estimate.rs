@@ -18,6 +18,8 @@ use crate::shrink_on_load::{ShrinkOnLoad, halves_color, halvings_in_light};
 /// included: it is in memory once for all pictures.
 pub(crate) const FLOOR: u64 = 1 << 19;
 
+/// The tables that convert 16-bit samples to linear light and back.
+const TABLES_OF_U16: u64 = 1 << 19;
 /// The memory per pixel while two pictures are scored: what the metric holds at its finest scale,
 /// which is a dozen planes of three floats, and the pictures themselves.
 pub(crate) const SCORE_BYTES: u64 = 192;
@@ -63,7 +65,8 @@ pub(crate) fn still(source: &ParsedPicture, load: &ShrinkOnLoad, task: &Task<'_>
     let encoding = codec::encoder_bytes(task.format, task.encode, task.result(decoded));
     let encoding = encoding + scoring(task);
     let working = working(decoded, load.pixels, task);
-    FLOOR + metadata(header, task) + decoding.max(header.kept_bytes + working.max(encoding))
+    let tables = if decoded.has_8_bits { 0 } else { TABLES_OF_U16 };
+    FLOOR + tables + metadata(header, task) + decoding.max(header.kept_bytes + working.max(encoding))
 }
 
 /// Scoring the results of several qualities, which are kept meanwhile.
@@ -159,15 +162,16 @@ impl Task<'_> {
     }
 }
 
-/// From the decoded pixels, shrunk by `shrink`, to those of the result. In linear light samples are
-/// twice as wide, alpha needs a premultiplied copy, and the resampler holds an intermediate picture
-/// between its two passes.
+/// From the decoded pixels, shrunk by `shrink`, to those of the result. Samples of 16 bits are twice
+/// as wide in linear light, alpha needs a premultiplied copy then, and the resampler holds an
+/// intermediate picture between its two passes.
 fn working(decoded: Decoded, shrink: u32, task: &Task<'_>) -> u64 {
     let (options, geometry) = (task.options, task.geometry);
     let (width, height) = (decoded.width, decoded.height);
     let plain = u64::from(decoded.pixel_bytes);
     let pixel = match options.filter {
         Filter::Nearest => plain,
+        _ if decoded.has_8_bits => plain,
         _ => plain * 2,
     };
     let pixels = pixel_count(width, height);

@@ -1,6 +1,6 @@
 //! Tests that verify finds all differences from the log, and nothing else.
 
-use picresize::imaging::ENGINE_VERSION;
+use picresize::imaging::{ENGINE_VERSION, Quality};
 use picresize::picture_store::FinishedPicture;
 
 use super::*;
@@ -43,7 +43,7 @@ async fn two_altered_rows_are_found(server: &TestServer) {
     alter(storage, row, &row.request, bytes.into(), ENGINE_VERSION).await;
     let (row, bytes) = &rows[5];
     let mut request = row.request.clone();
-    request.quality = Some(33);
+    request.quality = Some(Quality::Fixed(33));
     alter(
         storage,
         row,

@@ -37,6 +37,7 @@ fn value(values: &Values, choice: u8) -> String {
             (least + u64::from(choice) * (most - least) / 127).to_string()
         }
         Values::Color => pick(&["#08f", "#10203040", "#ffffff", "black", "transparent"]),
+        Values::Quality => pick(&["1", "50", "80", "95", "100", "auto", "auto:40", "auto:90"]),
         Values::Format => {
             let writable = Format::ALL
                 .into_iter()

@@ -239,13 +239,14 @@ impl Decoder for Jpeg {
     }
 }
 
-/// Encodes 8-bit Gray or Rgb.
+/// Encodes 8-bit Gray or Rgb. An owned picture is freed once its planes are there.
 pub(super) fn encode(
-    raster: &Raster,
+    raster: Cow<'_, Raster>,
     options: &EncodeOptions,
     metadata: &Metadata,
 ) -> Result<Vec<u8>, String> {
-    let planes = pixels::to_planes(raster, planes_sampling(options))?;
+    let planes = pixels::to_planes(&raster, planes_sampling(options))?;
+    drop(raster);
     encode_planes(&planes, options, metadata)
 }
 

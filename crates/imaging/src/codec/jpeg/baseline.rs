@@ -67,7 +67,7 @@ fn encode_with(planes: &Planes, steps: &[[u8; AREA]; 2]) -> Vec<u8> {
     let columns = width.div_ceil(8 * across);
     let rows = height.div_ceil(8 * down);
     let blocks = columns * (across * down + components.len() - 1);
-    let mut tokens = Tokens::with_room_for(planes.samples.len() / 2, blocks);
+    let mut tokens = Tokens::with_room_for(planes.samples.len() / 5 * 2, blocks);
     // The first row whose tokens have no room, with its DC predictions. From this row on, tokens
     // are only counted, and computed again when they are written.
     let mut rest = None;

@@ -62,7 +62,7 @@ pub(super) fn reduced_decoder_bytes(markers: &Markers, eighths: Eighths) -> u64 
         + color_blocks * block(eighths.color)
 }
 
-/// The planes, up to half as many four-byte tokens as samples, and the output. Above the fastest
+/// The planes, four-byte tokens for two fifths of the samples, and the output. Above the fastest
 /// efforts also the coefficients, as floats for one component and as integers for all, and more
 /// tokens.
 pub(crate) fn planes_encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u64 {
@@ -71,14 +71,14 @@ pub(crate) fn planes_encoder_bytes(options: &EncodeOptions, pixels: EncodedPixel
     let has_full_color = options.full_color || options.quality >= FULL_COLOR_QUALITY;
     pixels.count
         * match (is_plain, has_full_color) {
-            (true, false) => 6,
-            (true, true) => 12,
-            (false, false) => 18,
-            (false, true) => 30,
+            (true, false) => 5,
+            (true, true) => 11,
+            (false, false) => 15,
+            (false, true) => 25,
         }
 }
 
-/// The planes that are made from pixels, and their encoder.
+/// The planes that are made from pixels, and their encoder. The pixels may be needed again.
 pub(crate) fn encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u64 {
-    pixels.count * 3 + planes_encoder_bytes(options, pixels)
+    pixels.count * 2 + planes_encoder_bytes(options, pixels)
 }

@@ -29,7 +29,7 @@ pub(crate) fn encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u
     }
     // Pictures as 32-bit colours, and planes of 16 bits in which the chroma is chosen.
     if options.effort >= THOROUGH_EFFORT {
-        return (1 << 20) + pixels.count * 30;
+        return (1 << 20) + pixels.count * 24;
     }
     // libwebp has no gray layout.
     let is_gray = pixels.bytes == 1;
