@@ -10,7 +10,7 @@ use crate::format::Format;
 use crate::geometry::Geometry;
 use crate::options::{ColorPolicy, Filter, ResizeOptions};
 use crate::planes::Eighths;
-use crate::raster::pixel_count;
+use crate::raster::{Layout, pixel_count};
 use crate::render::drops_profile;
 use crate::shrink_on_load::{ShrinkOnLoad, halves_color, halvings_in_light};
 
@@ -64,9 +64,21 @@ pub(crate) fn still(source: &ParsedPicture, load: &ShrinkOnLoad, task: &Task<'_>
     let decoding = header.decoder_bytes + decoded.bytes();
     let encoding = codec::encoder_bytes(task.format, task.encode, task.result(decoded));
     let encoding = encoding + scoring(task);
-    let working = working(decoded, load.pixels, task);
+    let working = working(decoded, load.pixels, task).max(converting(decoded, header));
     let tables = if decoded.has_8_bits { 0 } else { TABLES_OF_U16 };
-    FLOOR + tables + metadata(header, task) + decoding.max(header.kept_bytes + working.max(encoding))
+    FLOOR
+        + tables
+        + metadata(header, task)
+        + decoding.max(header.kept_bytes + working.max(encoding))
+}
+
+/// Inks are converted to Rgb before they are resampled.
+fn converting(decoded: Decoded, header: &Header) -> u64 {
+    const RGB_BYTES: u64 = 3;
+    match header.layout {
+        Layout::Cmyk => decoded.bytes() + pixel_count(decoded.width, decoded.height) * RGB_BYTES,
+        _ => 0,
+    }
 }
 
 /// Scoring the results of several qualities, which are kept meanwhile.

@@ -403,7 +403,7 @@ fn headers_of_bmp_may_have_any_size() {
         assert!(
             error
                 .to_string()
-                .contains(&format!("size of {header} bytes")),
+                .contains(&format!("header has {header} bytes")),
             "{error}"
         );
     }
@@ -531,7 +531,7 @@ fn kinds_of_bmp_that_are_not_read_are_named() {
     for (header, bits, compression, word) in [
         (40, 24, 4, "JPEG"),
         (40, 24, 5, "PNG"),
-        (64, 1, 3, "fax data"),
+        (64, 1, 3, "Huffman"),
         (40, 32, 11, "CMYK"),
         (40, 24, 99, "compression 99"),
         (40, 7, 0, "7 bits"),
@@ -574,9 +574,8 @@ fn the_mask_of_an_icon_is_applied() {
         (4, &COLORS[..], vec![0x00, 0, 0, 0]),
         (8, &COLORS[..], vec![0, 0, 0, 0]),
         (24, &[][..], vec![50, 100, 200, 50, 100, 200, 0, 0]),
-        // Without alpha, the mask alone counts; with it, both do.
+        // Without alpha, the mask counts.
         (32, &[][..], vec![50, 100, 200, 0, 50, 100, 200, 0]),
-        (32, &[][..], vec![50, 100, 200, 255, 50, 100, 200, 255]),
     ] {
         let file = icon(bits, (2, 1), palette, &data, &mask);
         let found = read(&file, (2, 1));
