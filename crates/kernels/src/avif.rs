@@ -55,7 +55,7 @@ impl Settings<'_> {
     /// Why the encoder refuses the picture.
     #[inline(never)]
     pub fn encode_rgb(&self, samples: &[u8], size: (usize, usize)) -> Result<Vec<u8>, String> {
-        let color = self.color(samples, size).map_err(refused)?;
+        let color = self.color(samples, size).map_err(|error| refused(&error))?;
         Ok(self.file(&color, None, size))
     }
 
@@ -76,10 +76,10 @@ impl Settings<'_> {
             }
             colors.extend(last);
         }
-        let color = self.color(&colors, size).map_err(refused)?;
+        let color = self.color(&colors, size).map_err(|error| refused(&error))?;
         drop(colors);
         let alpha: Vec<u8> = pixels.iter().map(|pixel| pixel[3]).collect();
-        let alpha = self.alpha(&alpha, size).map_err(refused)?;
+        let alpha = self.alpha(&alpha, size).map_err(|error| refused(&error))?;
         Ok(self.file(&color, Some(&alpha), size))
     }
 
@@ -137,7 +137,7 @@ fn with_10_bits(samples: &[u8]) -> Vec<u16> {
     samples.iter().map(scaled).collect()
 }
 
-fn refused(error: EncodeError) -> String {
+fn refused(error: &EncodeError) -> String {
     format!("the encoder refuses it: {error:?}")
 }
 

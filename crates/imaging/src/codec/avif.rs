@@ -147,7 +147,7 @@ pub(super) fn encode(
         quality: quality::of_encoder(options.quality),
         bit_depth: BitDepth::Eight,
         full_color,
-        is_thorough: options.full_color,
+        is_thorough: options.is_thorough(pixel_count(raster.width, raster.height)),
         exif: metadata.exif.as_deref(),
     };
     let size = (raster.width as usize, raster.height as usize);

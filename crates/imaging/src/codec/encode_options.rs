@@ -6,6 +6,9 @@ use crate::options::{Profile, ResizeOptions};
 const DEFAULT_QUALITY: u8 = 80;
 /// The highest possible quality.
 const BEST_QUALITY: u8 = 100;
+/// The most pixels of a result for which the encoder of AVIF may search longer. It takes about four
+/// times as long then, which is too long for large pictures.
+const MOST_THOROUGH: u64 = 1 << 20;
 
 /// How a result is encoded.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +19,7 @@ pub(crate) struct EncodeOptions {
     pub(crate) lossless: bool,
     /// The maximum number of palette colours.
     pub(crate) palette: Option<u16>,
-    /// Whether JPEG keeps chroma at full resolution at every quality.
+    /// Whether JPEG and AVIF keep chroma at full resolution at every quality.
     pub(crate) full_color: bool,
 }
 
@@ -43,6 +46,11 @@ impl EncodeOptions {
             palette: options.palette,
             full_color: options.profile == Profile::Fine,
         }
+    }
+
+    /// Whether the encoder of AVIF searches longer for a result of this many pixels.
+    pub(crate) fn is_thorough(&self, pixels: u64) -> bool {
+        self.full_color && pixels <= MOST_THOROUGH
     }
 
     /// Whether a lossy result may have such a high quality that most of its bytes encode noise.
