@@ -191,8 +191,8 @@ pub(crate) fn max_side(format: Format) -> u32 {
         Format::Webp => 16_383,
         // 16 bits (GIF89a specification, section 18).
         Format::Gif => 65_535,
-        // The AV1 sequence header stores sizes in 16 bits.
-        Format::Avif => 65_535,
+        // The encoder's limit.
+        Format::Avif => 16_383,
         _ => i32::MAX as u32,
     }
 }

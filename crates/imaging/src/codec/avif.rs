@@ -1,4 +1,4 @@
-//! AVIF: `rav1d` decodes AV1, and `ravif` encodes. Before the decoder sees the data, the container
+//! AVIF: `rav1d` decodes AV1, and `maroontree` encodes. Before the decoder sees the data, the container
 //! and the headers in the data are checked here.
 
 use picresize_kernels::avif::{BitDepth, Settings};
@@ -17,14 +17,12 @@ mod memory;
 mod obu;
 mod picture;
 mod properties;
+mod quality;
 mod rav1d;
 
 pub(super) use memory::encoder_bytes;
 use obu::Coded;
 use picture::{Grid, Picture};
-
-/// The encoder's effort, 1 (slow) to 10 (fast).
-const SPEED: u8 = 8;
 
 /// An AVIF file whose container was read.
 #[derive(Debug)]
@@ -143,10 +141,14 @@ pub(super) fn encode(
     let Samples::U8(samples) = &raster.samples else {
         return Err("AVIF is written with 8 bits per sample".to_owned());
     };
+    // As in JPEG, what is nearly lossless keeps all of its chroma. Photographs of a lower quality have
+    // fewer bytes at the same likeness without.
+    let full_color = options.full_color || options.is_high_quality();
     let settings = Settings {
-        quality: f32::from(options.quality),
+        quality: quality::of_encoder(options.quality),
         bit_depth: BitDepth::Eight,
-        speed: SPEED,
+        full_color,
+        is_thorough: options.is_thorough(pixel_count(raster.width, raster.height)),
         exif: metadata.exif.as_deref(),
     };
     let size = (raster.width as usize, raster.height as usize);

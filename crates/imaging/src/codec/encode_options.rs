@@ -10,6 +10,9 @@ const BEST_QUALITY: u8 = 100;
 /// The effort if the options give none: with the profile `fast`, and with `fine`.
 const FAST_EFFORT: u8 = 4;
 const FINE_EFFORT: u8 = 7;
+/// The most pixels of a result for which the encoder of AVIF may search longer. It takes about four
+/// times as long then, which is too long for large pictures.
+const MOST_THOROUGH: u64 = 1 << 20;
 
 /// How a result is encoded.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +29,7 @@ pub(crate) struct EncodeOptions {
     pub(crate) lossless: bool,
     /// The maximum number of palette colours.
     pub(crate) palette: Option<u16>,
-    /// Whether JPEG keeps chroma at full resolution at every quality.
+    /// Whether JPEG and AVIF keep chroma at full resolution at every quality.
     pub(crate) full_color: bool,
 }
 
@@ -67,6 +70,11 @@ impl EncodeOptions {
     /// Whether a format has a quality.
     pub(crate) fn has_quality(&self, format: Format) -> bool {
         !self.lossless && matches!(format, Format::Jpeg | Format::Webp | Format::Avif)
+    }
+
+    /// Whether the encoder of AVIF searches longer for a result of this many pixels.
+    pub(crate) fn is_thorough(&self, pixels: u64) -> bool {
+        self.full_color && pixels <= MOST_THOROUGH
     }
 
     /// How often a result is encoded at most to find its quality; `None` if the quality is known.

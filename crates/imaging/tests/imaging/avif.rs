@@ -5,7 +5,7 @@ use png::ColorType;
 use super::heif::{find, full_box, make_box, size_of};
 use super::heif_file::{Item, auxiliary, av1, file, ispe};
 use super::made::avif;
-use super::pictures::{Pixels, make, pixels};
+use super::pictures::{Pixels, difference, make, next_random, pixels, png};
 use picresize_imaging::{Limits, inspect, resize};
 
 const ALPHA: &[u8] = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha";
@@ -383,4 +383,54 @@ fn damaged_grids_give_errors() {
         let _ = resize(&bent, &options, &Limits::default());
         let _ = resize(&good[..at], &options, &Limits::default());
     }
+}
+
+/// The encoder's own pictures decode to what was encoded: every kind of content, small and odd sizes,
+/// every quality, with and without alpha.
+#[test]
+fn what_is_encoded_is_read_again() {
+    let mut state = 7;
+    let mut random = |below: u32| {
+        state = next_random(state);
+        (state >> 8) % below
+    };
+    for case in 0..60 {
+        let most = if case % 4 == 0 { 16 } else { 150 };
+        let (width, height) = (1 + random(most), 1 + random(most));
+        let (kind, quality, step) = (case % 5, 1 + random(100), 1 + random(20));
+        let mut rgba = Vec::new();
+        for y in 0..height {
+            for x in 0..width {
+                let is_on = (x / step + y / step) % 2 == 0;
+                rgba.extend(match kind {
+                    0 => [90, 200, 30, 255],
+                    1 => [x * 255 / width, y * 255 / height, 128, 255].map(|value| value as u8),
+                    2 => [if is_on { 255 } else { 0 }; 4].map(|value| value | 1),
+                    3 => [255, 0, 0, if is_on { 255 } else { 60 }],
+                    _ => [random(256) as u8, random(256) as u8, random(256) as u8, 255],
+                });
+            }
+        }
+        let source = png(width, height, ColorType::Rgba, &rgba);
+        let size = format!("width={width} height={height}");
+        let profile = if case % 3 == 0 { "fine" } else { "fast" };
+        let options = format!("{size} format=avif quality={quality} profile={profile}");
+        let encoded = make(&source, &options).bytes;
+        let (found, expected) = (pixels(&encoded, &size).1, pixels(&source, &size).1);
+        // Noise has nothing that could be predicted, and a low quality little of the rest.
+        let most = match kind {
+            4 => 75.0,
+            _ => 8.0 + f64::from(100 - quality) * 0.4,
+        };
+        let mean = difference(&on_black(&found), &on_black(&expected));
+        assert!(mean <= most, "{case}: {options}, kind {kind}: {mean}");
+    }
+}
+
+/// The pixels as they look on black: what cannot be seen does not count.
+fn on_black(rgba: &[u8]) -> Vec<u8> {
+    let shown = |&[r, g, b, alpha]: &[u8; 4]| {
+        [r, g, b].map(|value| (u32::from(value) * u32::from(alpha) / 255) as u8)
+    };
+    rgba.as_chunks::<4>().0.iter().flat_map(shown).collect()
 }

@@ -43,9 +43,10 @@ pub(crate) fn boxed_jxl(codestream: &[u8], start: usize) -> Vec<u8> {
 pub(crate) fn avif(samples: &[u8], size: (u32, u32), color: ColorType, deep: bool) -> Vec<u8> {
     let depth = if deep { BitDepth::Ten } else { BitDepth::Eight };
     let settings = Settings {
-        quality: 98.0,
+        quality: 98,
         bit_depth: depth,
-        speed: 10,
+        full_color: true,
+        is_thorough: false,
         exif: None,
     };
     let size = (size.0 as usize, size.1 as usize);

@@ -239,9 +239,10 @@ pub(crate) fn jxls() -> Result<Vec<(String, Vec<u8>)>> {
 
 pub(crate) fn deep_avif() -> Result<Vec<u8>> {
     let settings = Settings {
-        quality: 60.0,
+        quality: 60,
         bit_depth: BitDepth::Ten,
-        speed: 10,
+        full_color: true,
+        is_thorough: false,
         exif: None,
     };
     settings
