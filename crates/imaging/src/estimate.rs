@@ -65,7 +65,10 @@ pub(crate) fn still(source: &ParsedPicture, load: &ShrinkOnLoad, task: &Task<'_>
     let encoding = encoding + scoring(task);
     let working = working(decoded, load.pixels, task);
     let tables = if decoded.has_8_bits { 0 } else { TABLES_OF_U16 };
-    FLOOR + tables + metadata(header, task) + decoding.max(header.kept_bytes + working.max(encoding))
+    FLOOR
+        + tables
+        + metadata(header, task)
+        + decoding.max(header.kept_bytes + working.max(encoding))
 }
 
 /// Scoring the results of several qualities, which are kept meanwhile.

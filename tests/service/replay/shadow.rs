@@ -37,7 +37,10 @@ async fn a_shadow_touches_nothing_until_it_is_promoted(server: &TestServer) {
     for (row, bytes) in dump(storage, &ids).await {
         let result = row.result.unwrap();
         assert_eq!(result.format, Format::Jpeg);
-        assert_eq!(row.request.quality, Some(picresize::imaging::Quality::Fixed(40)));
+        assert_eq!(
+            row.request.quality,
+            Some(picresize::imaging::Quality::Fixed(40))
+        );
         assert_eq!(result.digest, Digest::of(&bytes.unwrap()));
     }
     let (again, _) = play_all(storage, shadow(&options, true)).await;
