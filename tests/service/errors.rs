@@ -251,6 +251,22 @@ fn cases() -> Vec<Case> {
             &["101", "100"],
             &["quality"],
         ),
+        Case::json(
+            "a score that no lossy result has",
+            &json!({"image": image, "width": 10, "quality": "auto:96"}),
+            422,
+            fields,
+            &["96", "95"],
+            &["quality"],
+        ),
+        Case::json(
+            "effort 10",
+            &json!({"image": image, "width": 10, "effort": 10}),
+            422,
+            fields,
+            &["10", "9"],
+            &["effort"],
+        ),
         Case {
             body: vec![b'x'; 300_000],
             ..Case::json(

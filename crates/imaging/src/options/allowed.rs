@@ -46,7 +46,7 @@ impl Values {
     ///
     /// let profile = OPTIONS.iter().find(|option| option.key == "profile").unwrap();
     /// let values = profile.values.describe(|word| format!("`{word}`"));
-    /// assert_eq!(values, "`fast`, `fine` (linear light, full colour)");
+    /// assert_eq!(values, "`fast`, `fine` (full colour, slower encoders)");
     /// ```
     pub fn describe(&self, literal: impl Fn(&str) -> String) -> String {
         let list = |words: &[&str]| -> Vec<String> { words.iter().map(|w| literal(w)).collect() };

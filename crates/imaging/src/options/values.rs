@@ -112,11 +112,12 @@ named_values! {
 named_values! {
     /// The trade-off between speed and fidelity.
     Profile {
-        /// Shrink-on-load; resampling works on the stored sample values.
+        /// Shrink-on-load as far as it shows little; half the colour samples where the format allows.
         #[default]
         Fast = "fast",
-        /// Resampling in linear light; a JPEG is at most halved while it is decoded.
-        Fine = "fine" ("linear light, full colour"),
+        /// A JPEG is at most halved while it is decoded, and keeps all colour samples; encoders take
+        /// more time.
+        Fine = "fine" ("full colour, slower encoders"),
     }
 }
 

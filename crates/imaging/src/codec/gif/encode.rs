@@ -1,4 +1,4 @@
-//! Writes GIF: each frame has its own palette and stores only the pixels that changed.
+//! Writes GIF: each frame has its own palette and stores only the pixels that changed visibly.
 
 use std::borrow::Cow;
 
@@ -8,6 +8,9 @@ use crate::animation::{Frame, FrameSink};
 use crate::codec::encode_options::EncodeOptions;
 use crate::quantize::{Alpha, quantize};
 use crate::raster::Raster;
+
+/// Points of quality for each level by which a pixel may differ from the one that is shown.
+const LEVELS_OF_QUALITY: u8 = 5;
 
 /// Encodes 8-bit Rgba as a single frame.
 pub(crate) fn encode(raster: Cow<'_, Raster>, options: &EncodeOptions) -> Result<Vec<u8>, String> {
@@ -22,6 +25,8 @@ pub(crate) struct GifSink {
     width: u16,
     height: u16,
     colors: u16,
+    /// The largest difference of a channel at which a pixel stays as it is shown.
+    tolerance: u8,
     /// The pixels on the screen before the waiting frame; `None` if the screen is transparent.
     shown: Option<Vec<[u8; 4]>>,
     /// The frame that is not written yet. The next frame decides its disposal method.
@@ -52,6 +57,7 @@ impl GifSink {
             width,
             height,
             colors: options.palette.unwrap_or(256),
+            tolerance: (100 - options.quality.min(100)) / LEVELS_OF_QUALITY,
             shown: None,
             waiting: None,
         })
@@ -84,12 +90,14 @@ impl GifSink {
             pairs.any(|(now, then)| now[3] != 0 && then[3] == 0)
         });
         // A pixel whose colour is already shown is written as transparent, which compresses better.
-        let changed = |index: usize| match &self.shown {
-            Some(shown) if shown[index] == frame[index] => [0; 4],
-            _ => frame[index],
+        let before = self.shown.take();
+        let kept = |index: usize| {
+            let shown = before.as_ref().map(|shown| shown[index]);
+            shown.filter(|shown| is_near(*shown, frame[index], self.tolerance))
         };
+        let changed = |index: usize| kept(index).map_or(frame[index], |_| [0; 4]);
         // Disposal clears only the frame's own rectangle, so the frame must cover the whole screen.
-        let (left, top, width, height) = if must_leave || self.shown.is_none() {
+        let (left, top, width, height) = if must_leave || before.is_none() {
             (0, 0, self.width, self.height)
         } else {
             self.bounds(changed)
@@ -102,9 +110,25 @@ impl GifSink {
         };
         let (part, frame) = match next {
             // A single frame is not copied.
-            None if self.shown.is_none() => (frame, None),
+            None if before.is_none() => (frame, None),
             _ => (rows.flat_map(places).map(changed).collect(), Some(frame)),
         };
+        if let Some(frame) = frame
+            && !must_leave
+        {
+            self.shown = Some(match before {
+                // What was kept stays as it was first shown, so that differences do not add up.
+                Some(mut shown) => {
+                    for (shown, pixel) in shown.iter_mut().zip(frame) {
+                        if !is_near(*shown, pixel, self.tolerance) {
+                            *shown = pixel;
+                        }
+                    }
+                    shown
+                }
+                None => frame,
+            });
+        }
         let indexed = quantize(part, u32::from(width), self.colors, Alpha::Binary);
         let transparent = indexed.palette.iter().position(|color| color[3] == 0);
         let gif_frame = GifFrame {
@@ -132,7 +156,6 @@ impl GifSink {
         self.encoder
             .write_frame(&gif_frame)
             .map_err(|error| error.to_string())?;
-        self.shown = frame.filter(|_| !must_leave);
         Ok(())
     }
 
@@ -159,6 +182,12 @@ impl GifSink {
             (bottom - top) as u16,
         )
     }
+}
+
+/// Whether two pixels look the same.
+fn is_near(shown: [u8; 4], pixel: [u8; 4], tolerance: u8) -> bool {
+    let mut pairs = shown.into_iter().zip(pixel);
+    shown[3] == pixel[3] && pairs.all(|(a, b)| a.abs_diff(b) <= tolerance)
 }
 
 impl FrameSink for GifSink {
