@@ -533,7 +533,7 @@ fn kinds_of_bmp_that_are_not_read_are_named() {
         (40, 24, 5, "PNG"),
         (64, 1, 3, "Huffman"),
         (40, 32, 11, "CMYK"),
-        (40, 24, 99, "compression 99"),
+        (40, 24, 99, "number 99"),
         (40, 7, 0, "7 bits"),
     ] {
         let error = inspect(
