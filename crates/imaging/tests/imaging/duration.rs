@@ -65,7 +65,7 @@ fn work_out_of_proportion_is_refused_by_value_and_limit() {
     let cases = [
         ("width=4700 format=avif", "13"),
         ("width=4700 format=avif max_bytes=500000", "102"),
-        ("width=4700 format=webp lossless=true", "23"),
+        ("width=4700 format=webp lossless=true", "24"),
         ("width=4700 format=webp max_bytes=500000", "15"),
     ];
     for (options, seconds) in cases {
