@@ -113,7 +113,7 @@ pub(crate) fn encoder_bytes(format: Format, options: &EncodeOptions, pixels: Enc
         Format::Webp => webp::encoder_bytes(options, pixels),
         Format::Gif => gif::encoder_bytes(pixels),
         #[cfg(feature = "avif")]
-        Format::Avif => avif::encoder_bytes(pixels),
+        Format::Avif => avif::encoder_bytes(options, pixels),
         _ => png::encoder_bytes(options, pixels),
     }
 }

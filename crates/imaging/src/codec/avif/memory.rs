@@ -1,6 +1,6 @@
 //! Estimates the memory of the AVIF decoder and encoder, in addition to the decoded picture.
 
-use crate::codec::encode_options::EncodedPixels;
+use crate::codec::encode_options::{EncodeOptions, EncodedPixels};
 use crate::raster::pixel_count;
 
 use super::obu::{Coded, Sequence};
@@ -46,7 +46,13 @@ fn planes(sequence: &Sequence) -> f64 {
     }
 }
 
-/// Includes the decoder's tables, because the result is decoded again for its perceptual hash.
-pub(crate) fn encoder_bytes(pixels: EncodedPixels) -> u64 {
-    (7 << 20) + pixels.count * 44
+/// By measurement; full colour takes most. Includes the decoder's tables, because the result is decoded
+/// again for its perceptual hash.
+pub(crate) fn encoder_bytes(options: &EncodeOptions, pixels: EncodedPixels) -> u64 {
+    let colors = match options.full_color || options.is_high_quality() {
+        true => 44,
+        false => 24,
+    };
+    let alpha = if pixels.has_alpha { 12 } else { 0 };
+    (3 << 20) + pixels.count * (colors + alpha)
 }
