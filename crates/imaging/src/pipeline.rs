@@ -112,7 +112,10 @@ impl Plan {
             return Ok(result);
         }
         match most {
-            None => codec::encode(self.format, Cow::Owned(raster), &self.encode, &metadata),
+            None => {
+                let encoding = self.encode.without_likeness();
+                codec::encode(self.format, Cow::Owned(raster), &encoding, &metadata)
+            }
             Some(most) => within_bytes(most, self.format, &self.encode, |encoding| {
                 codec::encode(self.format, Cow::Borrowed(&raster), encoding, &metadata)
             }),
@@ -157,8 +160,9 @@ impl Plan {
         renderer: &Renderer<'_>,
         metadata: &Metadata,
     ) -> Result<EncodeOptions, ImagingError> {
+        let usual = self.encode.without_likeness();
         if self.encode.tries(self.format).is_none() {
-            return Ok(self.encode);
+            return Ok(usual);
         }
         let source = self.source.parsed();
         let first = source.frames(bytes)?.next_frame();
@@ -168,8 +172,8 @@ impl Plan {
         let raster = raster.map_err(|reason| self.not_encoded(reason))?;
         let sought = self.sought(&raster.into_rgba8(), metadata)?;
         Ok(EncodeOptions {
-            quality: sought.map_or(self.encode.quality, |(quality, _)| quality),
-            ..self.encode
+            quality: sought.map_or(usual.quality, |(quality, _)| quality),
+            ..usual
         })
     }
 

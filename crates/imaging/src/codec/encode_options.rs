@@ -83,6 +83,18 @@ impl EncodeOptions {
         Some(if format == Format::Avif { 5 } else { 4 })
     }
 
+    /// The same with the usual quality, for pictures and formats whose likeness cannot be sought.
+    pub(crate) fn without_likeness(&self) -> Self {
+        match self.likeness {
+            Some(_) => Self {
+                quality: DEFAULT_QUALITY,
+                likeness: None,
+                ..*self
+            },
+            None => *self,
+        }
+    }
+
     /// Whether a lossy result may have such a high quality that most of its bytes encode noise.
     pub(crate) fn is_high_quality(&self) -> bool {
         self.quality >= 90

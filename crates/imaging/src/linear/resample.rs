@@ -346,7 +346,7 @@ fn add<const CHANNELS: usize>(
 
 #[cfg(test)]
 mod tests {
-    use crate::linear::{LIGHT_OF_U8, U8_OF_LIGHT};
+    use crate::linear::transfer::{LIGHT_OF_U8, U8_OF_LIGHT};
 
     use super::*;
 

@@ -7,28 +7,14 @@
 use crate::planes::Planes;
 
 use super::baseline::dct::{self, Quantizer};
-use super::baseline::tokens::{Tokens, sized};
 use super::segments::put_segment;
 use super::spec::{AREA, ZIGZAG};
 
+mod component;
 mod scans;
 mod trellis;
 
-/// Quantized coefficients in zigzag order.
-type Block = [i16; AREA];
-
-/// A component whose coefficients were chosen.
-#[derive(Debug)]
-struct Component {
-    /// Blocks that show a part of the picture, across and down.
-    size: (usize, usize),
-    /// Blocks per MCU, across and down.
-    across: usize,
-    down: usize,
-    /// 0 for luma, 1 for chroma: selects the quantization table.
-    kind: usize,
-    blocks: Vec<Block>,
-}
+use component::Component;
 
 /// Encodes planes at a quality and an effort, with coefficients in one scan or in several.
 pub(super) fn encode(planes: &Planes, quality: u8, effort: u8, progressive: bool) -> Vec<u8> {
@@ -114,12 +100,6 @@ fn headers(
     }
     segment(if progressive { 0xc2 } else { 0xc0 }, &frame);
     jpeg
-}
-
-/// The token of an AC coefficient after a run of at most 15 zeros.
-fn add_coefficient(tokens: &mut Tokens, table: usize, run: u32, value: i16) {
-    let (size, bits) = sized(value);
-    tokens.push(table, run << 4 | size, bits);
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::codec::jpeg::spec::{AREA, ZIGZAG};
 /// SSIMULACRA2 this takes 8 to 9 % fewer bytes, and at the same structural similarity 1 % fewer
 /// (photographs at 512 pixels, quality 55 to 90).
 #[rustfmt::skip]
-pub(in crate::codec::jpeg) const BRIGHTNESS: [u8; AREA] = [
+pub(crate) const BRIGHTNESS: [u8; AREA] = [
       7,  17,  21,  26,  33,  41,  51,  63,
      17,  19,  22,  27,  34,  42,  52,  64,
      21,  22,  25,  30,  36,  44,  55,  67,
@@ -30,7 +30,7 @@ pub(in crate::codec::jpeg) const BRIGHTNESS: [u8; AREA] = [
 ];
 /// The same for chroma: table K.2 of the standard to the power of 0.8, with a finer mean.
 #[rustfmt::skip]
-pub(in crate::codec::jpeg) const COLOR: [u8; AREA] = [
+pub(crate) const COLOR: [u8; AREA] = [
       8,  15,  19,  32,  58,  58,  58,  58,
      15,  17,  20,  42,  58,  58,  58,  58,
      19,  20,  37,  58,  58,  58,  58,  58,
@@ -42,7 +42,7 @@ pub(in crate::codec::jpeg) const COLOR: [u8; AREA] = [
 ];
 
 /// The quantization table for a quality of 1 to 100, scaled as in libjpeg.
-pub(in crate::codec::jpeg) fn steps(base: &[u8; AREA], quality: u8) -> [u8; AREA] {
+pub(crate) fn steps(base: &[u8; AREA], quality: u8) -> [u8; AREA] {
     let quality = u32::from(quality.clamp(1, 100));
     let percent = match quality {
         ..50 => 5000 / quality,
@@ -53,14 +53,14 @@ pub(in crate::codec::jpeg) fn steps(base: &[u8; AREA], quality: u8) -> [u8; AREA
 
 /// Scales and rounds the transformed coefficients.
 #[derive(Clone, Debug)]
-pub(in crate::codec::jpeg) struct Quantizer {
+pub(crate) struct Quantizer {
     /// The factor of each coefficient, column by column.
     factors: [f32; AREA],
 }
 
 /// Quantized coefficients, column by column.
 #[derive(Clone, Debug)]
-pub(in crate::codec::jpeg) struct Block {
+pub(crate) struct Block {
     values: [i16; AREA],
 }
 
@@ -87,19 +87,19 @@ const ORDER: [u8; AREA] = {
 };
 
 impl Block {
-    pub(in crate::codec::jpeg) fn first(&self) -> i16 {
+    pub(crate) fn first(&self) -> i16 {
         self.values[0]
     }
 
     /// The coefficient at a zigzag index.
     #[inline(always)]
-    pub(in crate::codec::jpeg) fn at(&self, index: u32) -> i16 {
+    pub(crate) fn at(&self, index: u32) -> i16 {
         self.values[usize::from(PLACES[index as usize % AREA])]
     }
 
     /// A bit, in zigzag order, for each non-zero AC coefficient.
     #[inline(always)]
-    pub(in crate::codec::jpeg) fn nonzero(&self) -> u64 {
+    pub(crate) fn nonzero(&self) -> u64 {
         let rows: [i16x16; 4] = bytemuck::cast(self.values);
         let mut left = 0;
         for (part, row) in (0..).zip(rows) {
@@ -119,7 +119,7 @@ impl Block {
 
 impl Quantizer {
     /// Creates a quantizer for a quantization table in rows and columns.
-    pub(in crate::codec::jpeg) fn new(steps: &[u8; AREA]) -> Self {
+    pub(crate) fn new(steps: &[u8; AREA]) -> Self {
         let factor = |frequency: usize| match frequency {
             0 => 1.0,
             _ => (frequency as f64 * PI / 16.0).cos() * SQRT_2,
@@ -133,7 +133,7 @@ impl Quantizer {
     }
 
     /// Transforms eight rows of samples. The result is in steps, in zigzag order.
-    pub(in crate::codec::jpeg) fn transform(&self, samples: &[[u8; 8]; 8]) -> [f32; AREA] {
+    pub(crate) fn transform(&self, samples: &[[u8; 8]; 8]) -> [f32; AREA] {
         let (upper, lower) = transformed(samples);
         let factors: [[f32x4; 2]; 8] = bytemuck::cast(self.factors);
         let columns: [[f32x4; 2]; 8] = std::array::from_fn(|column| {
@@ -146,7 +146,7 @@ impl Quantizer {
 
     /// Transforms and quantizes eight rows of samples.
     #[inline(always)]
-    pub(in crate::codec::jpeg) fn quantize(&self, samples: &[[u8; 8]; 8]) -> Block {
+    pub(crate) fn quantize(&self, samples: &[[u8; 8]; 8]) -> Block {
         let (upper, lower) = transformed(samples);
         let factors: [[f32x4; 2]; 8] = bytemuck::cast(self.factors);
         let columns: [i16x8; 8] = std::array::from_fn(|column| {

@@ -3,20 +3,20 @@
 use crate::codec::jpeg::spec::LONGEST_CODE;
 
 /// The number of possible symbols.
-pub(in crate::codec::jpeg) const SYMBOLS: usize = 256;
+pub(crate) const SYMBOLS: usize = 256;
 
 /// A Huffman code in the form a file stores (T.81, annex C).
 #[derive(Clone, Debug)]
-pub(in crate::codec::jpeg) struct Code {
+pub(crate) struct Code {
     /// The number of codes of each length, starting at 1 bit.
-    pub(in crate::codec::jpeg) counts: [u8; LONGEST_CODE],
+    pub(crate) counts: [u8; LONGEST_CODE],
     /// The symbols, ordered by the length of their codes.
-    pub(in crate::codec::jpeg) symbols: Vec<u8>,
+    pub(crate) symbols: Vec<u8>,
 }
 
 impl Code {
     /// The code that needs the fewest bits for symbols with these counts.
-    pub(in crate::codec::jpeg) fn best(counts: &[u32; SYMBOLS]) -> Self {
+    pub(crate) fn best(counts: &[u32; SYMBOLS]) -> Self {
         let mut symbols: Vec<u8> = (0..=u8::MAX).collect();
         symbols.retain(|symbol| counts[usize::from(*symbol)] > 0);
         // A stable sort, so that the code is the same every time.
@@ -36,7 +36,7 @@ impl Code {
     }
 
     /// The code and its length for each symbol.
-    pub(in crate::codec::jpeg) fn codes(&self) -> [(u32, u32); SYMBOLS] {
+    pub(crate) fn codes(&self) -> [(u32, u32); SYMBOLS] {
         let mut codes = [(0, 0); SYMBOLS];
         let mut symbols = self.symbols.iter();
         let mut code = 0;

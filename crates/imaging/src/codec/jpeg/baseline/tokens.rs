@@ -5,7 +5,7 @@ use super::dct::Block;
 use super::huffman::{Code, SYMBOLS};
 
 /// Huffman tables: DC and AC, for luma and for chroma.
-pub(in crate::codec::jpeg) const TABLES: usize = 4;
+pub(crate) const TABLES: usize = 4;
 /// The symbols for sixteen zeros (ZRL) and for the end of a block.
 const ZEROS: u32 = 0xf0;
 const END: u32 = 0;
@@ -18,7 +18,7 @@ const TOKENS_OF_BLOCK: usize = 64;
 /// The symbol gives the number of extra bits in use. A table number of [`TABLES`] stands for bits
 /// without a symbol, whose number is in its place.
 #[derive(Debug)]
-pub(in crate::codec::jpeg) struct Tokens {
+pub(crate) struct Tokens {
     tokens: Vec<u32>,
     counts: [[u32; SYMBOLS]; TABLES],
     /// The maximum number of tokens of a row of MCUs.
@@ -28,7 +28,7 @@ pub(in crate::codec::jpeg) struct Tokens {
 impl Tokens {
     /// Reserves room for a number of tokens, but at least for two rows of a number of blocks.
     /// Unused room is never touched.
-    pub(in crate::codec::jpeg) fn with_room_for(tokens: usize, blocks: usize) -> Self {
+    pub(crate) fn with_room_for(tokens: usize, blocks: usize) -> Self {
         let of_row = blocks * TOKENS_OF_BLOCK;
         Self {
             tokens: Vec::with_capacity(tokens.max(2 * of_row)),
@@ -38,7 +38,7 @@ impl Tokens {
     }
 
     /// The number of bits that belong to no symbol.
-    pub(in crate::codec::jpeg) fn plain_bits(&self) -> u32 {
+    pub(crate) fn plain_bits(&self) -> u32 {
         let plain = self
             .tokens
             .iter()
@@ -47,33 +47,33 @@ impl Tokens {
     }
 
     /// Whether there is room for another row that is kept and one that is only counted.
-    pub(in crate::codec::jpeg) fn have_room(&self) -> bool {
+    pub(crate) fn have_room(&self) -> bool {
         self.tokens.capacity() - self.tokens.len() >= 2 * self.of_row
     }
 
-    pub(in crate::codec::jpeg) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.tokens.len()
     }
 
     /// Removes the last tokens, which remain counted.
-    pub(in crate::codec::jpeg) fn truncate(&mut self, length: usize) {
+    pub(crate) fn truncate(&mut self, length: usize) {
         self.tokens.truncate(length);
     }
 
     /// The count of each symbol in each table.
-    pub(in crate::codec::jpeg) fn counts(&self) -> &[[u32; SYMBOLS]; TABLES] {
+    pub(crate) fn counts(&self) -> &[[u32; SYMBOLS]; TABLES] {
         &self.counts
     }
 
     /// Adds a symbol with its extra bits.
     #[inline(always)]
-    pub(in crate::codec::jpeg) fn push(&mut self, table: usize, symbol: u32, bits: u32) {
+    pub(crate) fn push(&mut self, table: usize, symbol: u32, bits: u32) {
         let token = self.count(table, symbol, bits);
         self.tokens.push(token);
     }
 
     /// Adds up to 16 bits that belong to no symbol.
-    pub(in crate::codec::jpeg) fn push_bits(&mut self, count: u32, bits: u32) {
+    pub(crate) fn push_bits(&mut self, count: u32, bits: u32) {
         self.tokens.push((TABLES as u32) << 24 | count << 16 | bits);
     }
 
@@ -86,7 +86,7 @@ impl Tokens {
     /// Adds a block of luma (`kind` 0) or chroma (1). `difference` is the difference of its DC
     /// coefficient to that of the previous block.
     #[inline(always)]
-    pub(in crate::codec::jpeg) fn add(&mut self, kind: usize, difference: i16, block: &Block) {
+    pub(crate) fn add(&mut self, kind: usize, difference: i16, block: &Block) {
         let table = 2 * kind + 1;
         let mut tokens = [0; 64];
         let (size, bits) = sized(difference);
@@ -117,7 +117,7 @@ impl Tokens {
     }
 
     /// Adds a block with the DC coefficient of the previous block and no AC coefficients.
-    pub(in crate::codec::jpeg) fn add_flat(&mut self, kind: usize) {
+    pub(crate) fn add_flat(&mut self, kind: usize) {
         let tokens = [self.count(2 * kind, 0, 0), self.count(2 * kind + 1, END, 0)];
         self.tokens.extend(tokens);
     }
@@ -125,7 +125,7 @@ impl Tokens {
 
 /// Writes tokens with one Huffman code per table.
 #[derive(Debug)]
-pub(in crate::codec::jpeg) struct Writer<'a> {
+pub(crate) struct Writer<'a> {
     /// For each table and symbol: the code, shifted left by the number of its extra bits, and the
     /// total number of bits.
     codes: [(u32, u32); (TABLES + 1) * SYMBOLS],
@@ -136,7 +136,7 @@ pub(in crate::codec::jpeg) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(in crate::codec::jpeg) fn new(
+    pub(crate) fn new(
         codes: &[Code],
         counts: &[[u32; SYMBOLS]; TABLES],
         target: &'a mut Vec<u8>,
@@ -163,7 +163,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    pub(in crate::codec::jpeg) fn write(&mut self, tokens: &Tokens) {
+    pub(crate) fn write(&mut self, tokens: &Tokens) {
         let (mut waiting, mut count) = (self.waiting, self.count);
         for token in &tokens.tokens {
             let (code, length) = self.codes[(token >> 16) as usize % ((TABLES + 1) * SYMBOLS)];
@@ -178,7 +178,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes the remaining bits, padded with ones to a whole byte.
-    pub(in crate::codec::jpeg) fn finish(mut self) {
+    pub(crate) fn finish(mut self) {
         let fill = self.count.wrapping_neg() % 8;
         self.waiting = self.waiting << fill | ((1 << fill) - 1);
         self.count += fill;
@@ -191,7 +191,7 @@ impl<'a> Writer<'a> {
 
 /// The number of extra bits of a symbol. Its lower half gives them, but for the end of several
 /// blocks, where the upper half does (T.81, table G.1).
-pub(in crate::codec::jpeg) fn extra_bits(symbol: u32) -> u32 {
+pub(crate) fn extra_bits(symbol: u32) -> u32 {
     match (symbol >> 4, symbol & 15) {
         (15, size) => size,
         (blocks, 0) => blocks,
@@ -202,7 +202,7 @@ pub(in crate::codec::jpeg) fn extra_bits(symbol: u32) -> u32 {
 /// The number of bits of a value, and those bits. Negative values are decremented, so that their
 /// bits start with 0.
 #[inline(always)]
-pub(in crate::codec::jpeg) fn sized(value: i16) -> (u32, u32) {
+pub(crate) fn sized(value: i16) -> (u32, u32) {
     let size = ((2 * u32::from(value.unsigned_abs())) | 1).ilog2();
     let bits = i32::from(value) + i32::from(value >> 15);
     (size, bits.cast_unsigned() & ((1 << size) - 1))

@@ -6,7 +6,7 @@ use crate::codec::jpeg::baseline::tokens::{TABLES, Tokens, Writer, extra_bits, s
 use crate::codec::jpeg::segments::put_segment;
 use crate::codec::jpeg::spec::AREA;
 
-use super::{Block, Component, add_coefficient};
+use super::component::{Block, Component};
 
 /// The symbol for sixteen zeros (ZRL).
 const ZEROS: u32 = 0xf0;
@@ -324,4 +324,10 @@ fn refinement(id: u8, component: &Component, range: (usize, usize), low: u32) ->
     ended.flush(&mut tokens);
     let approximation = ((low + 1) << 4 | low) as u8;
     Scan::new(&[(id, 0)], range, approximation, vec![1], tokens)
+}
+
+/// The token of an AC coefficient after a run of at most 15 zeros.
+fn add_coefficient(tokens: &mut Tokens, table: usize, run: u32, value: i16) {
+    let (size, bits) = sized(value);
+    tokens.push(table, run << 4 | size, bits);
 }

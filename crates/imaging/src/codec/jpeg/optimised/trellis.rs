@@ -9,11 +9,14 @@ use crate::codec::jpeg::baseline::huffman::{Code, SYMBOLS};
 use crate::codec::jpeg::baseline::tokens::sized;
 use crate::codec::jpeg::spec::{AREA, CHOICE_EFFORT};
 
-use super::Block;
+use super::component::Block;
 
 /// The bits that a square error of one step is worth. Fewer bits take less off the structural
 /// similarity and more off SSIMULACRA2.
 const WORTH: f32 = 30.0;
+
+/// More bits than a coefficient saves by being zero.
+const MOST_BITS: f32 = 40.0;
 
 /// Bits of each symbol with its extra bits.
 type Costs = [f32; SYMBOLS];
@@ -92,6 +95,9 @@ fn choose(raw: &[f32; AREA], costs: &Costs, block: &mut Block) {
     let mut zeros = [0.0_f32; AREA];
     let mut nodes = [Node::default(); AREA];
     let mut count = 1;
+    // The first node that can come before the next one: none skips a coefficient that is worth more
+    // than any bits.
+    let mut first = 0;
     for index in 1..AREA {
         zeros[index] = zeros[index - 1] + WORTH * raw[index] * raw[index];
         let most = round(raw[index].abs());
@@ -115,7 +121,7 @@ fn choose(raw: &[f32; AREA], costs: &Costs, block: &mut Block) {
             let error = raw[index].abs() - f32::from(candidate);
             let own = WORTH * error * error;
             let size = sized(candidate).0 as usize;
-            for (from, node) in nodes[..count].iter().enumerate() {
+            for (from, node) in (first..).zip(&nodes[first..count]) {
                 let mut run = index - 1 - node.index;
                 let mut cost = node.cost + own + zeros[index - 1] - zeros[node.index];
                 while run > 15 {
@@ -134,11 +140,14 @@ fn choose(raw: &[f32; AREA], costs: &Costs, block: &mut Block) {
             }
         }
         nodes[count] = best;
+        if WORTH * raw[index] * raw[index] > MOST_BITS {
+            first = count;
+        }
         count += 1;
     }
     let mut last = 0;
     let mut least = f32::INFINITY;
-    for (at, node) in nodes[..count].iter().enumerate() {
+    for (at, node) in (first..).zip(&nodes[first..count]) {
         let end = if node.index < AREA - 1 {
             costs[END]
         } else {
