@@ -123,6 +123,8 @@ impl Dib {
                 false => Vec::new(),
             },
             data: match data {
+                // Some writers count the headers alone.
+                Some(data) if data == start + size && is_indexed => after,
                 Some(data) if data >= start + size => data,
                 _ => after,
             },
