@@ -112,7 +112,8 @@ impl Tiff {
     fn samples<T: Sample>(&self, directory: &Directory<'_>) -> Result<Vec<T>, String> {
         let mut pixels = Pixels::<T>::new(&self.kind);
         let tables = directory.bytes(tag::JPEG_TABLES);
-        let is_ycbcr = directory.number(tag::PHOTOMETRIC) == Some(tag::YCBCR);
+        let is_ycbcr = self.kind.compression == Compression::Jpeg
+            && directory.number(tag::PHOTOMETRIC) == Some(tag::YCBCR);
         if self.kind.compression == Compression::OldJpeg
             && let Some(jpeg) = old_jpeg::whole(directory, &self.kind)
         {

@@ -368,8 +368,10 @@ fn meaning(
             };
         }
         // The JPEG decoder converts them.
-        Some(tag::YCBCR) if matches!(compression, Compression::Jpeg | Compression::OldJpeg) => {
-            return Ok(Meaning::Rgb);
+        Some(tag::YCBCR) if compression == Compression::Jpeg => return Ok(Meaning::Rgb),
+        // Old ones may have a range of their own; their chroma is spread by the JPEG decoder.
+        Some(tag::YCBCR) if compression == Compression::OldJpeg => {
+            return YCbCr::read(directory).map(|ycbcr| Meaning::YCbCr(ycbcr.spread()));
         }
         Some(tag::YCBCR) => return YCbCr::read(directory).map(Meaning::YCbCr),
         Some(8) => return Ok(Meaning::Lab { is_signed: true }),
