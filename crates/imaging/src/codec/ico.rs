@@ -70,8 +70,10 @@ impl Decoder for Icon {
     ) -> Result<Raster, String> {
         let entry = self.entry;
         let (width, height) = (header.width, header.height);
-        // The directory cannot store sizes above 256, and larger pictures exist.
-        if (entry.width, entry.height) != (width.min(256), height.min(256)) {
+        // The directory cannot store sizes above 256, and larger pictures exist. Some writers count the
+        // rows of the mask too.
+        let is_height = |height: u32| [height, 2 * height].contains(&entry.height);
+        if entry.width != width.min(256) || !is_height(height.min(256)) {
             return Err(format!(
                 "its directory says {} × {} pixels, but the picture has {width} × {height}",
                 entry.width, entry.height

@@ -135,6 +135,19 @@ pub(super) fn decode_inner(
     decoder.judged(&jpeg, || turbo::decode(&jpeg, &header, 1))
 }
 
+/// Whether JPEG data has a scan.
+pub(super) fn has_scan(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    while let Ok((marker, _, after)) = segments::segment(rest) {
+        match marker {
+            0xda => return !after.is_empty(),
+            0xd9 => return false,
+            _ => rest = after,
+        }
+    }
+    false
+}
+
 impl Jpeg {
     /// The bytes of a picture that all decoders read: a flawed one is mended.
     fn mended<'a>(&self, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, String> {

@@ -17,6 +17,7 @@ mod exif;
 mod fax;
 mod jpeg_strip;
 mod kind;
+mod old_jpeg;
 mod pixels;
 mod samples;
 mod strips;
@@ -27,7 +28,7 @@ use directory::{Directory, tag};
 use kind::{Alpha, Compression, Kind};
 use pixels::Pixels;
 use samples::Sample;
-use strips::Strips;
+use strips::{Strip, Strips};
 
 /// A TIFF file.
 #[derive(Debug)]
@@ -111,7 +112,17 @@ impl Tiff {
     fn samples<T: Sample>(&self, directory: &Directory<'_>) -> Result<Vec<T>, String> {
         let mut pixels = Pixels::<T>::new(&self.kind);
         let tables = directory.bytes(tag::JPEG_TABLES);
-        let is_ycbcr = directory.number(tag::PHOTOMETRIC) == Some(tag::YCBCR);
+        let is_ycbcr = self.kind.compression == Compression::Jpeg
+            && directory.number(tag::PHOTOMETRIC) == Some(tag::YCBCR);
+        if self.kind.compression == Compression::OldJpeg
+            && let Some(jpeg) = old_jpeg::whole(directory, &self.kind)
+        {
+            let strip = Strip::whole(jpeg, &self.kind);
+            let size = (strip.shape.width, strip.shape.rows);
+            let rows = jpeg_strip::decode(jpeg, None, &self.kind, is_ycbcr, size)?;
+            pixels.put(&strip, rows.into());
+            return Ok(pixels.finish());
+        }
         for strip in self.strips.all(directory, self.kind.height) {
             let strip = strip?;
             let rows = unpack::unpack(strip.data, &self.kind, strip.shape)?;
@@ -119,6 +130,11 @@ impl Tiff {
                 Compression::Jpeg => {
                     let size = (strip.shape.width, strip.shape.rows);
                     jpeg_strip::decode(&rows, tables, &self.kind, is_ycbcr, size)?.into()
+                }
+                Compression::OldJpeg => {
+                    let jpeg = old_jpeg::of_strip(directory, &self.kind, &strip)?;
+                    let size = (strip.shape.width, strip.shape.rows);
+                    jpeg_strip::decode(&jpeg, None, &self.kind, is_ycbcr, size)?.into()
                 }
                 _ => rows,
             };

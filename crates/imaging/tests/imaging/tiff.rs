@@ -732,6 +732,19 @@ fn orientations_turn_the_picture() {
     assert_eq!(turned.2, expected.2);
 }
 
+/// More values than samples, bytes that claim to be signed, and no photometric interpretation.
+#[test]
+fn fields_that_other_readers_pass_over_are_harmless() {
+    let data = pack(&samples(3), 8, SIZE.0 as usize * 3, PLAIN);
+    let mut tiff = plain(3, 8, 2, &data);
+    tiff.fields.push((258, Shorts(vec![8, 8, 8, 1])));
+    check("four depths", &tiff.file(), 1.0, rgb);
+    tiff.fields = vec![(339, Shorts(vec![2; 3]))];
+    check("signed bytes", &tiff.file(), 1.0, rgb);
+    tiff.fields = vec![(270, Bytes(vec![b'x'; 5_000]))];
+    check("a long description", &tiff.file(), 1.0, rgb);
+}
+
 /// A file without the lengths of its strips, and one whose last strip is stored as a whole one.
 #[test]
 fn flaws_that_cost_no_pixel_are_harmless() {
@@ -762,13 +775,15 @@ fn what_is_not_read_is_refused_by_its_name() {
     };
     for (file, words) in [
         (of(&[(259, Shorts(vec![34_925]))]), "LZMA"),
-        (of(&[(259, Shorts(vec![6]))]), "old-style JPEG"),
         (of(&[(259, Shorts(vec![34_712]))]), "JPEG 2000"),
         (of(&[(259, Shorts(vec![50_001]))]), "WebP"),
         (of(&[(259, Shorts(vec![777]))]), "compression 777"),
         (of(&[(262, Shorts(vec![32_803]))]), "colour filter array"),
         (of(&[(262, Shorts(vec![777]))]), "interpretation 777"),
-        (of(&[(339, Shorts(vec![2; 3]))]), "signed integers"),
+        (
+            of(&[(258, Shorts(vec![16; 3])), (339, Shorts(vec![2; 3]))]),
+            "signed integers",
+        ),
         (of(&[(339, Shorts(vec![6; 3]))]), "complex numbers"),
         (
             of(&[(258, Shorts(vec![8, 8, 4]))]),

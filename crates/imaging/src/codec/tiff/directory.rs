@@ -32,6 +32,11 @@ pub(super) mod tag {
     pub(crate) const BITS: u16 = 258;
     pub(crate) const EXTRA_SAMPLES: u16 = 338;
     pub(crate) const JPEG_TABLES: u16 = 347;
+    pub(crate) const JPEG_FILE: u16 = 513;
+    pub(crate) const RESTART_INTERVAL: u16 = 515;
+    pub(crate) const QUANTIZATION_TABLES: u16 = 519;
+    pub(crate) const DC_TABLES: u16 = 520;
+    pub(crate) const AC_TABLES: u16 = 521;
     pub(crate) const XMP: u16 = 700;
     pub(crate) const IPTC: u16 = 33_723;
     pub(crate) const PHOTOSHOP: u16 = 34_377;
@@ -213,5 +218,9 @@ impl<'a> Directory<'a> {
 
 /// Whether the reader takes the values of a field.
 fn is_read(tag: u16) -> bool {
-    matches!(tag, 254..=347 | 530..=532)
+    matches!(
+        tag,
+        256..=259 | 262 | 266 | 273 | 274 | 277..=279 | 284 | 292 | 317 | 320 | 322..=325 | 332 | 338..=347
+            | 513 | 515 | 519..=521 | 529..=532
+    )
 }

@@ -2,7 +2,7 @@
 //! tables may be in a field of their own.
 
 use crate::codec::jpeg;
-use crate::raster::Layout;
+use crate::raster::{Layout, Samples};
 
 use super::kind::{Kind, Meaning};
 
@@ -36,5 +36,11 @@ pub(super) fn decode(
         ));
     }
     let row_bytes = width * layout.channels();
-    Ok(raster.bytes()[..row_bytes * rows].to_vec())
+    match raster.samples {
+        Samples::U8(mut samples) => {
+            samples.truncate(row_bytes * rows);
+            Ok(samples)
+        }
+        _ => Ok(Vec::new()),
+    }
 }

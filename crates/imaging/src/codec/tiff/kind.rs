@@ -14,6 +14,7 @@ pub(super) enum Compression {
     Deflate,
     PackBits,
     Jpeg,
+    OldJpeg,
     Zstd,
 }
 
@@ -103,7 +104,9 @@ impl Kind {
             u32::try_from(side).map_err(|_| format!("its {name} of {side} pixels is too large"))
         };
         let size = (side(tag::WIDTH, "width")?, side(tag::HEIGHT, "height")?);
-        let samples = number(tag::SAMPLES, 1);
+        // Some writers of old-style JPEG leave out the number of samples.
+        let is_ycbcr = directory.number(tag::PHOTOMETRIC) == Some(tag::YCBCR);
+        let samples = number(tag::SAMPLES, if is_ycbcr { 3 } else { 1 });
         let samples = usize::try_from(samples)
             .ok()
             .filter(|count| (1..=MAX_SAMPLES).contains(count))
@@ -111,7 +114,7 @@ impl Kind {
                 "it has {samples} samples in a pixel; the limit is {MAX_SAMPLES}"
             ))?;
         let compression = compression(directory)?;
-        let number_kind = sample_number(directory)?;
+        let number_kind = sample_number(directory, samples)?;
         let bits = number_kind.bits;
         let planes = number(tag::PLANES, 1);
         if !matches!(planes, 1 | 2) {
@@ -132,7 +135,7 @@ impl Kind {
             return Err("inks with alpha are not supported".to_owned());
         }
         if is_separate
-            && compression == Compression::Jpeg
+            && matches!(compression, Compression::Jpeg | Compression::OldJpeg)
             && number(tag::PHOTOMETRIC, 0) == tag::YCBCR
         {
             return Err("YCbCr in planes of JPEG is not supported".to_owned());
@@ -142,7 +145,11 @@ impl Kind {
             (1, _)
             | (
                 _,
-                Compression::None | Compression::PackBits | Compression::Fax(_) | Compression::Jpeg,
+                Compression::None
+                | Compression::PackBits
+                | Compression::Fax(_)
+                | Compression::Jpeg
+                | Compression::OldJpeg,
             ) => Predictor::None,
             (2, _) if matches!(bits, 8 | 16 | 24 | 32 | 64) => Predictor::Horizontal,
             (2, _) => {
@@ -206,7 +213,10 @@ impl Kind {
             Compression::Fax(_) if bits != 1 || self.samples != 1 => {
                 Err("fax data with more than one bit in a pixel".to_owned())
             }
-            Compression::Jpeg if bits != 8 => Err(format!(
+            Compression::OldJpeg if self.is_separate => {
+                Err("old-style JPEG in planes is not supported".to_owned())
+            }
+            Compression::Jpeg | Compression::OldJpeg if bits != 8 => Err(format!(
                 "JPEG data with {bits} bits per sample is not supported, only with 8"
             )),
             _ => Ok(()),
@@ -265,12 +275,12 @@ fn compression(directory: &Directory<'_>) -> Result<Compression, String> {
         }
         4 => return Ok(Compression::Fax(Fax::Group4)),
         5 => return Ok(Compression::Lzw),
+        6 => return Ok(Compression::OldJpeg),
         tag::JPEG => return Ok(Compression::Jpeg),
         8 | 32_946 => return Ok(Compression::Deflate),
         32_771 => return Ok(Compression::Fax(Fax::Rows { unit_bits: 16 })),
         32_773 => return Ok(Compression::PackBits),
         50_000 => return Ok(Compression::Zstd),
-        6 => "old-style JPEG",
         9 | 10 => "JBIG",
         32_766 => "NeXT",
         32_809 => "ThunderScan",
@@ -291,8 +301,9 @@ fn compression(directory: &Directory<'_>) -> Result<Compression, String> {
     ))
 }
 
-fn sample_number(directory: &Directory<'_>) -> Result<Number, String> {
-    let mut all_bits = directory.numbers(tag::BITS);
+fn sample_number(directory: &Directory<'_>, samples: usize) -> Result<Number, String> {
+    // Some writers give more values than there are samples.
+    let mut all_bits = directory.numbers(tag::BITS).take(samples);
     let bits = all_bits.next().unwrap_or(1);
     if let Some(other) = all_bits.find(|other| *other != bits) {
         return Err(format!(
@@ -303,6 +314,8 @@ fn sample_number(directory: &Directory<'_>) -> Result<Number, String> {
     let float = match (format, bits) {
         // Undefined data is what it was before the field existed.
         (1 | 4, 1..=32 | 64) => None,
+        // Readers take bytes as they are.
+        (2, 8) => None,
         (2, _) => return Err("signed integers are not supported".to_owned()),
         (3, 16 | 24 | 32 | 64) => Some(range(directory)),
         (5 | 6, _) => return Err("complex numbers are not supported".to_owned()),
@@ -340,7 +353,10 @@ fn meaning(
         None if matches!(compression, Compression::Fax(_)) => {
             return Ok(Meaning::Gray { is_inverted: true });
         }
-        None => return Err("its photometric interpretation is missing".to_owned()),
+        None if directory.number(tag::SAMPLES).unwrap_or(1) < 3 => {
+            return Ok(Meaning::Gray { is_inverted: false });
+        }
+        None => return Ok(Meaning::Rgb),
         Some(2) => return Ok(Meaning::Rgb),
         Some(3) => return palette(directory, bits).map(Meaning::Palette),
         Some(tag::SEPARATED) => {
@@ -353,6 +369,10 @@ fn meaning(
         }
         // The JPEG decoder converts them.
         Some(tag::YCBCR) if compression == Compression::Jpeg => return Ok(Meaning::Rgb),
+        // Old ones may have a range of their own; their chroma is spread by the JPEG decoder.
+        Some(tag::YCBCR) if compression == Compression::OldJpeg => {
+            return YCbCr::read(directory).map(|ycbcr| Meaning::YCbCr(ycbcr.spread()));
+        }
         Some(tag::YCBCR) => return YCbCr::read(directory).map(Meaning::YCbCr),
         Some(8) => return Ok(Meaning::Lab { is_signed: true }),
         Some(9) => return Ok(Meaning::Lab { is_signed: false }),

@@ -49,6 +49,26 @@ pub(super) struct Strip<'a> {
     pub(super) shape: Shape,
 }
 
+impl<'a> Strip<'a> {
+    /// A strip that is the whole picture, with 8 bits per sample.
+    pub(super) fn whole(data: &'a [u8], kind: &Kind) -> Self {
+        let (width, rows) = (kind.width as usize, kind.height as usize);
+        let row_bytes = width * kind.samples;
+        Self {
+            data,
+            plane: 0,
+            left: 0,
+            top: 0,
+            shape: Shape {
+                width,
+                rows,
+                row_bytes,
+                most: row_bytes * rows,
+            },
+        }
+    }
+}
+
 impl Strips {
     /// Reads the sizes.
     ///
@@ -114,6 +134,16 @@ impl Strips {
         // Bytes that lie outside of the file are not used.
         let in_file = |length: u64| length.min(directory.all().len() as u64);
         strips.longest = strips.lengths(directory).map(in_file).max().unwrap_or(0);
+        if kind.compression == Compression::OldJpeg {
+            // A decoded strip or picture, the coefficients of a progressive one, and copies of its
+            // bytes.
+            let side = (strip_width.max(width), strip_height.max(height));
+            let pixels = side.0.saturating_mul(side.1);
+            let file = directory.all().len() as u64;
+            strips.jpeg_bytes = pixels
+                .saturating_mul(9)
+                .saturating_add(file.saturating_mul(4));
+        }
         if kind.compression == Compression::Jpeg {
             strips.jpeg_bytes = strips.jpeg_memory(directory, kind)?;
         }
@@ -231,7 +261,7 @@ impl Strips {
         let reversed = if kind.is_reversed { self.longest } else { 0 };
         let unpacked = match kind.compression {
             Compression::None => 0,
-            Compression::Jpeg => self.jpeg_bytes,
+            Compression::Jpeg | Compression::OldJpeg => self.jpeg_bytes,
             Compression::Zstd => unpacked.saturating_add(unpack::zstd_bytes(unpacked)),
             _ => unpacked,
         };

@@ -44,7 +44,7 @@ pub(super) fn unpack<'a>(
     };
     let unpacked = match kind.compression {
         Compression::None => return first(data, shape.bytes()),
-        Compression::Jpeg => return Ok(data),
+        Compression::Jpeg | Compression::OldJpeg => return Ok(data),
         Compression::Lzw => lzw(&data, shape.bytes())?,
         Compression::Deflate => inflate(&data, shape)?,
         Compression::PackBits => pack_bits(&data, shape.bytes()),

@@ -48,6 +48,14 @@ impl YCbCr {
         })
     }
 
+    /// The same with a chroma sample for each pixel.
+    pub(super) fn spread(self) -> Self {
+        Self {
+            sampling: (1, 1),
+            ..self
+        }
+    }
+
     pub(super) fn is_subsampled(&self) -> bool {
         self.sampling != (1, 1)
     }
