@@ -203,7 +203,7 @@ fn block(bits: &mut Bits, predicted: &mut i32, sample: impl Fn(usize, usize) -> 
     bits.number(difference, dc);
     let last = values.iter().rposition(|value| *value != 0).unwrap_or(0);
     let mut run = 0;
-    for &value in &values[1..=last.max(0)] {
+    for &value in &values[1..=last] {
         if value == 0 {
             run += 1;
             continue;

@@ -405,7 +405,8 @@ fn zstd(data: &[u8]) -> Vec<u8> {
 
 #[test]
 fn compressions_and_predictors_are_undone() {
-    let compressions: [(u16, fn(&[u8]) -> Vec<u8>); 6] = [
+    type Compress = fn(&[u8]) -> Vec<u8>;
+    let compressions: [(u16, Compress); 6] = [
         (1, <[u8]>::to_vec),
         (5, lzw),
         (8, zlib),
