@@ -1,6 +1,8 @@
 //! The keys of a service: a file with a line for each key, and the same lines in a setting.
 //!
-//!     backend tenant=shop may=post,read expires=2027-01-01T00:00:00Z sha256=9f86…
+//! ```text
+//! backend tenant=shop may=post,read expires=2027-01-01T00:00:00Z sha256=9f86…
+//! ```
 //!
 //! Empty lines, and lines that begin with `#`, are left alone.
 

@@ -61,6 +61,10 @@ pub(crate) struct Item<'a> {
     /// `None` if the data lies outside of the file.
     extents: Option<Vec<&'a [u8]>>,
     /// The media type of an item of kind `mime`.
+    #[cfg_attr(
+        not(feature = "avif"),
+        expect(dead_code, reason = "libheif finds XMP by itself")
+    )]
     content_type: &'a [u8],
     properties: Vec<u16>,
 }
