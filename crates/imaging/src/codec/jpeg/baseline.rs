@@ -38,8 +38,12 @@ struct Component<'a> {
 /// Encodes planes at a quality of 1 to 100. Chroma, if there is any, has the size of luma or half
 /// of it.
 pub(super) fn encode(planes: &Planes, quality: u8) -> Vec<u8> {
-    let steps = [&dct::BRIGHTNESS, &dct::COLOR].map(|base| dct::steps(base, quality));
-    encode_with(planes, &steps)
+    encode_with(planes, &steps(quality))
+}
+
+/// The quantization tables of luma and of chroma at a quality, in rows and columns.
+pub(super) fn steps(quality: u8) -> [[u8; AREA]; 2] {
+    [&dct::BRIGHTNESS, &dct::COLOR].map(|base| dct::steps(base, quality))
 }
 
 /// Encodes planes with the quantization tables of luma and of chroma, in rows and columns.
@@ -121,7 +125,8 @@ impl Component<'_> {
             for x in column * self.across..(column + 1) * self.across {
                 let is_inside = 8 * x < self.size.0 && 8 * y < self.size.1;
                 if is_inside {
-                    let block = self.quantizer.quantize(&self.block(8 * x, 8 * y));
+                    let samples = block(self.samples, self.size, (8 * x, 8 * y));
+                    let block = self.quantizer.quantize(&samples);
                     let first = block.first();
                     tokens.add(self.kind, first.wrapping_sub(self.predicted), &block);
                     self.predicted = first;
@@ -133,33 +138,46 @@ impl Component<'_> {
             }
         }
     }
-
-    /// Eight rows of eight samples. The last column and row are repeated as needed.
-    #[inline(always)]
-    fn block(&self, left: usize, top: usize) -> [[u8; 8]; 8] {
-        let (width, height) = self.size;
-        std::array::from_fn(|y| {
-            let row = &self.samples[(top + y).min(height - 1) * width..][..width];
-            match row[left..].first_chunk() {
-                Some(samples) => *samples,
-                None => std::array::from_fn(|x| row[(left + x).min(width - 1)]),
-            }
-        })
-    }
 }
 
-/// All segments before the data of the scan.
-fn headers(
-    components: &[Component<'_>],
+/// Eight rows of eight samples of a plane. The last column and row are repeated as needed.
+#[inline(always)]
+pub(super) fn block(
+    samples: &[u8],
+    (width, height): (usize, usize),
+    (left, top): (usize, usize),
+) -> [[u8; 8]; 8] {
+    std::array::from_fn(|y| {
+        let row = &samples[(top + y).min(height - 1) * width..][..width];
+        match row[left..].first_chunk() {
+            Some(samples) => *samples,
+            None => std::array::from_fn(|x| row[(left + x).min(width - 1)]),
+        }
+    })
+}
+
+/// What the header of a frame says of a component.
+pub(super) struct FrameComponent {
+    /// Blocks per MCU, across and down.
+    pub(super) across: usize,
+    pub(super) down: usize,
+    /// 0 for luma, 1 for chroma: selects the quantization table.
+    pub(super) kind: usize,
+}
+
+/// The segments up to the header of the frame, whose marker is `frame`.
+pub(super) fn start(
+    frame: u8,
     (width, height): (u32, u32),
     steps: &[[u8; AREA]; 2],
-    codes: &[Code],
+    components: impl ExactSizeIterator<Item = FrameComponent>,
 ) -> Vec<u8> {
     let mut jpeg = vec![0xff, 0xd8];
     let mut segment = |marker, payload: &[u8]| put_segment(&mut jpeg, marker, payload);
     // JFIF 1.1 with square pixels and no embedded thumbnail.
     segment(0xe0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
-    let kinds = codes.len() / 2;
+    // Chroma has a table of its own.
+    let kinds = components.len().min(2);
     for (number, steps) in (0..).zip(steps).take(kinds) {
         let mut table = vec![number];
         table.extend(ZIGZAG.map(|place| steps[usize::from(place)]));
@@ -167,16 +185,36 @@ fn headers(
     }
     let [h0, h1] = (height as u16).to_be_bytes();
     let [w0, w1] = (width as u16).to_be_bytes();
-    let mut frame = vec![8, h0, h1, w0, w1, components.len() as u8];
+    let mut header = vec![8, h0, h1, w0, w1, components.len() as u8];
+    for (id, component) in (1..).zip(components) {
+        let sampling = (component.across << 4 | component.down) as u8;
+        header.extend([id, sampling, component.kind as u8]);
+    }
+    segment(frame, &header);
+    jpeg
+}
+
+/// All segments before the data of the scan.
+fn headers(
+    components: &[Component<'_>],
+    size: (u32, u32),
+    steps: &[[u8; AREA]; 2],
+    codes: &[Code],
+) -> Vec<u8> {
+    let described = components.iter().map(|component| FrameComponent {
+        across: component.across,
+        down: component.down,
+        kind: component.kind,
+    });
+    let mut jpeg = start(0xc0, size, steps, described);
+    let mut segment = |marker, payload: &[u8]| put_segment(&mut jpeg, marker, payload);
+    for (id, code) in TABLE_IDS.into_iter().zip(codes) {
+        segment(0xc4, &[&[id], &code.counts[..], &code.symbols].concat());
+    }
     let mut scan = vec![components.len() as u8];
     for (id, component) in (1..).zip(components) {
         let kind = component.kind as u8;
-        frame.extend([id, (component.across << 4 | component.down) as u8, kind]);
         scan.extend([id, kind << 4 | kind]);
-    }
-    segment(0xc0, &frame);
-    for (id, code) in TABLE_IDS.into_iter().zip(codes) {
-        segment(0xc4, &[&[id], &code.counts[..], &code.symbols].concat());
     }
     // All coefficients, at full precision.
     scan.extend([0, 63, 0]);

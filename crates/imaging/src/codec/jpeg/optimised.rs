@@ -6,9 +6,9 @@
 
 use crate::planes::Planes;
 
-use super::baseline::dct::{self, Quantizer};
-use super::segments::put_segment;
-use super::spec::{AREA, ZIGZAG};
+use super::baseline::dct::Quantizer;
+use super::baseline::{self, FrameComponent};
+use super::spec::AREA;
 
 mod component;
 mod scans;
@@ -18,10 +18,7 @@ use component::Component;
 
 /// Encodes planes at a quality and an effort, with coefficients in one scan or in several.
 pub(super) fn encode(planes: &Planes, quality: u8, effort: u8, progressive: bool) -> Vec<u8> {
-    let steps = [
-        dct::steps(&dct::BRIGHTNESS, quality),
-        dct::steps(&dct::COLOR, quality),
-    ];
+    let steps = baseline::steps(quality);
     let (across, down) = planes.color.unwrap_or((1, 1));
     let mut components = Vec::new();
     for (index, samples) in planes.split()[..planes.count()].iter().enumerate() {
@@ -38,12 +35,13 @@ pub(super) fn encode(planes: &Planes, quality: u8, effort: u8, progressive: bool
             blocks,
         });
     }
-    let mut jpeg = headers(
-        &components,
-        (planes.width, planes.height),
-        &steps,
-        progressive,
-    );
+    let described = components.iter().map(|component| FrameComponent {
+        across: component.across,
+        down: component.down,
+        kind: component.kind,
+    });
+    let frame = if progressive { 0xc2 } else { 0xc0 };
+    let mut jpeg = baseline::start(frame, (planes.width, planes.height), &steps, described);
     match progressive {
         true => scans::progressive(&components, effort, &mut jpeg),
         false => scans::sequential(&components, &mut jpeg),
@@ -61,50 +59,16 @@ fn transform(
     let mut raw = Vec::with_capacity(width.div_ceil(8) * height.div_ceil(8));
     for top in (0..height).step_by(8) {
         for left in (0..width).step_by(8) {
-            let block: [[u8; 8]; 8] = std::array::from_fn(|y| {
-                let row = &samples[(top + y).min(height - 1) * width..][..width];
-                match row[left..].first_chunk() {
-                    Some(samples) => *samples,
-                    None => std::array::from_fn(|x| row[(left + x).min(width - 1)]),
-                }
-            });
+            let block = baseline::block(samples, (width, height), (left, top));
             raw.push(quantizer.transform(&block));
         }
     }
     raw
 }
 
-/// All segments before the first scan.
-fn headers(
-    components: &[Component],
-    (width, height): (u32, u32),
-    steps: &[[u8; AREA]; 2],
-    progressive: bool,
-) -> Vec<u8> {
-    let mut jpeg = vec![0xff, 0xd8];
-    let mut segment = |marker, payload: &[u8]| put_segment(&mut jpeg, marker, payload);
-    // JFIF 1.1 with square pixels and no embedded thumbnail.
-    segment(0xe0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
-    let kinds = components.len().min(2);
-    for (number, steps) in (0..).zip(steps).take(kinds) {
-        let mut table = vec![number];
-        table.extend(ZIGZAG.map(|place| steps[usize::from(place)]));
-        segment(0xdb, &table);
-    }
-    let [h0, h1] = (height as u16).to_be_bytes();
-    let [w0, w1] = (width as u16).to_be_bytes();
-    let mut frame = vec![8, h0, h1, w0, w1, components.len() as u8];
-    for (id, component) in (1..).zip(components) {
-        let sampling = (component.across << 4 | component.down) as u8;
-        frame.extend([id, sampling, component.kind as u8]);
-    }
-    segment(if progressive { 0xc2 } else { 0xc0 }, &frame);
-    jpeg
-}
-
 #[cfg(test)]
 mod tests {
-    use crate::codec::jpeg::{baseline, turbo};
+    use crate::codec::jpeg::turbo;
 
     use super::*;
 
