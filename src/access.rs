@@ -5,7 +5,7 @@ mod keyring;
 mod permission;
 mod secrets;
 
-pub use key::{KeyText, MalformedKey, PREFIX};
+pub use key::{KeyText, MalformedKey};
 pub use keyring::{Key, KeyFile, KeyFileError, Keyring};
 pub use permission::{MalformedPermission, Permission, Permissions};
-pub use secrets::{MalformedSecret, Purpose, SECRET_CHARACTERS, Secrets};
+pub use secrets::{MalformedSecret, Purpose, Secrets};

@@ -1,8 +1,10 @@
 //! Files and folders that only this user may read.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
+
+use tempfile::NamedTempFile;
 
 /// Makes a folder, and those above it, if there is none.
 ///
@@ -31,6 +33,19 @@ pub(crate) fn open_file(path: &Path) -> io::Result<File> {
         file.mode(0o600).custom_flags(libc::O_NOFOLLOW);
     }
     file.open(path)
+}
+
+/// Writes a new file durably, to be renamed to the one that it replaces in the folder.
+///
+/// # Errors
+///
+/// It cannot be written.
+pub(crate) fn write_temporary(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    // Only its user may read a temporary file.
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    Ok(file)
 }
 
 /// Whether this is a symbolic link.

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::operation::Digest;
 
 /// What every key begins with.
-pub const PREFIX: &str = "picresize_";
+const PREFIX: &str = "picresize_";
 const RANDOM_BYTES: usize = 32;
 /// Characters that hold 256 bits, and 32 bits.
 const RANDOM_CHARACTERS: usize = 43;

@@ -8,7 +8,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -271,10 +271,7 @@ impl KeyFile {
         lock.lock().map_err(|error| self.fault(error))?;
         let text = change(&self.text()?)?;
         let write = || {
-            // Only this user may read it.
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(text.as_bytes())?;
-            file.as_file().sync_all()?;
+            let file = private::write_temporary(folder, text.as_bytes())?;
             file.persist(&self.0).map_err(|error| error.error)?;
             File::open(folder)?.sync_all()
         };

@@ -1,7 +1,7 @@
 //! Secrets of the service, which sign links and tickets and make identifiers of idempotency keys.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -11,7 +11,7 @@ use sha2::Sha256;
 use crate::private;
 
 /// The fewest characters of a secret.
-pub const SECRET_CHARACTERS: usize = 32;
+const SECRET_CHARACTERS: usize = 32;
 const RANDOM_BYTES: usize = 32;
 
 /// What a signature is for. A signature for one purpose never holds for another.
@@ -74,7 +74,7 @@ impl Secrets {
         #[cfg(unix)]
         {
             use std::os::unix::fs::OpenOptionsExt;
-            options.custom_flags(libc::O_NOFOLLOW).mode(0o600);
+            options.custom_flags(libc::O_NOFOLLOW);
         }
         let mut text = String::new();
         match options.open(path) {
@@ -85,9 +85,7 @@ impl Secrets {
                 text = random()?;
                 let folder = path.parent().unwrap_or(Path::new("."));
                 private::make_folder(folder)?;
-                let mut file = tempfile::NamedTempFile::new_in(folder)?;
-                file.write_all(text.as_bytes())?;
-                file.as_file().sync_all()?;
+                let file = private::write_temporary(folder, text.as_bytes())?;
                 // Another process may have made it meanwhile; then its secret counts.
                 if file.persist_noclobber(path).is_err() {
                     text = fs::read_to_string(path)?;
