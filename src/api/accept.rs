@@ -52,8 +52,9 @@ pub(super) async fn accept(
     caller: Result<Caller, Problem>,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    let headers = request.headers().clone();
-    let wait = preferred_wait(&headers, request.uri());
+    // The header is only needed again for the answer of a wait.
+    let wait = preferred_wait(request.headers(), request.uri())
+        .map(|wait| (wait, request.headers().clone()));
     if let Some(uri) = without_wait(request.uri()) {
         *request.uri_mut() = uri;
     }
@@ -69,7 +70,9 @@ pub(super) async fn accept(
     let allowance = state.quotas.of(&tenant);
     let accepted = accept_within(&state, &allowance, ticket, tenant, request).await;
     let mut response = match (accepted, wait) {
-        (Ok(operation), Some(wait)) => created_and_ended(&state, &operation, &headers, wait).await,
+        (Ok(operation), Some((wait, headers))) => {
+            created_and_ended(&state, &operation, &headers, wait).await
+        }
         (Ok(operation), None) => created(&operation),
         (Err(problem), _) => problem.into_response(),
     };
